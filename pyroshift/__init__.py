@@ -1,0 +1,60 @@
+"""Shift- and rotation-invariant variational autoencoders for microscopy, as Pyro pairs."""
+
+from pyroshift import errors
+from pyroshift._version import __version__
+from pyroshift.data import examples, synthetic
+from pyroshift.data.patches import Patches, extract_patches
+from pyroshift.data.readers import level, load_image, load_spectra
+from pyroshift.inference.annealing import KLAnnealing
+from pyroshift.inference.elbo import PatchELBO
+from pyroshift.inference.fit import fit
+from pyroshift.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood, Poisson
+from pyroshift.models.guides import Guide, NormalGuide
+from pyroshift.models.pair import PoseVAE
+from pyroshift.models.vae import RVAE, VAE, ShiftVAE
+from pyroshift.networks.decoders import CanvasDecoder, SpatialDecoder
+from pyroshift.networks.encoders import ConvolutionalEncoder, FullyConnectedEncoder
+from pyroshift.results import decode, encode, manifold
+from pyroshift.sites import Angle, Content, Offset, PoseSite, Scale, Site
+from pyroshift.storage import load, save
+
+__all__ = [
+    "RVAE",
+    "VAE",
+    "Angle",
+    "Bernoulli",
+    "CanvasDecoder",
+    "Content",
+    "ContinuousBernoulli",
+    "ConvolutionalEncoder",
+    "FullyConnectedEncoder",
+    "Gaussian",
+    "Guide",
+    "KLAnnealing",
+    "Likelihood",
+    "NormalGuide",
+    "Offset",
+    "PatchELBO",
+    "Patches",
+    "Poisson",
+    "PoseSite",
+    "PoseVAE",
+    "Scale",
+    "ShiftVAE",
+    "Site",
+    "SpatialDecoder",
+    "__version__",
+    "decode",
+    "encode",
+    "errors",
+    "examples",
+    "extract_patches",
+    "fit",
+    "level",
+    "load",
+    "load_image",
+    "load_spectra",
+    "manifold",
+    "save",
+    "synthetic",
+]

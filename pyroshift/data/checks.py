@@ -1,0 +1,132 @@
+"""What every array goes through before any work starts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from torch import Tensor
+
+from pyroshift.errors import DataError
+
+
+def as_labelled(
+    array: Any,
+    window_ndim: int | None,
+    dims: Sequence[str] | None,
+    coords: Mapping[str, Any] | None,
+    name: str = "array",
+) -> xr.DataArray:
+    """An array with named dimensions; a DataArray keeps its own unless others are given.
+
+    Raises:
+        DataError: if the names don't fit.
+    """
+    if isinstance(array, xr.Dataset):
+        raise DataError(f"pass one variable of the Dataset, one of {list(array.data_vars)}")
+    if isinstance(array, xr.DataArray):
+        if dims is None and coords is None:
+            return array
+        dims, array = dims or tuple(map(str, array.dims)), array.values
+    if isinstance(array, Tensor):
+        array = array.detach().cpu()
+    values = np.asarray(array)
+    if dims is None:
+        dims = _default_dims(values.ndim, window_ndim or max(values.ndim - 1, 1))
+    if len(dims) != values.ndim:
+        raise DataError(f"the {name} has shape {values.shape}, but dims names {tuple(dims)}")
+    try:
+        return xr.DataArray(values, dims=tuple(dims), coords=coords)
+    except ValueError as error:
+        raise DataError(f"the coordinates don't fit the {name}: {error}") from error
+
+
+def _default_dims(ndim: int, window_ndim: int) -> tuple[str, ...]:
+    window_dims = ("y", "x")[-window_ndim:]
+    lead = ndim - len(window_dims)
+    if lead == 1:
+        return ("patch", *window_dims)
+    return (*(f"dim_{axis}" for axis in range(lead)), *window_dims)
+
+
+def check_values(values: np.ndarray, name: str, missing: bool = False) -> np.ndarray:
+    """Values as contiguous float32, after checking that they are real numbers.
+
+    Args:
+        values: any array.
+        name: what it is, for the errors.
+        missing: whether NaNs may stand for missing pixels.
+
+    Raises:
+        DataError: if the array is empty, not of real numbers, or holds NaN or infinity.
+
+    Example:
+        >>> check_values(np.arange(3), "the image").dtype
+        dtype('float32')
+    """
+    if values.dtype == object:
+        raise DataError(f"{name} is an array of Python objects: convert it to numbers first")
+    if np.iscomplexobj(values):
+        raise DataError(
+            f"{name} is complex: take its amplitude (np.abs), phase (np.angle), real part or "
+            "imaginary part"
+        )
+    if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool):
+        raise DataError(f"{name} must be made of numbers, but has dtype {values.dtype}")
+    if not values.size:
+        raise DataError(f"{name} is empty: its shape is {values.shape}")
+    # torch can't wrap read-only memory without a warning, hence a copy where need be.
+    numbers = np.require(values, dtype=np.float32, requirements=["C", "W"])
+    if np.isinf(numbers).any():
+        raise DataError(
+            f"{name} holds {int(np.isinf(numbers).sum())} infinite values (in single precision): "
+            "replace or clip them"
+        )
+    if not missing and np.isnan(numbers).any():
+        raise DataError(f"{name} holds {int(np.isnan(numbers).sum())} NaNs: fill or drop them")
+    return numbers
+
+
+def window_shape(window: int | Sequence[int], ndim: int) -> tuple[int, ...]:
+    """A window's sizes along each axis, checked.
+
+    Raises:
+        DataError: unless there are `ndim` whole numbers of at least 2 pixels.
+
+    Example:
+        >>> window_shape(32, 2)
+        (32, 32)
+    """
+    sizes = (window,) * ndim if isinstance(window, int | np.integer) else tuple(window)
+    if len(sizes) != ndim or not all(
+        isinstance(size, int | np.integer) and size >= 2 for size in sizes
+    ):
+        raise DataError(f"a window needs {ndim} size(s) of at least 2 whole pixels, got {window!r}")
+    return tuple(int(size) for size in sizes)
+
+
+def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
+    """Length of a pixel along one dimension, and its unit; 1 and "px" without coordinates.
+
+    Raises:
+        DataError: if the coordinate isn't evenly spaced numbers.
+
+    Example:
+        >>> x = xr.Variable("x", [0.0, 0.5, 1.0], {"units": "nm"})
+        >>> image = xr.DataArray(np.zeros((2, 3)), coords={"x": x}, dims=("y", "x"))
+        >>> pixel_size(image, "x"), pixel_size(image, "y")
+        ((0.5, 'nm'), (1.0, 'px'))
+    """
+    if name not in data.coords or data.sizes[name] < 2:
+        return 1.0, "px"
+    values = data[name].values
+    if not np.issubdtype(values.dtype, np.number):
+        raise DataError(f"the coordinate {name!r} must be numbers, but has dtype {values.dtype}")
+    spacing = np.diff(values.astype(float))
+    mean = float(spacing.mean())
+    if mean == 0 or not np.allclose(spacing, mean, rtol=1e-3):
+        raise DataError(
+            f"the coordinate {name!r} isn't evenly spaced (steps {spacing.min():.4g} to "
+            f"{spacing.max():.4g}): resample onto an even grid first"
+        )
+    return mean, str(data[name].attrs.get("units", "px"))

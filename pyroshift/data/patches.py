@@ -1,0 +1,427 @@
+"""Windows of images, and signals, gathered when they are needed.
+
+`Patches` holds the source once, and where each window starts in it; a batch is gathered from that.
+So a million overlapping windows cost the memory of one image.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from pyroshift.data.checks import as_labelled, check_values, pixel_size, window_shape
+from pyroshift.errors import DataError
+
+NORMALIZATIONS = ("patch", "image", None)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Windows of an image or a stack, or signals, with the coordinates of each.
+
+    Made by `extract_patches` and `Patches.from_array`.
+
+    Args:
+        source: `frame x height x width` or `signal x length`, float32, on any device.
+        starts: `patch x (1 + axes)`: frame, and first pixel along each axis, of each window.
+        window: height and width of the windows, or the one length of signals, in pixels.
+        normalize: "patch" to stretch each window to [0, 1]; anything else is already in `source`.
+        layout: for each dimension of the patches, its name and size.
+        coords: coordinates of the patches over these dimensions, as xarray variables.
+        positions: `patch`, where each window belongs in the flattened layout; windows with
+            missing pixels have no place among the patches.
+        window_dims: names of the window's axes.
+        pixel_size: length of a pixel along each axis of the window, in `units`.
+        units: unit of length along each axis of the window.
+        attrs: attributes of the source.
+    """
+
+    source: Tensor
+    starts: Tensor
+    window: tuple[int, ...]
+    normalize: str | None
+    layout: Mapping[str, int]
+    coords: Mapping[str, xr.Variable]
+    positions: np.ndarray
+    window_dims: tuple[str, ...]
+    pixel_size: tuple[float, ...]
+    units: tuple[str, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        window_ndim: int | None = None,
+        dims: Sequence[str] | None = None,
+        coords: Mapping[str, Any] | None = None,
+        normalize: str | None = None,
+    ) -> "Patches":
+        """Patches from windows or signals that are already cut, hyperspectral cubes included.
+
+        Args:
+            array: numbers, the window's axes last: `n x length` for signals, `n x height x width`
+                for windows, or with more leading dimensions. A DataArray brings its own dimensions
+                and coordinates.
+            window_ndim: number of axes of a window, 1 or 2. Needed where there are more leading
+                dimensions than one: `height x width x energies` has 1.
+            dims: names of the dimensions, by default "patch" (or "dim_0" ...) and the window's
+                "y", "x".
+            coords: coordinates by dimension.
+            normalize: "patch" to stretch each window to [0, 1], "image" to stretch all alike.
+
+        Returns:
+            The patches, in the layout of the leading dimensions.
+
+        Raises:
+            DataError: if the array can't be understood that way, or isn't made of finite numbers.
+
+        Example:
+            >>> cube = np.random.default_rng(0).random((4, 5, 60))
+            >>> patches = Patches.from_array(cube, window_ndim=1, dims=("y", "x", "energy"))
+            >>> len(patches), patches.window, dict(patches.layout)
+            (20, (60,), {'y': 4, 'x': 5})
+        """
+        _check_normalize(normalize)
+        data = as_labelled(array, window_ndim, dims, coords)
+        window_ndim = _window_ndim(data, window_ndim)
+        lead, window_dims = data.dims[:-window_ndim], data.dims[-window_ndim:]
+        window = window_shape(data.shape[-window_ndim:], window_ndim)
+        values = check_values(data.values, "the patches")
+        source = torch.from_numpy(values.reshape(-1, *window))
+        starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.long)
+        starts[:, 0] = torch.arange(len(source))
+        patches = cls(
+            source=source,
+            starts=starts,
+            window=window,
+            normalize=normalize,
+            layout={str(name): data.sizes[name] for name in lead},
+            coords={
+                str(name): coordinate.variable
+                for name, coordinate in data.coords.items()
+                if set(coordinate.dims) <= set(lead)
+            },
+            positions=np.arange(len(source)),
+            window_dims=tuple(map(str, window_dims)),
+            pixel_size=tuple(pixel_size(data, name)[0] for name in window_dims),
+            units=tuple(pixel_size(data, name)[1] for name in window_dims),
+            attrs=dict(data.attrs),
+        )
+        return _finished(patches)
+
+    def __len__(self) -> int:
+        """Number of patches, without those that have missing pixels."""
+        return len(self.starts)
+
+    def __repr__(self) -> str:
+        layout = ", ".join(f"{name}: {size}" for name, size in self.layout.items())
+        window = " x ".join(map(str, self.window))
+        return f"<Patches ({layout}), window {window}, normalize={self.normalize!r}>"
+
+    def gather(self, index: Tensor | None = None) -> Tensor:
+        """Some of the windows, normalised.
+
+        Args:
+            index: which patches, integers; all by default.
+
+        Returns:
+            `batch x height x width` or `batch x length`, float32, on the source's device.
+        """
+        starts = self.starts if index is None else self.starts[index]
+        view = self.source
+        for axis, size in enumerate(self.window, start=1):
+            view = view.unfold(axis, size, 1)
+        windows = view[tuple(starts.unbind(-1))]
+        return stretch(windows) if self.normalize == "patch" else windows
+
+    def statistics(self, sample: int = 4096) -> dict[str, float]:
+        """Range of all the data, and mean and standard deviation of a sample.
+
+        Args:
+            sample: largest number of windows, evenly spread, that the latter two are taken from.
+        """
+        if self.normalize == "patch":
+            minimum, maximum = 0.0, 1.0
+        else:
+            finite = self.source[~torch.isnan(self.source)]
+            minimum, maximum = float(finite.min()), float(finite.max())
+        index = torch.linspace(0, len(self) - 1, min(sample, len(self))).long()
+        values = self.gather(index).double()
+        return {
+            "minimum": minimum,
+            "maximum": maximum,
+            "mean": float(values.mean()),
+            "stddev": float(values.std(correction=0)),
+        }
+
+    def to(self, device: torch.device | str) -> "Patches":
+        """The same patches with the source on another device."""
+        return replace(self, source=self.source.to(device), starts=self.starts.to(device))
+
+    def unflatten(self, values: np.ndarray) -> np.ndarray:
+        """Values per patch laid out over the patches' dimensions, NaN where there is no patch.
+
+        Args:
+            values: `patch x ...`.
+        """
+        full = np.full((int(np.prod(list(self.layout.values()))), *values.shape[1:]), np.nan)
+        full[self.positions] = values
+        return full.reshape(*self.layout.values(), *values.shape[1:]).astype(values.dtype)
+
+    def to_xarray(self) -> xr.DataArray:
+        """All windows as one labelled array; this copies them, so mind the memory.
+
+        Returns:
+            Over the patches' dimensions and the window's, the latter named `window_y`, `window_x`
+            where the patches have dimensions of these names.
+        """
+        return xr.DataArray(
+            self.unflatten(self.gather().cpu().numpy()),
+            dims=(*self.layout, *self.pixel_dims),
+            coords=dict(self.coords),
+            attrs=dict(self.attrs),
+            name="patches",
+        )
+
+    @property
+    def pixel_dims(self) -> tuple[str, ...]:
+        """Names of the window's axes that don't clash with those of the patches."""
+        taken = set(self.layout) | set(self.coords)
+        return tuple(f"window_{name}" if name in taken else name for name in self.window_dims)
+
+
+def extract_patches(
+    image: Any,
+    window: int | Sequence[int],
+    step: int | Sequence[int] | None = None,
+    normalize: str | None = "patch",
+    positions: Any = None,
+) -> Patches:
+    """Windows of an image on a grid, or around given positions; whole windows only.
+
+    Args:
+        image: `height x width` or `frame x height x width`, a DataArray as `load_image` gives it,
+            or any array. Windows that hold missing pixels (NaN) are left out, with a warning.
+        window: height and width of the windows in pixels; one integer for a square. Two to three
+            unit cells work best.
+        step: pixels between windows along y and x; by default half of the window.
+        normalize: "patch" to stretch each window to [0, 1], "image" to stretch the whole image, or
+            None. With "patch" relative intensity between windows is lost, and with it the
+            illumination.
+        positions: `position x 2` (y, x), or `position x 3` (frame, y, x), centres of the windows in
+            pixels, rounded to whole pixels. Windows that would leave the image are left out, with
+            a warning. The patches' dimension is then "atom".
+
+    Returns:
+        The patches, with the coordinates of their centres in the image's units.
+
+    Raises:
+        DataError: if the window does not fit the image, the step or the positions make no sense,
+            or the image isn't made of real numbers.
+
+    Example:
+        >>> image = np.random.default_rng(0).random((64, 100))
+        >>> patches = extract_patches(image, window=16, step=8)
+        >>> patches
+        <Patches (y: 7, x: 11), window 16 x 16, normalize='patch'>
+        >>> patches.gather(torch.tensor([0, 1])).shape
+        torch.Size([2, 16, 16])
+    """
+    _check_normalize(normalize)
+    data = as_labelled(image, 2, None, None, name="image")
+    if data.ndim not in (2, 3):
+        raise DataError(
+            f"an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
+            f"shape {data.shape}: pick one channel, or use Patches.from_array for windows that "
+            "are already cut"
+        )
+    size = window_shape(window, 2)
+    values = check_values(data.values, "the image", missing=True)
+    if any(extent < side for extent, side in zip(values.shape[-2:], size, strict=True)):
+        raise DataError(
+            f"the window {size} is larger than the image {values.shape[-2:]}: choose a smaller one"
+        )
+    frames = values.reshape(-1, *values.shape[-2:])
+    if positions is None:
+        starts, layout, coords = _grid(data, size, _step(step, size))
+        kept = np.arange(len(starts))
+    else:
+        starts, layout, coords = _around(data, len(frames), size, positions)
+        kept = np.arange(len(starts))
+    y_name, x_name = data.dims[-2:]
+    patches = Patches(
+        source=torch.from_numpy(frames),
+        starts=torch.from_numpy(starts),
+        window=size,
+        normalize=normalize,
+        layout=layout,
+        coords=coords,
+        positions=kept,
+        window_dims=("y", "x"),
+        pixel_size=(pixel_size(data, y_name)[0], pixel_size(data, x_name)[0]),
+        units=(pixel_size(data, y_name)[1], pixel_size(data, x_name)[1]),
+        attrs=dict(data.attrs),
+    )
+    return _finished(_without_missing(patches))
+
+
+def stretch(windows: Tensor) -> Tensor:
+    """Each window stretched to [0, 1]; a constant one becomes 0.
+
+    Example:
+        >>> stretch(torch.tensor([[2.0, 4.0, 3.0], [7.0, 7.0, 7.0]]))
+        tensor([[0.0000, 1.0000, 0.5000],
+                [0.0000, 0.0000, 0.0000]])
+    """
+    axes = tuple(range(1, windows.dim()))
+    low, high = windows.amin(axes, keepdim=True), windows.amax(axes, keepdim=True)
+    height = high - low
+    return (windows - low) / torch.where(height > 0, height, torch.ones_like(height))
+
+
+def _finished(patches: Patches) -> Patches:
+    """Stretch the whole source where asked, once."""
+    if patches.normalize != "image":
+        return patches
+    flat = torch.nan_to_num(patches.source, nan=float(np.nanmin(patches.source.numpy())))
+    return replace(patches, source=stretch(flat[None])[0])
+
+
+def _check_normalize(normalize: str | None) -> None:
+    if normalize not in NORMALIZATIONS:
+        raise DataError(f"normalize must be one of {NORMALIZATIONS}, got {normalize!r}")
+
+
+def _window_ndim(data: xr.DataArray, window_ndim: int | None) -> int:
+    if window_ndim is None:
+        if data.ndim not in (2, 3):
+            raise DataError(
+                f"an array of shape {data.shape} may hold signals or windows: say which by "
+                "window_ndim=1 or window_ndim=2"
+            )
+        return data.ndim - 1
+    if window_ndim not in (1, 2) or window_ndim >= data.ndim:
+        raise DataError(
+            f"window_ndim must be 1 or 2, and less than the array's {data.ndim} dimensions; got "
+            f"{window_ndim}"
+        )
+    return window_ndim
+
+
+def _step(step: int | Sequence[int] | None, window: tuple[int, ...]) -> tuple[int, ...]:
+    if step is None:
+        return tuple(max(size // 2, 1) for size in window)
+    steps = (step, step) if isinstance(step, int | np.integer) else tuple(step)
+    if len(steps) != 2 or not all(isinstance(s, int | np.integer) and s >= 1 for s in steps):
+        raise DataError(f"step must be a number of pixels, at least 1, or a pair; got {step!r}")
+    return tuple(int(s) for s in steps)
+
+
+def _centres(data: xr.DataArray, name: Any, starts: np.ndarray, size: int) -> xr.Variable:
+    """Coordinate of the windows' centres along one axis, in the image's units."""
+    spacing, unit = pixel_size(data, name)
+    origin = float(data[name][0]) if name in data.coords else 0.0
+    values = origin + (starts + (size - 1) / 2) * spacing
+    axis = str(name)
+    return xr.Variable(axis, values, {"units": unit, "long_name": f"{axis} of the window's centre"})
+
+
+def _grid(
+    data: xr.DataArray, window: tuple[int, ...], step: tuple[int, ...]
+) -> tuple[np.ndarray, dict[str, int], dict[str, xr.Variable]]:
+    """Starts of the windows on a grid, with its layout and coordinates."""
+    y_name, x_name = data.dims[-2:]
+    along_y = np.arange(0, data.shape[-2] - window[0] + 1, step[0])
+    along_x = np.arange(0, data.shape[-1] - window[1] + 1, step[1])
+    frames = np.arange(len(data) if data.ndim == 3 else 1)
+    starts = np.stack(np.meshgrid(frames, along_y, along_x, indexing="ij"), -1).reshape(-1, 3)
+    layout = {"y": len(along_y), "x": len(along_x)}
+    coords = {
+        "y": replace_dim(_centres(data, y_name, along_y, window[0]), "y"),
+        "x": replace_dim(_centres(data, x_name, along_x, window[1]), "x"),
+    }
+    if data.ndim == 3:
+        frame_name = data.dims[0]
+        labels = data[frame_name].values if frame_name in data.coords else frames
+        layout = {"frame": len(frames), **layout}
+        coords["frame"] = xr.Variable("frame", labels, {"long_name": "frame"})
+    return starts, layout, coords
+
+
+def replace_dim(variable: xr.Variable, name: str) -> xr.Variable:
+    """A one-dimensional variable under another dimension's name."""
+    return xr.Variable(name, variable.values, variable.attrs)
+
+
+def _around(
+    data: xr.DataArray, frames: int, window: tuple[int, ...], positions: Any
+) -> tuple[np.ndarray, dict[str, int], dict[str, xr.Variable]]:
+    """Starts of the windows around given positions, with their layout and coordinates."""
+    centres = np.asarray(positions, dtype=float)
+    if centres.ndim != 2 or centres.shape[1] not in (2, 3) or not len(centres):
+        raise DataError(
+            f"positions must be `position x 2` (y, x) or `position x 3` (frame, y, x), got shape "
+            f"{centres.shape}"
+        )
+    if not np.isfinite(centres).all():
+        raise DataError("positions must be finite numbers")
+    if centres.shape[1] == 2:
+        centres = np.column_stack((np.zeros(len(centres)), centres))
+    starts = np.empty(centres.shape, dtype=np.int64)
+    starts[:, 0] = centres[:, 0]
+    starts[:, 1:] = np.rint(centres[:, 1:] - (np.array(window) - 1) / 2)
+    extents = np.array([frames, *(np.array(data.shape[-2:]) - window + 1)])
+    inside = ((starts >= 0) & (starts < extents)).all(axis=1)
+    if not inside.any():
+        raise DataError(
+            f"no window of {window} around the {len(centres)} positions lies inside the image "
+            f"{data.shape[-2:]}: positions are (y, x) in pixels"
+        )
+    if left_out := int((~inside).sum()):
+        warnings.warn(
+            f"{left_out} of {len(centres)} positions are left out: their windows of {window} "
+            "would leave the image",
+            stacklevel=3,
+        )
+    starts, centres = starts[inside], centres[inside]
+    coords = {
+        "atom": xr.Variable("atom", np.flatnonzero(inside), {"long_name": "index of the position"}),
+        "frame": xr.Variable("atom", starts[:, 0], {"long_name": "frame"}),
+    }
+    for axis, name in enumerate(data.dims[-2:], start=1):
+        centre = _centres(
+            data, name, centres[:, axis] - (window[axis - 1] - 1) / 2, window[axis - 1]
+        )
+        coords["yx"[axis - 1]] = replace_dim(centre, "atom")
+    return starts, {"atom": len(starts)}, coords
+
+
+def _without_missing(patches: Patches) -> Patches:
+    """The patches without those that hold missing pixels, saying how many these are."""
+    missing = torch.isnan(patches.source)
+    if not missing.any():
+        return patches
+    view = missing
+    for axis, size in enumerate(patches.window, start=1):
+        view = view.unfold(axis, size, 1)
+    # Any missing pixel per window, row by row so that the windows are never held all at once.
+    hit = torch.cat(
+        [view[tuple(part.unbind(-1))].flatten(1).any(1) for part in patches.starts.split(4096)]
+    )
+    if hit.all():
+        raise DataError(
+            f"every window holds missing pixels ({int(missing.sum())} of {missing.numel()} are "
+            "NaN): fill them, or choose a smaller window"
+        )
+    warnings.warn(
+        f"{int(hit.sum())} of {len(patches)} windows are left out: they hold missing pixels "
+        f"({int(missing.sum())} of {missing.numel()} are NaN); maps will be NaN there",
+        stacklevel=3,
+    )
+    return replace(patches, starts=patches.starts[~hit], positions=patches.positions[~hit.numpy()])

@@ -1,0 +1,88 @@
+"""Scanning probe formats: Igor binary waves, Gwyddion and Nanonis.
+
+Row 0 is the upper edge of the image as the instrument shows it: Igor waves and upward Nanonis
+scans are stored from the lower edge, and backward Nanonis lines from the right.
+"""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pyroshift.data.readers.channels import Channel, image_channel, text, unique_names
+from pyroshift.errors import ReaderError
+
+
+def igor_channels(path: Path) -> list[Channel]:
+    """The layers of an Igor binary wave, whose first dimension is x and second y, upwards."""
+    from igor2 import binarywave
+
+    wave = binarywave.load(str(path))["wave"]
+    header, values = wave["wave_header"], wave["wData"]
+    if values.ndim not in (2, 3):
+        raise ReaderError(
+            f"{path.name} is a wave of {values.ndim} dimension(s): an image has 2, with channels 3."
+        )
+    layers = np.atleast_3d(values)
+    labels = [text(label) for label in wave.get("labels", [[]] * 4)[2][1:]]
+    labels = (labels + [""] * layers.shape[2])[: layers.shape[2]]
+    numbered = [f"layer {number}" for number in range(len(labels))]
+    names = unique_names(labels, [text(header["bname"])] if len(labels) == 1 else numbered)
+    x_step, y_step = header["sfA"][:2] if "sfA" in header else (header["hsA"], 1.0)
+    unit = header["dimUnits"][0] if "dimUnits" in header else header["xUnits"]
+    return [
+        image_channel(
+            name, layer.shape, partial(np.asarray, layer), (float(y_step), float(x_step)), unit
+        )
+        for name, layer in zip(names, np.moveaxis(layers[:, ::-1], (2, 1), (0, 1)), strict=True)
+    ]
+
+
+def gwyddion_channels(path: Path) -> list[Channel]:
+    """The data fields of a Gwyddion file, in the order of their numbers."""
+    import gwyfile
+
+    content = gwyfile.load(str(path))
+    keys = (re.fullmatch(r"/(\d+)/data", key) for key in content)
+    numbers = sorted(int(key[1]) for key in keys if key)
+    titles = [text(content.get(f"/{number}/data/title")) for number in numbers]
+    names = unique_names(titles, [f"field {number}" for number in numbers])
+    channels = []
+    for number, name in zip(numbers, names, strict=True):
+        field = content[f"/{number}/data"]
+        values = field.data
+        rows, columns = values.shape
+        lateral, vertical = (
+            text(unit["unitstr"]) if unit is not None else ""
+            for unit in (field.si_unit_xy, field.si_unit_z)
+        )
+        steps = (field.yreal or 0.0) / rows, (field.xreal or 0.0) / columns
+        read = partial(np.asarray, values)
+        channels.append(image_channel(name, values.shape, read, steps, lateral, vertical))
+    return channels
+
+
+def nanonis_channels(path: Path) -> list[Channel]:
+    """The signals of a Nanonis scan: each forward one by its name, then with " backward"."""
+    from nanonispy2.read import Scan
+
+    if path.suffix != ".sxm":
+        raise ReaderError(f"{path.name}: name it with .sxm in small letters to have it read.")
+    scan = Scan(str(path))
+    units = dict(
+        zip(scan.header["data_info"]["Name"], scan.header["data_info"]["Unit"], strict=True)
+    )
+    x_step, y_step = scan.header["scan_range"] / scan.header["scan_pixels"]
+    rows = slice(None, None, -1 if scan.header["scan_dir"] == "up" else 1)
+    directions = {"forward": ("", slice(None)), "backward": (" backward", slice(None, None, -1))}
+    channels = []
+    for name, signal in scan.signals.items():
+        for direction, (suffix, columns) in directions.items():
+            values = signal[direction][rows, columns]
+            read = partial(np.asarray, values)
+            steps = float(y_step), float(x_step)
+            channels.append(
+                image_channel(name + suffix, values.shape, read, steps, "m", units[name])
+            )
+    return channels

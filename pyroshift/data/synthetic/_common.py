@@ -1,0 +1,83 @@
+"""What the synthetic data share: labels, geometry and the check of arguments."""
+
+import math
+from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pyroshift.errors import DataError
+
+Array = NDArray[Any]
+
+SMALLEST = 1e-6  # a length must be at least this to count as more than zero
+
+
+def labelled_patches(
+    patch: Array, offset: Array, angle: Array, truth: dict[str, tuple], attrs: dict[str, Any]
+) -> xr.Dataset:
+    """Patches and their truth."""
+    variables = {
+        "patch": variable(("sample", "y", "x"), patch, "grey level"),
+        "offset": variable(("sample", "axis"), offset, "position of the motif", "px"),
+        "angle": variable("sample", angle, "angle, counter-clockwise", "rad"),
+    }
+    coordinates = pixel_coordinates(centred(patch.shape[1]), centred(patch.shape[2]))
+    return xr.Dataset(variables | truth, coordinates, attrs)
+
+
+def rotate(vector: Array, angle: Array | float) -> Array:
+    """Vectors (… × axis) turned counter-clockwise as displayed, with y pointing down."""
+    y, x = np.moveaxis(vector, -1, 0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([cos * y - sin * x, sin * y + cos * x], -1)
+
+
+def chunks(n: int, size: int) -> Iterator[slice]:
+    """Slices over n samples of a size, which bound the memory to some 100 MB."""
+    step = max(1, 2**21 // size)
+    return (slice(start, start + step) for start in range(0, n, step))
+
+
+def centred(length: int) -> Array:
+    return np.arange(length) - (length - 1) / 2
+
+
+def variable(dims: str | tuple, values: Array, long_name: str, units: str = "1") -> tuple:
+    return dims, values, {"long_name": long_name, "units": units}
+
+
+def pixel_coordinates(rows: Array, columns: Array) -> dict[str, tuple]:
+    return {
+        "y": variable("y", rows, "y", "px"),
+        "x": variable("x", columns, "x", "px"),
+        "axis": ("axis", ["y", "x"], {"long_name": "image axis"}),
+    }
+
+
+def check(**arguments: tuple[float, float, float]) -> None:
+    """Each named argument's value must be a finite number from a lowest to a highest one."""
+    for name, (value, low, high) in arguments.items():
+        if not (isinstance(value, Real) and math.isfinite(value) and low <= value <= high):
+            limits = f"from {low:g} to {high:g}"
+            raise DataError(f"{name}={value!r} can't be used: give a finite number {limits}")
+
+
+def check_counts(lowest: int, **arguments: int) -> None:
+    for name, value in arguments.items():
+        if not (isinstance(value, Integral) and value >= lowest):
+            raise DataError(f"{name}={value!r} can't be used: give an integer from {lowest} up")
+
+
+def extremes(
+    name: str, values: Sequence[float], low: float, high: float = math.inf
+) -> tuple[float, float]:
+    """Smallest and largest of the values, each of which is checked."""
+    if np.size(values) == 0:
+        raise DataError(f"{name} is empty: give at least one number")
+    for value in np.ravel(values).tolist():
+        check(**{name: (value, low, high)})
+    return np.min(values), np.max(values)

@@ -1,0 +1,137 @@
+"""What the sites need of distributions beyond Pyro's own: circular samples, and moving priors."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import pyro.distributions as dist
+import torch
+from pyro.distributions.torch_distribution import TorchDistributionMixin
+from torch import Tensor
+from torch.distributions import Distribution, Transform, constraints
+
+from pyroshift.errors import SpecificationError
+
+
+class ProjectedNormalAngle(dist.TorchDistribution):
+    """Angle of a bivariate Normal of unit covariance: circular, and can be reparametrised.
+
+    The von Mises distribution has no reparametrised sampler; this one does, has no cut at pi,
+    and becomes uniform at zero concentration.
+
+    Args:
+        concentration: `... x 2`, mean (cosine, sine) of the Normal; its length is the
+            concentration, its direction the mean angle.
+
+    Example:
+        >>> angle = ProjectedNormalAngle(torch.tensor([0.0, 5.0]))
+        >>> float(angle.mean)  # a quarter turn
+        1.57...
+        >>> round(float(angle.stddev), 2)
+        0.21
+    """
+
+    arg_constraints: ClassVar = {"concentration": constraints.real_vector}
+    support = constraints.interval(-math.pi, math.pi)
+    has_rsample = True
+
+    def __init__(self, concentration: Tensor, validate_args: bool | None = None) -> None:
+        self.concentration = concentration
+        super().__init__(concentration.shape[:-1], torch.Size(), validate_args=validate_args)
+
+    def expand(
+        self, batch_shape: Sequence[int], _instance: "ProjectedNormalAngle | None" = None
+    ) -> "ProjectedNormalAngle":
+        """The same distribution broadcast to a batch shape."""
+        new = self._get_checked_instance(ProjectedNormalAngle, _instance)
+        batch_shape = torch.Size(batch_shape)
+        new.concentration = self.concentration.expand((*batch_shape, 2))
+        super(ProjectedNormalAngle, new).__init__(batch_shape, torch.Size(), validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Angles in (-pi, pi], differentiable in the concentration."""
+        mean = self.concentration.expand((*self._extended_shape(torch.Size(sample_shape)), 2))
+        cosine, sine = (mean + torch.randn_like(mean)).unbind(-1)
+        return torch.atan2(sine, cosine)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density per radian."""
+        direction = torch.stack((value.cos(), value.sin()), dim=-1)
+        return dist.ProjectedNormal(self.concentration, validate_args=False).log_prob(direction)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean direction, radians."""
+        return torch.atan2(self.concentration[..., 1], self.concentration[..., 0])
+
+    @property
+    def stddev(self) -> Tensor:
+        """Circular standard deviation sqrt(-2 log R), with R the mean resultant length."""
+        quarter = self.concentration.square().sum(-1) / 4
+        bessel = torch.special.i0e(quarter) + torch.special.i1e(quarter)
+        resultant = (math.pi / 2 * quarter).sqrt() * bessel
+        return (-2 * resultant.clamp(1e-12, 1 - 1e-7).log()).sqrt()
+
+    @property
+    def variance(self) -> Tensor:
+        """Square of the circular standard deviation."""
+        return self.stddev.square()
+
+
+def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A copy of a distribution with `function` applied to every tensor that it holds.
+
+    Distributions are no modules, so a model that moves to another device must move them itself.
+
+    Example:
+        >>> map_tensors(dist.Normal(torch.zeros(2), 1.0), torch.Tensor.double).loc.dtype
+        torch.float64
+    """
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, list | tuple):
+        return type(value)(map_tensors(item, function) for item in value)
+    if isinstance(value, Distribution | Transform):
+        clone = copy.copy(value)
+        for name, attribute in vars(value).items():
+            clone.__dict__[name] = map_tensors(attribute, function)
+        return clone
+    return value
+
+
+def with_event_shape(prior: Any, event_shape: tuple[int, ...], name: str) -> Distribution:
+    """A prior as one event of the given shape, where it is a scalar or one per element.
+
+    Args:
+        prior: a Pyro distribution with the event shape already, or of scalars that broadcast to it.
+        event_shape: shape of one value of the site, `()` for angles, `(2,)` for offsets in images.
+        name: the site's name, for the error.
+
+    Raises:
+        SpecificationError: if it can't be brought to that shape.
+
+    Example:
+        >>> with_event_shape(dist.Laplace(0.0, 0.3), (2,), "offset").event_shape
+        torch.Size([2])
+    """
+    if not isinstance(prior, TorchDistributionMixin):
+        raise SpecificationError(
+            f"the prior of site {name!r} must be a Pyro distribution, got {prior!r}"
+        )
+    if tuple(prior.event_shape) == event_shape and prior.batch_shape.numel() == 1:
+        return prior.expand(()) if prior.batch_shape else prior
+    if not prior.event_shape:
+        try:
+            return prior.expand(event_shape).to_event(len(event_shape))
+        except (RuntimeError, ValueError) as error:
+            cause: Exception | None = error
+    else:
+        cause = None
+    raise SpecificationError(
+        f"the prior of site {name!r} has batch shape {tuple(prior.batch_shape)} and event shape "
+        f"{tuple(prior.event_shape)}, but one value has shape {event_shape}: pass a scalar "
+        f"distribution, one of that batch shape, or one of that event shape (`.to_event(1)`)"
+    ) from cause

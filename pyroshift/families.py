@@ -1,0 +1,190 @@
+"""Guide families: what shape the posterior of one site may take, and how a network sets it.
+
+A family turns raw network outputs into a distribution, in units of the site's prior: an output of
+zero is the prior's own location and width, whatever the user's units. Which family fits is read
+off the prior by `family_for`; a site takes any other through its `family` argument.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, biject_to, constraints
+from torch.nn.functional import softplus
+
+from pyroshift.distributions import ProjectedNormalAngle
+
+# softplus(raw + this) is 1 at raw = 0, so that untrained networks start at the prior's width.
+_UNIT_SOFTPLUS = math.log(math.e - 1)
+
+
+class GuideFamily(ABC):
+    """Shape of the posterior of one site.
+
+    A subclass says how many raw numbers one value needs, builds the distribution from them, and
+    sums it up by a location and a standard deviation.
+    """
+
+    @abstractmethod
+    def size(self, event_shape: tuple[int, ...]) -> int:
+        """How many raw network outputs set the distribution of one value."""
+
+    @abstractmethod
+    def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
+        """The posterior, of the prior's event shape.
+
+        Args:
+            raw: `batch x size`, network outputs.
+            prior: the site's prior, which sets the units.
+        """
+
+    @abstractmethod
+    def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
+        """Location and standard deviation of the posterior, each `batch x event shape`."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def _location_and_width(distribution: Distribution) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, with 0 and 1 where they don't exist (heavy tails)."""
+    mean, stddev = distribution.mean, distribution.stddev
+    return (
+        torch.where(torch.isfinite(mean), mean, torch.zeros_like(mean)),
+        torch.where(torch.isfinite(stddev) & (stddev > 0), stddev, torch.ones_like(stddev)),
+    )
+
+
+def _loc_and_scale(raw: Tensor, event_shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Split raw outputs into a location and a positive width, each of the event's shape."""
+    loc, scale = raw.chunk(2, dim=-1)
+    shape = raw.shape[:-1] + event_shape
+    return loc.reshape(shape), softplus(scale + _UNIT_SOFTPLUS).reshape(shape)
+
+
+class NormalFamily(GuideFamily):
+    """Independent Normals: the papers' guide, for sites on the whole real line.
+
+    Example:
+        >>> posterior = NormalFamily().distribution(
+        ...     torch.zeros(1, 4), dist.Normal(torch.zeros(2), 0.3).to_event(1)
+        ... )
+        >>> posterior.batch_shape, posterior.event_shape
+        (torch.Size([1]), torch.Size([2]))
+    """
+
+    def size(self, event_shape: tuple[int, ...]) -> int:
+        """A location and a width per element."""
+        return 2 * math.prod(event_shape)
+
+    def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
+        """A Normal of the prior's event shape."""
+        loc, scale = _loc_and_scale(raw, prior.event_shape)
+        mean, width = _location_and_width(prior)
+        return dist.Normal(mean + width * loc, width * scale).to_event(len(prior.event_shape))
+
+    def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation."""
+        return distribution.mean, distribution.stddev
+
+
+class TransformedNormalFamily(GuideFamily):
+    """Normals carried onto the prior's support: for positive sites and for bounded ones.
+
+    The prior's location and width are carried back through the transform, so that untrained
+    networks start there as well.
+
+    Example:
+        >>> prior = dist.LogNormal(0.0, 0.1)
+        >>> posterior = TransformedNormalFamily().distribution(torch.zeros(1, 2), prior)
+        >>> bool(posterior.sample() > 0)
+        True
+    """
+
+    def size(self, event_shape: tuple[int, ...]) -> int:
+        """A location and a width per element."""
+        return 2 * math.prod(event_shape)
+
+    def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
+        """A transformed Normal of the prior's event shape."""
+        transform = biject_to(_elementwise(prior.support))
+        loc, scale = _loc_and_scale(raw, prior.event_shape)
+        mean, width = _location_and_width(prior)
+        centre = transform.inv(mean)
+        slope = transform.log_abs_det_jacobian(centre, mean).exp()
+        normal = dist.Normal(centre + width / slope * loc, width / slope * scale)
+        return dist.TransformedDistribution(normal, [transform]).to_event(len(prior.event_shape))
+
+    def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
+        """Median, and the standard deviation to first order in the transform."""
+        transformed = _base(distribution)
+        normal, transform = transformed.base_dist, transformed.transforms[0]
+        median = transform(normal.loc)
+        return median, normal.scale * transform.log_abs_det_jacobian(normal.loc, median).exp()
+
+
+class ProjectedNormalFamily(GuideFamily):
+    """Angles of bivariate Normals: for sites on the circle, without a cut at pi.
+
+    Example:
+        >>> family = ProjectedNormalFamily()
+        >>> posterior = family.distribution(torch.tensor([[0.0, 9.0]]), dist.VonMises(0.0, 1.0))
+        >>> [round(float(value), 2) for value in family.summary(posterior)]
+        [1.57, 0.11]
+    """
+
+    def size(self, event_shape: tuple[int, ...]) -> int:
+        """The mean cosine and sine, times the concentration."""
+        return 2 * math.prod(event_shape)
+
+    def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
+        """A projected Normal of the prior's event shape."""
+        shape = raw.shape[:-1] + prior.event_shape
+        return ProjectedNormalAngle(raw.reshape((*shape, 2))).to_event(len(prior.event_shape))
+
+    def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
+        """Mean direction and circular standard deviation."""
+        return distribution.mean, distribution.stddev
+
+
+def _elementwise(support: Any) -> constraints.Constraint:
+    """The constraint on one element of a support declared over whole events."""
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support
+
+
+def _base(distribution: Any) -> Any:
+    """The distribution of one element of an event."""
+    while isinstance(distribution, dist.Independent):
+        distribution = distribution.base_dist
+    return distribution
+
+
+def family_for(prior: Distribution, circular: bool = False) -> GuideFamily:
+    """The guide family whose support is the prior's.
+
+    Args:
+        prior: a site's prior.
+        circular: whether the site lives on the circle, so that a prior which spans all of it
+            has no ends.
+
+    Returns:
+        `ProjectedNormalFamily` for von Mises priors and for a prior over the whole circle,
+        `TransformedNormalFamily` for bounded or positive supports, else `NormalFamily`.
+
+    Example:
+        >>> family_for(dist.Laplace(0.0, 1.0)), family_for(dist.LogNormal(0.0, 0.1))
+        (NormalFamily(), TransformedNormalFamily())
+    """
+    base, support = _base(prior), _elementwise(prior.support)
+    if isinstance(base, dist.VonMises | ProjectedNormalAngle):
+        return ProjectedNormalFamily()
+    if isinstance(support, constraints.interval):
+        turn = torch.as_tensor(support.upper_bound - support.lower_bound)
+        whole_circle = bool((turn >= 2 * math.pi - 1e-5).all())
+        return ProjectedNormalFamily() if circular and whole_circle else TransformedNormalFamily()
+    return NormalFamily() if support is constraints.real else TransformedNormalFamily()

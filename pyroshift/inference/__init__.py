@@ -1,0 +1,1 @@
+"""Stochastic variational inference: the ELBO, KL annealing, the training loop. Knows no images."""

@@ -1,0 +1,93 @@
+"""Checkpoints of a training run: written whole or not at all, and read without pickle."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyroshift.errors import ModelFileError
+from pyroshift.inference.history import EpochRecord
+
+FORMAT = "pyroshift checkpoint 1"
+
+
+def write_torch(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values to a file; an old one stays until the new one is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:
+    """Read what `write_torch` wrote, without running anything that the file might hold.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ModelFileError: if it is damaged, or something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {what} {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelFileError(
+            f"{path} can't be read as a {what}: it is damaged, was altered, or is something else "
+            f"({type(error).__name__})"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != content_format:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise ModelFileError(f"{path} is no {what}: expected {content_format!r}, found {found!r}")
+    return content
+
+
+def write_checkpoint(
+    path: Path, settings: dict[str, Any], records: list[EpochRecord], state: dict[str, Any]
+) -> None:
+    """Write a run's state after an epoch.
+
+    Args:
+        path: the file.
+        settings: what must be the same for the run to go on.
+        records: what was measured so far.
+        state: tensors to go on from, by name.
+    """
+    write_torch(
+        path,
+        {
+            "format": FORMAT,
+            "settings": json.dumps(settings, sort_keys=True),
+            "records": json.dumps([dataclasses.asdict(record) for record in records]),
+            "state": state,
+        },
+    )
+
+
+def read_checkpoint(
+    path: Path, settings: dict[str, Any]
+) -> tuple[list[EpochRecord], dict[str, Any]]:
+    """The records and the state of a run, to go on with it.
+
+    Args:
+        path: the file.
+        settings: those of the run that is to go on.
+
+    Raises:
+        ModelFileError: if the file is damaged, or from a run with other settings.
+    """
+    content = read_torch(path, "checkpoint", FORMAT)
+    written = json.loads(content["settings"])
+    now = json.loads(json.dumps(settings))
+    differing = sorted(name for name in written | now if written.get(name) != now.get(name))
+    if differing:
+        changes = ", ".join(
+            f"{name} was {written.get(name)!r}, is {now.get(name)!r}" for name in differing
+        )
+        raise ModelFileError(
+            f"the checkpoint {path} is from a different run ({changes}): give another path, or "
+            "delete it to start afresh"
+        )
+    return [EpochRecord(**record) for record in json.loads(content["records"])], content["state"]

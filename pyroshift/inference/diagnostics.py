@@ -1,0 +1,66 @@
+"""What is worth a warning after training: latents that collapsed, or that outgrew their prior."""
+
+import warnings
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+
+from pyroshift.errors import LatentWarning
+from pyroshift.models.pair import PoseVAE
+from pyroshift.sites import Site
+
+# A standard Normal has 1.2% of its mass beyond 2.5 widths.
+PILE_UP_WIDTHS = 2.5
+PILE_UP_SHARE = 0.05
+COLLAPSED_STD = 0.9
+
+
+def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
+    """What looks wrong with the latents of some data, in words.
+
+    Args:
+        pair: a trained pair.
+        x: data, `batch x height x width` or `batch x length`.
+
+    Returns:
+        One sentence per finding: latents whose posterior is as wide as the prior (collapsed), and
+        sites whose locations lie beyond 2.5 prior widths too often (the prior is too narrow, or
+        the likelihood too sure of itself).
+    """
+    with torch.no_grad():
+        found = pair.guide_module.summary(pair, x)
+    findings = []
+    for site in pair.sites:
+        width = torch.as_tensor(site.prior.stddev, device=x.device)
+        if not bool(torch.isfinite(width).all()):
+            continue
+        location, spread = found[site.name], found[f"{site.name}_std"]
+        collapsed = torch.atleast_1d((spread / width).mean(0) > COLLAPSED_STD)
+        if bool(collapsed.any()):
+            which = [int(index) for index in collapsed.nonzero()]
+            findings.append(_collapsed(site, which, bool(collapsed.all())))
+        beyond = ((location - site.prior.mean).abs() > PILE_UP_WIDTHS * width).float().mean(0)
+        share = float(torch.atleast_1d(beyond).max())
+        if share > PILE_UP_SHARE and not isinstance(site.prior, dist.VonMises):
+            findings.append(
+                f"{share:.0%} of the values of {site.name!r} lie beyond {PILE_UP_WIDTHS} prior "
+                f"widths (width {float(width.max()):.3g}): the prior is too narrow for these data; "
+                "widen it"
+            )
+    return findings
+
+
+def _collapsed(site: Site, which: list[int], whole: bool) -> str:
+    name = repr(site.name) if whole else f"{site.name!r} {which}"
+    return (
+        f"{name} collapsed onto the prior (posterior as wide as the prior): the data hold no more "
+        "factors of variation that this likelihood deems worth a latent. Harmless if expected; "
+        "else try likelihood='gaussian', a smaller KL weight, or a smaller initial one"
+    )
+
+
+def warn_about_latents(pair: PoseVAE, x: Tensor) -> None:
+    """Issue each finding of `diagnose` as a `LatentWarning`."""
+    for finding in diagnose(pair, x):
+        warnings.warn(finding, LatentWarning, stacklevel=3)

@@ -1,0 +1,98 @@
+"""`fit`: training by stochastic variational inference."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+import xarray as xr
+from pyro.infer import ELBO
+
+from pyroshift.inference.annealing import Annealing, schedules
+from pyroshift.inference.diagnostics import warn_about_latents
+from pyroshift.inference.run import Callback, Gatherable, Options, Run
+from pyroshift.models.pair import PoseVAE
+
+
+def fit(
+    model: PoseVAE,
+    patches: Gatherable,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+    kl: Annealing | Mapping[str, Annealing] = 1.0,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    validation_fraction: float = 0.0,
+    progress: bool = True,
+    callbacks: Iterable[Callback] = (),
+    checkpoint: str | Path | None = None,
+    patience: int | None = None,
+    clip_norm: float | None = 100.0,
+    schedule: str | Callable[[int], float] | None = None,
+    optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
+    elbo: ELBO | None = None,
+) -> xr.Dataset:
+    """Train a model on patches, in place, by stochastic variational inference.
+
+    Ctrl-C stops the training and keeps the model as it is. The same seed, settings and machine
+    give the same result; the process's random state and Pyro's parameter store stay as they are.
+
+    Args:
+        model: the model, trained further from the weights that it has.
+        patches: the data.
+        epochs: how many times to go through the data.
+        batch_size: patches per step. Fewer patches than this make one batch.
+        learning_rate: the optimiser's step size.
+        kl: weight of the KL terms: a number, a `KLAnnealing`, or one of these per site name.
+        seed: seed of the split, the shuffling and the sampling.
+        device: where to train, such as "cuda"; by default where the model is.
+        validation_fraction: share of the patches held out to measure `validation_loss`.
+        progress: whether to show a progress bar.
+        callbacks: called after each epoch with the model and its `EpochRecord`; one that returns
+            True stops the training.
+        checkpoint: file to write after each epoch. If it exists, the run goes on from there, to
+            the same result as if it had never stopped.
+        patience: stop once the validation loss has not improved for so many epochs after the KL
+            annealing, and keep the best weights. Needs `validation_fraction`.
+        clip_norm: largest norm of the gradient per patch; None for no clipping.
+        schedule: "cosine" to bring the learning rate down to zero over the epochs, or a function
+            from the epoch (first is 0) to a factor.
+        optimizer: a torch optimiser class.
+        elbo: a Pyro ELBO; by default `PatchELBO`, for guides that can be reparametrised.
+
+    Returns:
+        What was measured, over `epoch`: `loss` (negative ELBO), `log_likelihood`, `kl` and
+        `kl_scale` per `site`, `validation_loss`, `learning_rate`.
+
+    Raises:
+        DataError: if the patches don't fit the model's window or likelihood.
+        SpecificationError: if an option can't work.
+        ModelFileError: if the checkpoint is damaged, or from a different run.
+        TrainingError: if the loss is no longer a number; the model then has the weights from
+            before that epoch.
+
+    Example:
+        >>> from pyroshift import ShiftVAE, extract_patches
+        >>> image = torch.rand(32, 32, generator=torch.Generator().manual_seed(0))
+        >>> patches = extract_patches(image, window=8)
+        >>> history = fit(ShiftVAE(8), patches, epochs=2, batch_size=16, progress=False)
+        >>> dict(history.sizes)
+        {'epoch': 2, 'site': 2}
+    """
+    options = Options(
+        epochs, batch_size, learning_rate, seed, validation_fraction, patience, clip_norm, schedule
+    )
+    annealing = schedules(kl, [site.name for site in model.sites])
+    path = None if checkpoint is None else Path(checkpoint)
+    if device is not None:
+        model.to(device)
+    patches = patches.to(model.device)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        run = Run(model, patches, options, annealing, optimizer, elbo)
+        if path is not None and path.exists():
+            run.resume(path)
+        stopped = run.train(progress, list(callbacks), path)
+    model.eval()
+    warn_about_latents(model, patches.gather(run.training[:1024]))
+    return run.history.to_xarray({"stopped": stopped, "seed": seed, "batch_size": batch_size})

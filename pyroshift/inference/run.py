@@ -1,0 +1,316 @@
+"""One training run: the loop, its numbers, and how it goes on from a checkpoint."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyro
+import torch
+from pyro.infer import ELBO
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from tqdm import tqdm
+
+from pyroshift.errors import DataError, SpecificationError, TrainingError
+from pyroshift.inference.annealing import KLAnnealing
+from pyroshift.inference.checkpoint import read_checkpoint, write_checkpoint
+from pyroshift.inference.elbo import EvidenceTerms, PatchELBO
+from pyroshift.inference.history import EpochRecord, History
+from pyroshift.models.pair import PoseVAE
+
+
+class Gatherable(Protocol):
+    """Training data: anything with a length that gathers batches, such as `Patches`."""
+
+    def __len__(self) -> int:
+        """Number of patches."""
+
+    def gather(self, index: Tensor) -> Tensor:
+        """Some of the patches, `batch x height x width` or `batch x length`."""
+
+    def to(self, device: torch.device) -> "Gatherable":
+        """The same data on another device."""
+
+    def statistics(self) -> dict[str, float]:
+        """Their `minimum`, `maximum`, `mean` and `stddev`."""
+
+
+Callback = Callable[[PoseVAE, EpochRecord], bool | None]
+"""Called after each epoch with the model and what was measured; True stops the training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The numbers of a run, checked; `fit` says what each means."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    validation_fraction: float
+    patience: int | None
+    clip_norm: float | None
+    schedule: str | Callable[[int], float] | None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise SpecificationError(
+                    f"{name} must be a whole number of at least 1, got {value!r}"
+                )
+        if not 0 < self.learning_rate < math.inf:
+            raise SpecificationError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.validation_fraction < 1:
+            raise SpecificationError(
+                f"validation_fraction must be in [0, 1), got {self.validation_fraction}"
+            )
+        if self.patience is not None and not (self.patience >= 1 and self.validation_fraction > 0):
+            raise SpecificationError(
+                "patience must be at least 1, and needs patches to judge by: give "
+                "validation_fraction, such as 0.1"
+            )
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise SpecificationError(f"clip_norm must be positive or None, got {self.clip_norm}")
+        if isinstance(self.schedule, str) and self.schedule != "cosine":
+            raise SpecificationError(
+                f"schedule must be 'cosine', a function or None; got {self.schedule!r}"
+            )
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, the first being 0."""
+        if self.schedule is None:
+            return self.learning_rate
+        if callable(self.schedule):
+            return self.learning_rate * self.schedule(epoch)
+        return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+
+
+class Run:
+    """One training run: the model, its data, its optimiser, and what was measured so far."""
+
+    def __init__(
+        self,
+        model: PoseVAE,
+        patches: Gatherable,
+        options: Options,
+        annealing: dict[str, KLAnnealing],
+        optimizer: type[torch.optim.Optimizer],
+        elbo: ELBO | None,
+    ) -> None:
+        self.model, self.patches, self.options = model, patches, options
+        self.annealing, self.elbo = annealing, elbo
+        self.training, self.validation = self._split()
+        model.likelihood.prepare(**patches.statistics())
+        with torch.no_grad():  # a dry run under Pyro's validation, before the long work starts
+            self._evaluate(patches.gather(self.training[:2]), 1.0)
+        self.optimizer = optimizer(model.parameters(), lr=options.learning_rate)  # type: ignore[call-arg]
+        self.history = History([site.name for site in model.sites])
+        self.best: dict[str, Tensor] | None = None
+
+    def train(self, progress: bool, callbacks: list[Callback], checkpoint: Path | None) -> str:
+        """Train to the end; returns why it ended."""
+        records, options = self.history.records, self.options
+        batches = math.ceil(len(self.training) / options.batch_size)
+        stopped = "completed"
+        # Checking every distribution at every step costs time, and the dry run has done it once.
+        with (
+            pyro.validation_enabled(False),
+            tqdm(
+                total=options.epochs * batches,
+                initial=len(records) * batches,
+                unit="batch",
+                disable=not progress,
+            ) as bar,
+        ):
+            while stopped == "completed" and len(records) < options.epochs:
+                try:
+                    records.append(self._epoch(len(records), bar))
+                except KeyboardInterrupt:
+                    bar.write(
+                        f"interrupted in epoch {len(records) + 1}: the model is kept as it is"
+                    )
+                    return "interrupted"
+                self._keep_best()
+                if checkpoint is not None:
+                    write_checkpoint(checkpoint, self._settings(), records, self._state())
+                if self._patience_is_over():
+                    stopped = "patience"
+                if any([callback(self.model, records[-1]) for callback in callbacks]):
+                    stopped = "callback"
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        return stopped
+
+    def resume(self, checkpoint: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            ModelFileError: if it is damaged, or from a different run.
+        """
+        self.history.records, state = read_checkpoint(checkpoint, self._settings())
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best = state["best"]
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """Indices of the patches to train on, and of those held out."""
+        count, fraction = len(self.patches), self.options.validation_fraction
+        held_out = round(fraction * count)
+        if fraction > 0 and not 0 < held_out < count:
+            raise DataError(
+                f"validation_fraction={fraction} of {count} patches leaves {held_out} to validate "
+                f"and {count - held_out} to train: both need at least one"
+            )
+        generator = torch.Generator().manual_seed(self.options.seed)
+        order = torch.randperm(count, generator=generator)
+        return order[held_out:], order[:held_out]
+
+    def _epoch(self, epoch: int, bar: tqdm) -> EpochRecord:
+        """One pass over the training patches, then one over those held out."""
+        # All randomness of an epoch follows from the seed and the epoch's number, so that a run
+        # goes on from a checkpoint exactly.
+        torch.manual_seed(self.options.seed * 1_000_003 + epoch)
+        weights = {name: schedule(epoch) for name, schedule in self.annealing.items()}
+        rate = self.options.rate(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        before = copy.deepcopy(self.model.state_dict())
+        bar.set_description(f"epoch {epoch + 1}/{self.options.epochs}")
+        order = self.training[torch.randperm(len(self.training))]
+        self.model.train()
+        totals = _Totals()
+        for number, index in enumerate(order.split(self.options.batch_size), start=1):
+            terms = self._step(index, weights)
+            if terms is None:
+                self.model.load_state_dict(before)
+                raise TrainingError(self._explain(epoch, number, weights))
+            totals.add(terms)
+            bar.update()
+            if number % 10 == 0:
+                bar.set_postfix_str(totals.describe(), refresh=False)
+        self.model.eval()
+        record = EpochRecord(
+            **totals.means(),
+            kl_scale=weights,
+            validation_loss=self._validate(weights),
+            learning_rate=rate,
+        )
+        bar.set_postfix_str(totals.describe())
+        return record
+
+    def _step(self, index: Tensor, weights: dict[str, float]) -> EvidenceTerms | None:
+        """One step of the optimiser; None, and no step, if the loss is no longer a number."""
+        x = self.patches.gather(index)
+        self.optimizer.zero_grad()
+        loss, terms = self._evaluate(x, weights)
+        loss.backward()
+        limit = self.options.clip_norm or math.inf
+        norm = clip_grad_norm_(self.model.parameters(), limit)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            return None
+        self.optimizer.step()
+        return terms
+
+    def _evaluate(
+        self, x: Tensor, weights: dict[str, float] | float
+    ) -> tuple[Tensor, EvidenceTerms]:
+        """The loss per patch to descend, and the terms of the bound."""
+        pair = (self.model.sample_model, self.model.sample_guide, x, weights)
+        if self.elbo is None:
+            terms = PatchELBO().terms(*pair)
+            return terms.objective.mean(), terms
+        with torch.no_grad():
+            terms = PatchELBO().terms(*pair)
+        loss = self.elbo.differentiable_loss(*pair)  # type: ignore[attr-defined]
+        return loss / len(x), terms
+
+    @torch.no_grad()
+    def _validate(self, weights: dict[str, float]) -> float:
+        """Negative ELBO of the patches held out; NaN where there are none."""
+        if not len(self.validation):
+            return math.nan
+        totals = _Totals()
+        for index in self.validation.split(self.options.batch_size):
+            totals.add(self._evaluate(self.patches.gather(index), weights)[1])
+        return totals.means()["loss"]
+
+    def _keep_best(self) -> None:
+        """Keep a copy of the weights if they are the best so far, where that will matter."""
+        if self.options.patience is not None and self._epochs_since_best() == 0:
+            self.best = copy.deepcopy(self.model.state_dict())
+
+    def _epochs_since_best(self) -> int:
+        """Epochs since the lowest validation loss; 0 while the KL weights are still moving."""
+        annealed = max(schedule.epochs for schedule in self.annealing.values())
+        losses = [record.validation_loss for record in self.history.records[annealed:]]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    def _patience_is_over(self) -> bool:
+        patience = self.options.patience
+        return patience is not None and self._epochs_since_best() >= patience
+
+    def _settings(self) -> dict[str, Any]:
+        """What must be the same for a run to go on from a checkpoint to the same result."""
+        settings = dataclasses.asdict(self.options)
+        if callable(self.options.schedule):
+            settings["schedule"] = getattr(self.options.schedule, "__name__", "function")
+        if self.options.schedule != "cosine":
+            del settings["epochs"]  # more epochs may be added to a run that doesn't depend on them
+        return settings | {
+            "kl": {name: dataclasses.asdict(kl) for name, kl in self.annealing.items()},
+            "patches": len(self.patches),
+            "optimizer": type(self.optimizer).__name__,
+            "weights": {name: list(value.shape) for name, value in self.model.state_dict().items()},
+        }
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+        }
+
+    def _explain(self, epoch: int, batch: int, weights: dict[str, float]) -> str:
+        return (
+            f"the loss is no longer a finite number in epoch {epoch + 1}, batch {batch}; the model "
+            "has the weights from before this epoch. Likely causes: a learning rate that is too "
+            f"high (it is {self.options.rate(epoch):.3g}: try a tenth of it), KL weights that are "
+            f"too large ({weights}), outliers in the data (check their range, or clip them), or a "
+            "prior whose support the guide's samples can leave"
+        )
+
+
+class _Totals:
+    """Sums of the bound's terms over the patches of an epoch."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.log_likelihood = 0.0
+        self.kl: dict[str, float] = {}
+
+    def add(self, terms: EvidenceTerms) -> None:
+        """Add a batch."""
+        self.count += len(terms.log_likelihood)
+        self.log_likelihood += float(terms.log_likelihood.detach().sum())
+        for name, kl in terms.kl.items():
+            self.kl[name] = self.kl.get(name, 0.0) + float(kl.detach().sum())
+
+    def means(self) -> dict[str, Any]:
+        """Means per patch: `loss`, `log_likelihood` and `kl` by site."""
+        log_likelihood = self.log_likelihood / self.count
+        kl = {name: total / self.count for name, total in self.kl.items()}
+        return {
+            "loss": sum(kl.values()) - log_likelihood,
+            "log_likelihood": log_likelihood,
+            "kl": kl,
+        }
+
+    def describe(self) -> str:
+        """The means in short, for the progress bar."""
+        means = self.means()
+        kl = ", ".join(f"{name} {value:.2f}" for name, value in means["kl"].items())
+        return f"loss {means['loss']:.2f}, KL {kl}"

@@ -1,0 +1,212 @@
+"""Likelihoods: small modules whose call makes the observed sample site.
+
+A decoder returns one unconstrained number per pixel; the likelihood turns it into a distribution
+of the data. `prepare` checks the data's range once and sets the data's location and spread, which
+make the untrained model predict the data's mean, whatever their units.
+"""
+
+from abc import abstractmethod
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pyroshift.errors import DataError, SpecificationError
+from pyroshift.sites import DATA
+
+
+class Likelihood(nn.Module):
+    """Distribution of the data given the decoder's output, pixels independent.
+
+    A subclass gives `distribution`, and `check` where not all real numbers are possible data.
+    """
+
+    location: Tensor
+    spread: Tensor
+    prepared: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("location", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("prepared", torch.tensor(False))
+
+    def forward(self, output: Tensor, x: Tensor | None = None) -> Tensor:
+        """Make the observed site `x`.
+
+        Args:
+            output: decoder's output, `batch x height x width` (or `batch x length`).
+            x: data of the same shape, or None to sample them.
+        """
+        event_dim = output.dim() - 1
+        distribution = dist.Independent(self.distribution(output), event_dim)
+        return pyro.sample(DATA, distribution, obs=x)
+
+    @abstractmethod
+    def distribution(self, output: Tensor) -> Distribution:
+        """Distribution of each pixel, of the output's shape."""
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Expected data, of the output's shape."""
+        return self.distribution(output).mean
+
+    def standardize(self, x: Tensor) -> Tensor:
+        """Data with mean about 0 and spread about 1, as encoders like them."""
+        return (x - self.location) / self.spread
+
+    def check(self, minimum: float, maximum: float) -> None:
+        """Raise a DataError if data of this range can't come from this likelihood."""
+
+    def prepare(self, minimum: float, maximum: float, mean: float, stddev: float) -> None:
+        """Check the data's range, and the first time set their location and spread.
+
+        Later data are measured by the first, since the weights were trained on that scale.
+
+        Args:
+            minimum: smallest value of the data.
+            maximum: largest value.
+            mean: their mean.
+            stddev: their standard deviation.
+
+        Raises:
+            DataError: if the range can't come from this likelihood.
+        """
+        self.check(minimum, maximum)
+        if not self.prepared:
+            self.location.fill_(mean)
+            self.spread.fill_(stddev if stddev > 0 else 1.0)
+            self.prepared.fill_(True)
+
+
+def _check_unit_interval(name: str, minimum: float, maximum: float) -> None:
+    if minimum < 0 or maximum > 1:
+        raise DataError(
+            f"the {name} likelihood needs data in [0, 1], but they span "
+            f"[{minimum:.6g}, {maximum:.6g}]: cut the patches with normalize='patch' or "
+            "normalize='image', or take likelihood='gaussian'"
+        )
+
+
+class Bernoulli(Likelihood):
+    """Bernoulli likelihood of grey levels in [0, 1], as the shift-VAE and rVAE papers use it.
+
+    For grey levels it is a cross-entropy, not a density: bounds compare among models with this
+    likelihood only, and a pixel is worth so little that faint content may collapse.
+
+    Example:
+        >>> Bernoulli().mean(torch.zeros(1, 2))
+        tensor([[0.5000, 0.5000]])
+    """
+
+    def distribution(self, output: Tensor) -> Distribution:
+        """Bernoulli with the output as logits, relative to the data's mean."""
+        # Grey levels are outside the support that torch would check.
+        return dist.Bernoulli(logits=output + _logit(self.location), validate_args=False)
+
+    def check(self, minimum: float, maximum: float) -> None:
+        """Raise a DataError unless the data are in [0, 1]."""
+        _check_unit_interval("Bernoulli", minimum, maximum)
+
+
+class ContinuousBernoulli(Likelihood):
+    """Continuous Bernoulli likelihood: the normalised density on [0, 1] of the same form.
+
+    Loaiza-Ganem and Cunningham, "The continuous Bernoulli", NeurIPS 2019.
+
+    Example:
+        >>> ContinuousBernoulli().mean(torch.zeros(1))
+        tensor([0.5000])
+    """
+
+    def distribution(self, output: Tensor) -> Distribution:
+        """Continuous Bernoulli with the output as logits, relative to the data's mean."""
+        return dist.ContinuousBernoulli(logits=output + _logit(self.location), validate_args=False)
+
+    def check(self, minimum: float, maximum: float) -> None:
+        """Raise a DataError unless the data are in [0, 1]."""
+        _check_unit_interval("ContinuousBernoulli", minimum, maximum)
+
+
+class Gaussian(Likelihood):
+    """Gaussian likelihood with one noise level for all pixels, fixed or learned.
+
+    Args:
+        sigma: noise's standard deviation in the data's units; None to learn it.
+
+    Raises:
+        SpecificationError: if `sigma` isn't positive.
+
+    Example:
+        >>> float(Gaussian(sigma=0.25).noise)
+        0.25
+    """
+
+    # A learned noise level can't fall below this share of the data's spread: on data without noise
+    # it would go to zero, and the bound to infinity.
+    smallest = 0.01
+    # The noise level is exp(quickness x parameter), since an optimiser moves every parameter by
+    # about the learning rate per step, and the noise level has orders of magnitude to go.
+    quickness = 10.0
+
+    def __init__(self, sigma: float | None = None) -> None:
+        if sigma is not None and not sigma > 0:
+            raise SpecificationError(f"sigma must be positive, or None to learn it; got {sigma}")
+        super().__init__()
+        self.sigma = sigma
+        if sigma is None:
+            self.log_noise = nn.Parameter(torch.zeros(()))
+
+    @property
+    def noise(self) -> Tensor:
+        """The noise's standard deviation, in the data's units."""
+        if self.sigma is not None:
+            return torch.full_like(self.spread, self.sigma)
+        return self.spread * ((self.quickness * self.log_noise).exp() + self.smallest)
+
+    def distribution(self, output: Tensor) -> Distribution:
+        """Normal about the output, which is in units of the data's spread about their mean."""
+        return dist.Normal(self.location + self.spread * output, self.noise)
+
+    def extra_repr(self) -> str:
+        """The noise level."""
+        return "learned sigma" if self.sigma is None else f"sigma={self.sigma}"
+
+
+class Poisson(Likelihood):
+    """Poisson likelihood of counts: electrons or photons.
+
+    Example:
+        >>> Poisson().mean(torch.zeros(1))
+        tensor([1.])
+    """
+
+    def distribution(self, output: Tensor) -> Distribution:
+        """Poisson with the output as log rate, relative to the data's mean."""
+        return dist.Poisson(output.clamp(max=30).exp() * self._mean_rate(), validate_args=False)
+
+    def _mean_rate(self) -> Tensor:
+        return torch.where(self.location > 0, self.location, torch.ones_like(self.location))
+
+    def check(self, minimum: float, maximum: float) -> None:
+        """Raise a DataError if there are negative counts."""
+        if minimum < 0:
+            raise DataError(
+                f"the Poisson likelihood needs counts, but the data go down to {minimum:.6g}: "
+                "subtract the detector's offset, or take likelihood='gaussian'"
+            )
+
+
+def _logit(location: Tensor) -> Tensor:
+    """Logit of the data's mean; 0 where it isn't inside (0, 1), as before `prepare`."""
+    inside = (location > 0) & (location < 1)
+    return torch.where(inside, location, torch.full_like(location, 0.5)).logit()
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+    "poisson": Poisson,
+}

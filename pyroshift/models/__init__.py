@@ -1,0 +1,1 @@
+"""The model/guide pair and its three site lists: VAE, ShiftVAE, RVAE."""

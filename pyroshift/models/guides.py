@@ -1,0 +1,106 @@
+"""Guides: how the posterior of each site is found from the data.
+
+A guide is exchangeable: it sees the pair's sites, encoder, decoder and likelihood, and nothing
+else depends on how it works. Pass an object of your own as a model's `guide` argument.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import pyro
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pyroshift.networks.encoders import count_features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroshift.models.pair import PoseVAE
+
+
+class Guide(nn.Module, ABC):
+    """How the posterior over a pair's sites is found.
+
+    The pair is handed to every call rather than kept, so that no module holds another twice.
+    """
+
+    @abstractmethod
+    def setup(self, pair: PoseVAE) -> None:
+        """Build what the guide needs for this pair; called once, by the pair's constructor."""
+
+    @abstractmethod
+    def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
+        """Draw every site as a Pyro sample statement, inside the patches' plate.
+
+        Args:
+            pair: the pair.
+            x: data, `batch x height x width` or `batch x length`.
+            kl_weight: weight of the sites' KL terms, as the pair's `latent_scale` takes it.
+        """
+
+    @abstractmethod
+    def summary(self, pair: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+        """Location and standard deviation of every site, the latter under the name `..._std`.
+
+        Args:
+            pair: the pair.
+            x: data, `batch x height x width` or `batch x length`.
+
+        Returns:
+            Tensors `batch x event shape` by name.
+        """
+
+
+class NormalGuide(Guide):
+    """The papers' amortised mean-field guide: every site's family, set by one shared encoder.
+
+    Example:
+        >>> from pyroshift import ShiftVAE
+        >>> sorted(ShiftVAE((16, 16)).guide_module.heads)
+        ['offset', 'z']
+    """
+
+    heads: nn.ModuleDict
+
+    def setup(self, pair: PoseVAE) -> None:
+        """One linear head per site, on the encoder's features."""
+        features = count_features(pair.encoder, pair.window)
+        self.heads = nn.ModuleDict()
+        for site in pair.sites:
+            head = nn.Linear(features, site.family.size(site.event_shape))
+            # Small weights start the posterior at the prior.
+            nn.init.normal_(head.weight, std=0.1 * features**-0.5)
+            nn.init.zeros_(head.bias)
+            self.heads[site.name] = head
+
+    def posterior(self, pair: PoseVAE, x: Tensor) -> dict[str, Distribution]:
+        """The posterior of each site by name.
+
+        Args:
+            pair: the pair.
+            x: data, `batch x height x width` or `batch x length`.
+        """
+        features = pair.encoder(pair.likelihood.standardize(x))
+        return {
+            site.name: site.family.distribution(self.heads[site.name](features), site.prior)
+            for site in pair.sites
+        }
+
+    def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
+        """Draw every site from its family."""
+        for name, distribution in self.posterior(pair, x).items():
+            with pair.latent_scale(kl_weight, name):
+                pyro.sample(name, distribution)  # type: ignore[arg-type]
+
+    def summary(self, pair: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+        """Location and standard deviation of every site."""
+        found = {}
+        for site, distribution in zip(pair.sites, self.posterior(pair, x).values(), strict=True):
+            found[site.name], found[f"{site.name}_std"] = site.family.summary(distribution)
+        return found
+
+
+GUIDES: dict[str, type[Guide]] = {"normal": NormalGuide}

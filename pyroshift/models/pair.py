@@ -1,0 +1,286 @@
+"""The model/guide pair: a list of sites, an encoder, a decoder and a likelihood."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor, nn
+
+from pyroshift.errors import DataError, SpecificationError
+from pyroshift.likelihoods import LIKELIHOODS, Likelihood
+from pyroshift.models.guides import GUIDES, Guide
+from pyroshift.networks.decoders import DECODERS
+from pyroshift.networks.encoders import ENCODERS
+from pyroshift.pose import half_window, pixel_grid
+from pyroshift.sites import Angle, Content, PoseSite, Site
+
+Component = TypeVar("Component")
+
+# Pyro's parameter store knows modules by name, and a second model of the same name would be given
+# the first one's weights. Weak keys, so that a copied model gets a name of its own.
+_names: "WeakKeyDictionary[nn.Module, str]" = WeakKeyDictionary()
+_serial = itertools.count()
+
+
+class PoseVAE(nn.Module):
+    """A variational autoencoder over a list of latent sites, as a Pyro model/guide pair.
+
+    Generative story, for each patch:
+
+        every site ~ its prior                        (offset, angle, scale, z: what is listed)
+        coordinates = pixel grid, carried through each pose site in turn
+        x ~ likelihood(decoder(z, coordinates))
+
+    `model` and `guide` are ordinary Pyro callables: they work with `SVI`, `Predictive`,
+    `poutine.trace`, `render_model` and MCMC.
+
+    Args:
+        window: height and width of the windows in pixels, or the one length of signals; a single
+            integer means a square window.
+        sites: the latent sites, pose sites in the order in which they act.
+        likelihood: a name ("gaussian", "bernoulli", "continuous_bernoulli", "poisson") or a module.
+        encoder: a name ("fully_connected", "convolutional") or a module that returns
+            `batch x features`.
+        decoder: a name ("canvas", "spatial") or a module called with (z, coordinates).
+        guide: a name ("normal") or a `Guide`.
+        seed: seed of the initial weights; the process's random state stays as it is.
+
+    Raises:
+        SpecificationError: if a name is unknown or the parts don't fit.
+
+    Example:
+        >>> from pyroshift.sites import Content, Offset
+        >>> pair = PoseVAE((16, 16), [Offset(), Content(latent_dim=1)])
+        >>> [site.name for site in pair.sites]
+        ['offset', 'z']
+    """
+
+    grid: Tensor
+
+    def __init__(
+        self,
+        window: int | Sequence[int],
+        sites: Sequence[Site],
+        *,
+        likelihood: str | Likelihood = "gaussian",
+        encoder: str | nn.Module = "fully_connected",
+        decoder: str | nn.Module = "canvas",
+        guide: str | Guide = "normal",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.window = as_window(window)
+        _check_sites(sites, self.window)
+        self.site_modules = nn.ModuleList(sites)
+        self.register_buffer("grid", pixel_grid(self.window), persistent=False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.likelihood = _component("likelihood", likelihood, LIKELIHOODS)
+            self.encoder = _component("encoder", encoder, ENCODERS, self.window)
+            options = {"margin": self._margin()} if decoder == "canvas" else {}
+            self.decoder = _component(
+                "decoder", decoder, DECODERS, self.window, self.latent_dim, **options
+            )
+            self.guide_module: Guide = _component("guide", guide, GUIDES)
+            self.guide_module.setup(self)
+
+    @property
+    def sites(self) -> list[Site]:
+        """The latent sites, pose sites in the order in which they act."""
+        return list(self.site_modules)  # type: ignore[arg-type]
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of conventional latents z."""
+        return sum(site.event_shape[0] for site in self.sites if isinstance(site, Content))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.grid.device
+
+    def model(
+        self,
+        x: Tensor | None = None,
+        *,
+        kl_weight: float | Mapping[str, float] = 1.0,
+        n: int = 1,
+    ) -> Tensor:
+        """The generative model, as a Pyro callable.
+
+        Args:
+            x: data, `batch x height x width` or `batch x length`; None to sample them.
+            kl_weight: weight of the latent sites, one for all or one per site name. Give the
+                guide the same.
+            n: number of patches to sample where `x` is None.
+
+        Returns:
+            The data, observed or sampled.
+        """
+        self._register()
+        return self.sample_model(x, kl_weight, n)
+
+    def guide(
+        self,
+        x: Tensor | None = None,
+        *,
+        kl_weight: float | Mapping[str, float] = 1.0,
+        n: int = 1,
+    ) -> None:
+        """The variational posterior of the latent sites given `x`, as a Pyro callable.
+
+        Args:
+            x: data, `batch x height x width` or `batch x length`.
+            kl_weight: weight of the latent sites, as given to the model.
+            n: ignored; the model's signature.
+
+        Raises:
+            DataError: if there are no data.
+        """
+        if x is None:
+            raise DataError("the guide is a posterior given data: call it with the patches")
+        self._register()
+        self.sample_guide(x, kl_weight)
+
+    def sample_model(
+        self, x: Tensor | None = None, kl_weight: float | Mapping[str, float] = 1.0, n: int = 1
+    ) -> Tensor:
+        """As `model`, but without entering the weights into Pyro's global parameter store."""
+        with pyro.plate("patches", n if x is None else self._count(x)):
+            values = {}
+            for site in self.sites:
+                with self.latent_scale(kl_weight, site.name):
+                    values[site.name] = site.draw()
+            return self.likelihood(self.output(values), x)
+
+    def sample_guide(self, x: Tensor, kl_weight: float | Mapping[str, float] = 1.0) -> None:
+        """As `guide`, but without entering the weights into Pyro's global parameter store."""
+        with pyro.plate("patches", self._count(x)):
+            self.guide_module(self, x, kl_weight)
+
+    def output(self, values: Mapping[str, Tensor]) -> Tensor:
+        """The decoder's output, given a value of every site.
+
+        Args:
+            values: by site name, `batch x event shape`.
+
+        Returns:
+            `batch x height x width` or `batch x length`, the likelihood's parameter.
+        """
+        z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
+        coordinates = self.grid.expand(z.shape[0], *self.grid.shape)
+        for site in self.sites:
+            if isinstance(site, PoseSite):
+                coordinates = site.transform(coordinates, values[site.name])
+        return self.decoder(z, coordinates)
+
+    @staticmethod
+    def latent_scale(
+        kl_weight: float | Mapping[str, float], name: str
+    ) -> AbstractContextManager[Any]:
+        """The scale of one latent site, for the model and for the guide alike.
+
+        Both sides must be scaled, by the same number; that is why both call this.
+
+        Args:
+            kl_weight: one weight for all sites, or one per site name.
+            name: the site's name.
+
+        Raises:
+            SpecificationError: if the weight is missing or isn't positive.
+        """
+        try:
+            weight = kl_weight[name] if isinstance(kl_weight, Mapping) else kl_weight
+        except KeyError:
+            raise SpecificationError(
+                f"kl_weight has no entry for site {name!r}, only for {sorted(kl_weight)}"  # type: ignore[arg-type]
+            ) from None
+        if not weight > 0:
+            raise SpecificationError(
+                f"the KL weight of site {name!r} must be positive, got {weight}: anneal from a "
+                "small number such as 0.01"
+            )
+        return nullcontext() if weight == 1 else poutine.scale(scale=weight)
+
+    def _count(self, x: Tensor) -> int:
+        if x.shape[1:] != self.window:
+            raise DataError(
+                f"the model is for windows of {self.window}, but the data have shape "
+                f"{tuple(x.shape)}: expected batch x {' x '.join(map(str, self.window))}"
+            )
+        return x.shape[0]
+
+    def _register(self) -> None:
+        if self not in _names:
+            _names[self] = f"{type(self).__name__}_{next(_serial)}"
+        pyro.module(_names[self], self)
+
+    def _margin(self) -> int:
+        """Pixels that poses look beyond the window, on each side."""
+        unit = half_window(self.window)
+        turns = any(isinstance(site, Angle) for site in self.sites)
+        radius = math.hypot(*self.window) / 2 / unit if turns else 1.0
+        for site in self.sites:
+            if isinstance(site, PoseSite):
+                radius = site.reach(radius)
+        return math.ceil(radius * unit - (min(self.window) / 2 if turns else unit))
+
+
+def as_window(window: int | Sequence[int]) -> tuple[int, ...]:
+    """A window as a tuple of sizes; one integer means a square.
+
+    Raises:
+        SpecificationError: unless there are one or two sizes of at least 2 pixels.
+
+    Example:
+        >>> as_window(32), as_window([100])
+        ((32, 32), (100,))
+    """
+    sizes = (window, window) if isinstance(window, int) else tuple(int(size) for size in window)
+    if len(sizes) not in (1, 2) or min(sizes) < 2:
+        raise SpecificationError(
+            f"window must be one size or (height, width), each at least 2 pixels; got {window!r}. "
+            "For signals give a tuple of one length, such as (100,)"
+        )
+    return sizes
+
+
+def _check_sites(sites: Sequence[Site], window: tuple[int, ...]) -> None:
+    names = [site.name for site in sites]
+    if len(set(names)) != len(names):
+        raise SpecificationError(f"every site needs its own name, got {names}")
+    if not any(isinstance(site, Content) for site in sites):
+        raise SpecificationError(f"a model needs a Content site (z), got only {names}")
+    if len(window) == 1 and any(isinstance(site, Angle) for site in sites):
+        raise SpecificationError(f"signals of window {window} can't be turned: use ShiftVAE or VAE")
+    for site in sites:
+        if site.name == "offset" and site.event_shape != (len(window),):
+            raise SpecificationError(
+                f"the offset site has {site.event_shape[0]} axes, but the window {window} has "
+                f"{len(window)}: build it as Offset(..., ndim={len(window)})"
+            )
+
+
+def _component(
+    kind: str,
+    value: Any,
+    known: Mapping[str, type[Component]],
+    *arguments: Any,
+    **options: Any,
+) -> Component:
+    """An object as it is, or one made by its name."""
+    if not isinstance(value, str):
+        if not isinstance(value, nn.Module):
+            raise SpecificationError(
+                f"{kind} must be one of {sorted(known)} or a torch module, got {value!r}"
+            )
+        return value  # type: ignore[return-value]
+    if value not in known:
+        raise SpecificationError(f"unknown {kind} {value!r}: choose one of {sorted(known)}")
+    return known[value](*arguments, **options)

@@ -1,0 +1,215 @@
+"""VAE, ShiftVAE and RVAE: three lists of sites."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pyro.distributions as dist
+from torch import nn
+from torch.distributions import Distribution
+
+from pyroshift.errors import SpecificationError
+from pyroshift.likelihoods import Likelihood
+from pyroshift.models.guides import Guide
+from pyroshift.models.pair import PoseVAE, as_window
+from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Angle, Content, Offset, Scale, Site
+
+Priors = Mapping[str, Distribution | Site]
+
+
+def _sites(priors: Priors | None, defaults: Mapping[str, Callable[..., Site]]) -> list[Site]:
+    """The listed sites, each with its default prior or the user's, or the user's own site."""
+    priors = priors or {}
+    if unknown := set(priors) - set(defaults):
+        raise SpecificationError(
+            f"no site for the priors {sorted(unknown)}: this model's sites are {list(defaults)}"
+        )
+    sites = []
+    for name, default in defaults.items():
+        given = priors.get(name)
+        sites.append(given if isinstance(given, Site) else default(given))
+    return sites
+
+
+def _normal(name: str, width: float) -> Distribution:
+    if not width > 0:
+        raise SpecificationError(f"{name} must be positive, got {width}")
+    return dist.Normal(0.0, width)
+
+
+class VAE(PoseVAE):
+    """A variational autoencoder: the baseline without pose.
+
+    Generative story, for each patch:
+
+        z ~ Normal(0, 1)                              what it looks like
+        x ~ likelihood(decoder(z))
+
+    Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014.
+
+    Args:
+        window: height and width of the windows in pixels, or (length,) for signals.
+        latent_dim: number of latents z.
+        likelihood: "gaussian" (learned sigma), "bernoulli", "continuous_bernoulli", "poisson", or
+            a `Likelihood`.
+        encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
+        decoder: "canvas", "spatial", or a module called with (z, coordinates).
+        guide: "normal" or a `Guide`.
+        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        seed: seed of the initial weights.
+
+    Raises:
+        SpecificationError: if something is unknown or doesn't fit.
+
+    Example:
+        >>> VAE((16, 16), latent_dim=3).latent_dim
+        3
+    """
+
+    def __init__(
+        self,
+        window: int | Sequence[int],
+        latent_dim: int = 2,
+        likelihood: str | Likelihood = "gaussian",
+        encoder: str | nn.Module = "fully_connected",
+        decoder: str | nn.Module = "canvas",
+        guide: str | Guide = "normal",
+        *,
+        priors: Priors | None = None,
+        seed: int = 0,
+    ) -> None:
+        sites = _sites(priors, {CONTENT: lambda prior: Content(latent_dim, prior)})
+        super().__init__(
+            window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
+            guide=guide, seed=seed,
+        )  # fmt: skip
+
+
+class ShiftVAE(PoseVAE):
+    """The shift-VAE: where the motif sits in each window, apart from what it looks like.
+
+    Generative story, for each patch:
+
+        offset ~ Normal(0, offset_scale)              where, (y, x), in half-windows
+        z ~ Normal(0, 1)                              what it looks like
+        x ~ likelihood(decoder(z) seen from the offset)
+
+    Ziatdinov, Wong and Kalinin, "Finding simplicity: unsupervised discovery of features, patterns,
+    and order parameters via shift-invariant variational autoencoders" (2023).
+
+    Args:
+        window: height and width of the windows in pixels, or (length,) for signals.
+        latent_dim: number of latents z.
+        likelihood: "gaussian" (learned sigma), "bernoulli", "continuous_bernoulli", "poisson", or
+            a `Likelihood`.
+        encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
+        decoder: "canvas", "spatial", or a module called with (z, coordinates).
+        guide: "normal" or a `Guide`.
+        offset_scale: the offset prior's standard deviation in half-windows, the paper's k.
+        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        seed: seed of the initial weights.
+
+    Raises:
+        SpecificationError: if something is unknown or doesn't fit.
+
+    Example:
+        >>> model = ShiftVAE((100,), priors={"offset": dist.Laplace(0.0, 0.3)})
+        >>> [site.name for site in model.sites]
+        ['offset', 'z']
+    """
+
+    def __init__(
+        self,
+        window: int | Sequence[int],
+        latent_dim: int = 2,
+        likelihood: str | Likelihood = "gaussian",
+        encoder: str | nn.Module = "fully_connected",
+        decoder: str | nn.Module = "canvas",
+        guide: str | Guide = "normal",
+        *,
+        offset_scale: float = 0.3,
+        priors: Priors | None = None,
+        seed: int = 0,
+    ) -> None:
+        ndim, offset_prior = len(as_window(window)), _normal("offset_scale", offset_scale)
+        sites = _sites(
+            priors,
+            {
+                OFFSET: lambda prior: Offset(prior or offset_prior, ndim),
+                CONTENT: lambda prior: Content(latent_dim, prior),
+            },
+        )
+        super().__init__(
+            window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
+            guide=guide, seed=seed,
+        )  # fmt: skip
+
+
+class RVAE(PoseVAE):
+    """The rotationally invariant VAE: how the motif is turned, apart from what it looks like.
+
+    Generative story, for each patch:
+
+        offset ~ Normal(0, offset_scale)              where, if `offsets`
+        angle ~ Normal(0, angle_scale)                how it is turned, radians
+        scale ~ LogNormal(0, scale_scale)             how large it is, if `scales`
+        z ~ Normal(0, 1)                              what it looks like
+        x ~ likelihood(decoder(z) seen through the pose)
+
+    Kalinin, Dyck, Jesse and Ziatdinov, "Exploring order parameters and dynamic processes in
+    disordered systems via variational autoencoders", Science Advances 7, eabd5084 (2021).
+
+    Args:
+        window: height and width of the windows in pixels.
+        latent_dim: number of latents z.
+        likelihood: "gaussian" (learned sigma), "bernoulli", "continuous_bernoulli", "poisson", or
+            a `Likelihood`.
+        encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
+        decoder: "canvas", "spatial", or a module called with (z, coordinates).
+        guide: "normal" or a `Guide`.
+        angle_scale: the angle prior's standard deviation, radians.
+        offsets: whether the motif may also be shifted.
+        offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
+        scales: whether the motif may also be magnified.
+        scale_scale: the standard deviation of the logarithm of the scale, if `scales`.
+        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        seed: seed of the initial weights.
+
+    Raises:
+        SpecificationError: if something is unknown or doesn't fit.
+
+    Example:
+        >>> model = RVAE((16, 16), offsets=True, priors={"angle": dist.VonMises(0.0, 4.0)})
+        >>> [site.name for site in model.sites]
+        ['offset', 'angle', 'z']
+    """
+
+    def __init__(
+        self,
+        window: int | Sequence[int],
+        latent_dim: int = 2,
+        likelihood: str | Likelihood = "gaussian",
+        encoder: str | nn.Module = "fully_connected",
+        decoder: str | nn.Module = "canvas",
+        guide: str | Guide = "normal",
+        *,
+        angle_scale: float = 1.0,
+        offsets: bool = False,
+        offset_scale: float = 0.3,
+        scales: bool = False,
+        scale_scale: float = 0.1,
+        priors: Priors | None = None,
+        seed: int = 0,
+    ) -> None:
+        offset_prior = _normal("offset_scale", offset_scale)
+        angle_prior = _normal("angle_scale", angle_scale)
+        _normal("scale_scale", scale_scale)
+        defaults: dict[str, Callable[..., Site]] = {}
+        if offsets:
+            defaults[OFFSET] = lambda prior: Offset(prior or offset_prior, 2)
+        defaults[ANGLE] = lambda prior: Angle(prior or angle_prior)
+        if scales:
+            defaults[SCALE] = lambda prior: Scale(prior or dist.LogNormal(0.0, scale_scale))
+        defaults[CONTENT] = lambda prior: Content(latent_dim, prior)
+        super().__init__(
+            window, _sites(priors, defaults), likelihood=likelihood, encoder=encoder,
+            decoder=decoder, guide=guide, seed=seed,
+        )  # fmt: skip

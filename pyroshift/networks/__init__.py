@@ -1,0 +1,1 @@
+"""Encoders and decoders, ordinary torch modules that know nothing of Pyro."""

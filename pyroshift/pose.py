@@ -1,0 +1,116 @@
+"""Coordinate grids and their transforms: pure functions, the only place that knows signs and units.
+
+Coordinates are in half-windows: the window's centre is the origin, and both axes are divided by
+half of the window's longer side, so that a rotation of a non-square window stays rigid. The last
+axis of every coordinate tensor runs over the window's axes, (y, x) for images and (x,) for signals,
+each positive towards larger index.
+
+A pixel at `r` reads the motif at `R(-angle) (r - offset) / scale`. So `offset` is a position in the
+window whatever the angle, and `angle` turns the motif counter-clockwise as displayed with row 0 on
+top.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def half_window(window: tuple[int, ...]) -> float:
+    """Half of the window's longer side in pixels: the unit of length of all coordinates.
+
+    Example:
+        >>> half_window((20, 40))
+        20.0
+    """
+    return max(window) / 2
+
+
+def pixel_grid(window: tuple[int, ...]) -> Tensor:
+    """Coordinates of every pixel of a window, in half-windows.
+
+    Args:
+        window: height and width of the window, or its one length for signals, in pixels.
+
+    Returns:
+        A tensor `height x width x 2` (`length x 1` for signals).
+
+    Example:
+        >>> pixel_grid((2, 4))[..., 1]
+        tensor([[-0.7500, -0.2500,  0.2500,  0.7500],
+                [-0.7500, -0.2500,  0.2500,  0.7500]])
+    """
+    unit = half_window(window)
+    axes = [(torch.arange(size) - (size - 1) / 2) / unit for size in window]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
+def _over_pixels(value: Tensor, axes: int, event_dim: int) -> Tensor:
+    """View a value per patch so that it broadcasts over the pixels of that many axes."""
+    batch_dims = value.dim() - event_dim
+    return value.reshape(value.shape[:batch_dims] + (1,) * axes + value.shape[batch_dims:])
+
+
+def unshift(coordinates: Tensor, offset: Tensor) -> Tensor:
+    """Coordinates relative to a motif that sits at `offset`.
+
+    Args:
+        coordinates: `batch x height x width x 2` (or `batch x length x 1`), half-windows.
+        offset: `batch x 2` (or `batch x 1`), half-windows.
+
+    Returns:
+        A tensor of the coordinates' shape.
+
+    Example:
+        >>> unshift(torch.zeros(1, 1, 1, 2), torch.tensor([[0.5, -0.25]])).flatten()
+        tensor([-0.5000,  0.2500])
+    """
+    return coordinates - _over_pixels(offset, coordinates.shape[-1], event_dim=1)
+
+
+def unrotate(coordinates: Tensor, angle: Tensor) -> Tensor:
+    """Coordinates in the frame of a motif that is turned by `angle`.
+
+    Args:
+        coordinates: `batch x height x width x 2`, (y, x).
+        angle: `batch`, radians, counter-clockwise as displayed with row 0 on top.
+
+    Returns:
+        A tensor of the coordinates' shape.
+
+    Example:
+        >>> right = torch.tensor([[[[0.0, 1.0]]]])
+        >>> unrotate(right, torch.tensor([math.pi / 2])).flatten().round().int()
+        tensor([1, 0], dtype=torch.int32)
+    """
+    angle = _over_pixels(angle, axes=2, event_dim=0)
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    y, x = coordinates.unbind(-1)
+    return torch.stack((cosine * y + sine * x, cosine * x - sine * y), dim=-1)
+
+
+def unscale(coordinates: Tensor, scale: Tensor) -> Tensor:
+    """Coordinates in the frame of a motif that is magnified by `scale`.
+
+    Args:
+        coordinates: `batch x height x width x 2` (or `batch x length x 1`).
+        scale: `batch`, magnification, greater than 0.
+
+    Returns:
+        A tensor of the coordinates' shape.
+
+    Example:
+        >>> unscale(torch.ones(1, 1, 1, 2), torch.tensor([2.0])).flatten()
+        tensor([0.5000, 0.5000])
+    """
+    return coordinates / _over_pixels(scale.unsqueeze(-1), coordinates.shape[-1], event_dim=1)
+
+
+def wrap_angle(angle: Tensor) -> Tensor:
+    """The same angle in (-pi, pi].
+
+    Example:
+        >>> wrap_angle(torch.tensor([math.pi, -math.pi, 3 * math.pi / 2])) / math.pi
+        tensor([ 1.0000,  1.0000, -0.5000])
+    """
+    return math.pi - torch.remainder(math.pi - angle, 2 * math.pi)

@@ -1,0 +1,295 @@
+"""From a trained model to labelled maps, and back: `encode`, `decode`, `manifold`."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from pyroshift._version import __version__
+from pyroshift.data.patches import Patches
+from pyroshift.errors import DataError
+from pyroshift.inference.elbo import PatchELBO
+from pyroshift.models.pair import PoseVAE
+from pyroshift.pose import half_window, wrap_angle
+from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE
+
+_LONG_NAMES = {
+    CONTENT: "conventional latent",
+    OFFSET: "position of the motif in the window",
+    ANGLE: "rotation of the motif, counter-clockwise",
+    SCALE: "magnification of the motif",
+}
+_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1"}
+
+
+@torch.no_grad()
+def encode(
+    model: PoseVAE, patches: Patches, batch_size: int = 1024, *, seed: int = 0
+) -> xr.Dataset:
+    """Maps of what the model finds in each patch: its latents, where it is, how it is turned.
+
+    Args:
+        model: a trained model.
+        patches: the data, streamed in batches.
+        batch_size: patches per batch.
+        seed: seed of the one posterior sample per patch that `elbo` is estimated from.
+
+    Returns:
+        A Dataset over the patches' own dimensions: `z` (..., `latent`); `offset` (..., `axis`) in
+        the source's unit of length, positive towards larger index, from the window's centre;
+        `angle`, radians in (-pi, pi]; `scale`; for each the posterior's standard deviation under
+        `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map of anomalies.
+        NaN where a patch was left out for missing pixels. Written and read back by `to_netcdf`
+        and `to_zarr` unchanged.
+
+    Raises:
+        DataError: if the patches don't fit the model's window or likelihood.
+
+    Example:
+        >>> from pyroshift import ShiftVAE, extract_patches
+        >>> patches = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
+        >>> maps = encode(ShiftVAE(16), patches)
+        >>> dict(maps.sizes)
+        {'y': 3, 'x': 4, 'axis': 2, 'latent': 2}
+    """
+    check_fit(model, patches)
+    batches: dict[str, list[np.ndarray]] = {}
+    training = model.training
+    model.eval()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        for x in _batches(patches.to(model.device), batch_size):
+            found = model.guide_module.summary(model, x)
+            terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
+            found["elbo"] = terms.elbo
+            for name, value in found.items():
+                batches.setdefault(name, []).append(value.cpu().numpy())
+    model.train(training)
+    values = {name: np.concatenate(parts) for name, parts in batches.items()}
+    return _labelled(model, patches, values)
+
+
+def check_fit(model: PoseVAE, patches: Patches) -> None:
+    """Raise a DataError unless the patches are what the model was made for."""
+    if patches.window != model.window:
+        raise DataError(
+            f"the model is for windows of {model.window}, but the patches are {patches.window}: "
+            f"cut them with window={model.window}"
+        )
+    statistics = patches.statistics(sample=1)
+    model.likelihood.check(statistics["minimum"], statistics["maximum"])
+
+
+def _batches(patches: Patches, batch_size: int) -> Iterator[Tensor]:
+    for index in torch.arange(len(patches)).split(batch_size):
+        yield patches.gather(index)
+
+
+def _labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -> xr.Dataset:
+    """Values per patch as a Dataset over the patches' dimensions, in the user's units."""
+    dims = tuple(patches.layout)
+    pixels = half_window(model.window) * np.array(patches.pixel_size)
+    variables = {}
+    for name, value in values.items():
+        site = name.removesuffix("_std")
+        long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "nat")
+        trailing: tuple[str, ...] = ()
+        attrs: dict[str, Any] = {}
+        if site == OFFSET:
+            value, trailing, units = value * pixels, ("axis",), patches.units[-1]
+            attrs["pixel_size"] = [float(size) for size in patches.pixel_size]
+        elif site == CONTENT:
+            trailing = ("latent",)
+        elif name == ANGLE:
+            value = wrap_angle(torch.from_numpy(value)).numpy()
+        elif site == "elbo":
+            long_name = "evidence lower bound per patch"
+        if name != site:
+            long_name = f"posterior standard deviation of the {long_name}"
+        data = patches.unflatten(value.astype(np.float32))
+        attrs = {"long_name": long_name, "units": units, **attrs}
+        variables[name] = xr.Variable((*dims, *trailing), data, attrs)
+    coords: dict[str, Any] = dict(patches.coords)
+    if OFFSET in values:
+        coords["axis"] = list(patches.window_dims)
+    coords["latent"] = np.arange(model.latent_dim)
+    return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
+
+
+def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
+    """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
+    configuration = {
+        "model": type(model).__name__,
+        "sites": {site.name: str(site.prior) for site in model.sites},
+        "likelihood": repr(model.likelihood),
+        "decoder": type(model.decoder).__name__,
+        "encoder": type(model.encoder).__name__,
+        "guide": type(model.guide_module).__name__,
+    }
+    source = {
+        f"source_{name}": value
+        for name, value in patches.attrs.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+    return {
+        "title": f"{type(model).__name__} latent maps",
+        "pyroshift_version": __version__,
+        "configuration": json.dumps(configuration),
+        "window": list(model.window),
+        "normalize": str(patches.normalize),
+        **source,
+    }
+
+
+@torch.no_grad()
+def decode(
+    model: PoseVAE,
+    z: Any,
+    offset: Any = None,
+    angle: Any = None,
+    scale: Any = None,
+) -> xr.DataArray:
+    """What the model expects to see for given latents and pose.
+
+    `decode(model, encode(model, patches))` reconstructs the patches.
+
+    Args:
+        model: a trained model.
+        z: `... x latent`; or a whole Dataset from `encode`, whose offset, angle and scale are then
+            used as well.
+        offset: `... x axis`, (y, x) from the window's centre, in pixels, or as a DataArray from
+            `encode` in its own unit; zero by default.
+        angle: `...`, radians; zero by default.
+        scale: `...`, magnification; one by default.
+
+    Returns:
+        The expected data, over the dimensions of `z` and the window's `window_y`, `window_x` (or
+        `window_x` alone for signals).
+
+    Raises:
+        DataError: if the shapes don't fit each other or the model, or a pose is given that the
+            model doesn't have.
+
+    Example:
+        >>> from pyroshift import ShiftVAE
+        >>> decode(ShiftVAE((16, 20)), np.zeros((5, 2)), offset=np.ones((5, 2))).shape
+        (5, 16, 20)
+    """
+    if isinstance(z, xr.Dataset):
+        maps = z
+        z = maps[CONTENT]
+        offset = maps.get(OFFSET) if offset is None else offset
+        angle = maps.get(ANGLE) if angle is None else angle
+        scale = maps.get(SCALE) if scale is None else scale
+    dims, coords = _leading(z)
+    latents = np.asarray(z, dtype=np.float32)
+    if latents.ndim < 1 or latents.shape[-1] != model.latent_dim:
+        raise DataError(
+            f"z must end in the model's {model.latent_dim} latents, got shape {latents.shape}"
+        )
+    shape = latents.shape[:-1]
+    unit = half_window(model.window)
+    if offset is not None:
+        pixel_size = getattr(offset, "attrs", {}).get("pixel_size", 1.0)
+        offset = np.asarray(offset) / np.asarray(pixel_size) / unit
+    given = {OFFSET: offset, ANGLE: angle, SCALE: scale}
+    neutral = {OFFSET: 0.0, ANGLE: 0.0, SCALE: 1.0}
+    names = [site.name for site in model.sites]
+    if extra := [name for name, value in given.items() if value is not None and name not in names]:
+        raise DataError(f"{extra} given, but this model's sites are {names}")
+    values = {CONTENT: torch.from_numpy(latents.reshape(-1, model.latent_dim))}
+    for site in model.sites:
+        if site.name != CONTENT:
+            value = given.get(site.name)
+            filled = neutral.get(site.name, 0.0) if value is None else value
+            values[site.name] = _expanded(site.name, filled, shape, site.event_shape)
+    seen = torch.cat(list(_decoded(model, values)))
+    window_dims = ("window_y", "window_x")[-len(model.window) :]
+    return xr.DataArray(
+        seen.reshape(*shape, *model.window).numpy(),
+        dims=(*dims, *window_dims),
+        coords=coords,
+        name="decoded",
+        attrs={"long_name": "expected data"},
+    )
+
+
+def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) -> Iterator[Tensor]:
+    """Expected data batch by batch, on the CPU."""
+    for index in torch.arange(len(values[CONTENT])).split(batch_size):
+        batch = {name: value[index].to(model.device) for name, value in values.items()}
+        yield model.likelihood.mean(model.output(batch)).cpu()
+
+
+def _leading(z: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Names and coordinates of the dimensions before the latents."""
+    if not isinstance(z, xr.DataArray):
+        return tuple(f"dim_{axis}" for axis in range(np.ndim(z) - 1)), {}
+    dims = tuple(map(str, z.dims[:-1]))
+    kept = {
+        str(name): coordinate
+        for name, coordinate in z.coords.items()
+        if set(coordinate.dims) <= set(dims)
+    }
+    return dims, kept
+
+
+def _expanded(
+    name: str, value: Any, shape: tuple[int, ...], event_shape: tuple[int, ...]
+) -> Tensor:
+    """A pose for every latent vector, `n x event shape`."""
+    array = np.asarray(value, dtype=np.float32)
+    try:
+        full = np.broadcast_to(array, shape + event_shape)
+    except ValueError:
+        raise DataError(
+            f"{name} of shape {array.shape} doesn't fit z: expected {shape + event_shape}"
+        ) from None
+    return torch.from_numpy(full.reshape(-1, *event_shape).copy())
+
+
+def manifold(
+    model: PoseVAE,
+    size: int = 10,
+    *,
+    latents: tuple[int, int] = (0, 1),
+    limit: float = 2.0,
+) -> xr.DataArray:
+    """What the model expects to see over a grid of latents, without pose.
+
+    Args:
+        model: a trained model.
+        size: points along each latent.
+        latents: which two latents to vary; the others stay 0. A model with one latent varies it.
+        limit: the grid goes from -limit to limit, in standard deviations of the prior.
+
+    Returns:
+        Over `z0`, `z1` (the latents varied, by their index) and the window's `window_y`,
+        `window_x`.
+
+    Raises:
+        DataError: if `size` is less than 2, or the model has no such latents.
+
+    Example:
+        >>> from pyroshift import VAE
+        >>> manifold(VAE((16, 16)), size=5).dims
+        ('z0', 'z1', 'window_y', 'window_x')
+    """
+    if size < 2:
+        raise DataError(f"size must be at least 2, got {size}")
+    varied = latents if model.latent_dim > 1 else (0,)
+    if not all(0 <= index < model.latent_dim for index in varied) or len(set(varied)) < len(varied):
+        raise DataError(f"latents must be two different ones of {model.latent_dim}, got {latents}")
+    axis = np.linspace(-limit, limit, size, dtype=np.float32)
+    grid = np.zeros((size,) * len(varied) + (model.latent_dim,), dtype=np.float32)
+    for values, index in zip(
+        np.meshgrid(*[axis] * len(varied), indexing="ij"), varied, strict=True
+    ):
+        grid[..., index] = values
+    names = [f"z{index}" for index in varied]
+    z = xr.DataArray(grid, dims=(*names, "latent"), coords=dict.fromkeys(names, axis))
+    return decode(model, z).rename("manifold")

@@ -1,0 +1,209 @@
+"""The latent sample sites: prior, guide family, and how each acts on the window's coordinates.
+
+A model is a list of these. To change a prior, pass any Pyro distribution to the site; to change
+how a site is drawn or what it does to the coordinates, subclass it.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pyroshift import pose
+from pyroshift.distributions import map_tensors, with_event_shape
+from pyroshift.errors import SpecificationError
+from pyroshift.families import GuideFamily, family_for
+
+OFFSET = "offset"
+ANGLE = "angle"
+SCALE = "scale"
+CONTENT = "z"
+DATA = "x"
+
+
+class Site(nn.Module):
+    """One named latent variable of a patch.
+
+    Args:
+        name: name of the Pyro sample site.
+        prior: Pyro distribution of one value.
+        event_shape: shape of one value; the prior is expanded to it.
+        family: guide family of the posterior; by default the one that fits the prior's support.
+        circular: whether values are angles.
+
+    Raises:
+        SpecificationError: if the prior can't have that event shape.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        prior: Distribution,
+        event_shape: tuple[int, ...],
+        family: GuideFamily | None = None,
+        circular: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.prior = with_event_shape(prior, event_shape, name)
+        self.family = family if family is not None else family_for(self.prior, circular)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one value."""
+        return tuple(self.prior.event_shape)
+
+    def draw(self) -> Tensor:
+        """Sample one value per patch from the prior, as a Pyro site inside the patches' plate."""
+        return pyro.sample(self.name, self.prior)  # type: ignore[arg-type]
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
+        super()._apply(fn, recurse)
+        self.prior = map_tensors(self.prior, fn)
+        return self
+
+    def extra_repr(self) -> str:
+        """The prior and the guide family."""
+        return f"prior={self.prior}, family={self.family}"
+
+
+class PoseSite(Site):
+    """A site that acts on coordinates: where, or how turned, the motif is."""
+
+    @abstractmethod
+    def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
+        """Carry coordinates into the motif's frame.
+
+        Args:
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+            value: the site's value, `batch x event shape`.
+        """
+
+    @abstractmethod
+    def reach(self, radius: float) -> float:
+        """How far from the motif's origin a window of the given radius can look, half-windows."""
+
+    def _width(self) -> float:
+        """The prior's standard deviation, the largest of its elements; 1 if it has none."""
+        width = float(torch.as_tensor(self.prior.stddev).max())
+        return width if 0 < width < float("inf") else 1.0
+
+
+class Offset(PoseSite):
+    """Position of the motif in the window, (y, x) from its centre, in half-windows.
+
+    Args:
+        prior: Pyro distribution of the offset; default `Normal(0, 0.3)`, which expects the
+            motif within about a quarter of the window's width from its centre. A prior that is too
+            narrow is the commonest silent failure: match it to the spread of the data.
+        ndim: number of axes of a window, 2 for images and 1 for signals.
+        family: guide family; by default the one that fits the prior's support.
+
+    Example:
+        >>> Offset(dist.Laplace(0.0, 0.3)).event_shape
+        (2,)
+    """
+
+    def __init__(
+        self,
+        prior: Distribution | None = None,
+        ndim: int = 2,
+        family: GuideFamily | None = None,
+    ) -> None:
+        super().__init__(OFFSET, dist.Normal(0.0, 0.3) if prior is None else prior, (ndim,), family)
+        self.ndim = ndim
+
+    def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
+        """Coordinates relative to the motif's position."""
+        return pose.unshift(coordinates, value)
+
+    def reach(self, radius: float) -> float:
+        """Further by 2.5 prior widths, but no more than a whole window's width."""
+        return radius + min(2.5 * self._width(), 1.0)
+
+
+class Angle(PoseSite):
+    """In-plane rotation of the motif, radians, counter-clockwise as displayed.
+
+    Args:
+        prior: Pyro distribution of the angle; default `Normal(0, 1)`. `VonMises` and `Uniform`
+            over a whole turn get a guide family on the circle.
+        family: guide family; by default the one that fits the prior's support.
+
+    Example:
+        >>> Angle(dist.VonMises(0.0, 4.0)).family
+        ProjectedNormalFamily()
+    """
+
+    def __init__(
+        self, prior: Distribution | None = None, family: GuideFamily | None = None
+    ) -> None:
+        prior = dist.Normal(0.0, 1.0) if prior is None else prior
+        super().__init__(ANGLE, prior, (), family, circular=True)
+
+    def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
+        """Coordinates turned back by the motif's angle."""
+        return pose.unrotate(coordinates, value)
+
+    def reach(self, radius: float) -> float:
+        """As far: a turn keeps distances."""
+        return radius
+
+
+class Scale(PoseSite):
+    """Magnification of the motif, greater than 0.
+
+    Args:
+        prior: Pyro distribution of the scale; default `LogNormal(0, 0.1)`.
+        family: guide family; by default the one that fits the prior's support.
+
+    Example:
+        >>> Scale().family
+        TransformedNormalFamily()
+    """
+
+    def __init__(
+        self, prior: Distribution | None = None, family: GuideFamily | None = None
+    ) -> None:
+        super().__init__(SCALE, dist.LogNormal(0.0, 0.1) if prior is None else prior, (), family)
+
+    def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
+        """Coordinates divided by the motif's magnification."""
+        return pose.unscale(coordinates, value)
+
+    def reach(self, radius: float) -> float:
+        """Further by two prior widths of magnification."""
+        return radius * (1 + 2 * self._width())
+
+
+class Content(Site):
+    """What the motif looks like: the conventional latents z.
+
+    Args:
+        latent_dim: number of latents.
+        prior: Pyro distribution of the latents; default standard Normal.
+        family: guide family; by default the one that fits the prior's support.
+
+    Raises:
+        SpecificationError: if `latent_dim` is less than 1.
+
+    Example:
+        >>> Content(3).event_shape
+        (3,)
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        prior: Distribution | None = None,
+        family: GuideFamily | None = None,
+    ) -> None:
+        if latent_dim < 1:
+            raise SpecificationError(f"latent_dim must be at least 1, got {latent_dim}")
+        prior = dist.Normal(0.0, 1.0) if prior is None else prior
+        super().__init__(CONTENT, prior, (latent_dim,), family)
+        self.latent_dim = latent_dim

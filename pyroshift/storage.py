@@ -1,0 +1,216 @@
+"""Saving models, and loading them without pickle: a specification in JSON, and the weights.
+
+The specification names classes and their constructor arguments. Only classes of this package, of
+`pyro.distributions`, and those that the user hands to `load` are ever built from it.
+"""
+
+import inspect
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from pyroshift import distributions, families, likelihoods, sites
+from pyroshift._version import __version__
+from pyroshift.errors import ModelFileError, SpecificationError
+from pyroshift.inference.checkpoint import read_torch, write_torch
+from pyroshift.models import guides, pair, vae
+from pyroshift.models.pair import PoseVAE
+from pyroshift.networks import decoders, encoders
+
+FORMAT = "pyroshift model 1"
+# Distributions whose constructors want other names than their attributes', or not all of them.
+_COMPOSED: dict[type[Distribution], dict[str, str]] = {
+    dist.Independent: {
+        "base_distribution": "base_dist",
+        "reinterpreted_batch_ndims": "reinterpreted_batch_ndims",
+    },
+    dist.MixtureSameFamily: {
+        "mixture_distribution": "mixture_distribution",
+        "component_distribution": "component_distribution",
+    },
+    dist.MultivariateNormal: {"loc": "loc", "scale_tril": "scale_tril"},
+    dist.Categorical: {"logits": "logits"},
+}
+_MODULES = (sites, families, likelihoods, encoders, decoders, guides, pair, vae)
+
+
+def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
+    """Save a model: its whole specification and its weights.
+
+    Components of your own are saved by their constructor's arguments, which they must keep as
+    attributes of the same names, and loaded when their classes are handed to `load`.
+
+    Args:
+        model: the model.
+        path: the file to write.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        FileExistsError: if the file exists and may not be replaced.
+        SpecificationError: if a part, such as a prior, can't be written down; subclass its site.
+
+    Example:
+        >>> import tempfile
+        >>> from pyroshift import ShiftVAE
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(ShiftVAE((16, 16)), Path(folder) / "model.pt")
+        ...     type(load(Path(folder) / "model.pt")).__name__
+        'ShiftVAE'
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
+    specification = {
+        "class": type(model).__name__,
+        "arguments": {
+            "window": list(model.window),
+            "sites": [_describe(site) for site in model.sites],
+            "likelihood": _describe(model.likelihood),
+            "encoder": _describe(model.encoder),
+            "decoder": _describe(model.decoder),
+            "guide": _describe(model.guide_module),
+        },
+        "pyroshift_version": __version__,
+    }
+    write_torch(
+        path,
+        {
+            "format": FORMAT,
+            "specification": json.dumps(specification),
+            "weights": model.state_dict(),
+        },
+    )
+
+
+def load(
+    path: str | Path, *, classes: Iterable[type] = (), device: torch.device | str = "cpu"
+) -> PoseVAE:
+    """Load a saved model. Nothing in the file is run.
+
+    Args:
+        path: the file.
+        classes: classes of your own that the model is made of.
+        device: where to put it.
+
+    Returns:
+        The model, ready to encode or to train further.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ModelFileError: if the file is damaged or altered, or names an unknown class.
+    """
+    path = Path(path)
+    content = read_torch(path, "model", FORMAT)
+    known = {cls.__name__: cls for cls in (*_known_classes(), *classes)}
+    try:
+        specification = json.loads(content["specification"])
+        model_class = _lookup(specification["class"], known)
+        if not issubclass(model_class, PoseVAE):
+            raise ModelFileError(f"{specification['class']!r} is no model")
+        model = model_class.__new__(model_class)
+        PoseVAE.__init__(model, **_build(specification["arguments"], known))
+        model.load_state_dict(content["weights"])
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    except Exception as error:
+        raise ModelFileError(
+            f"{path} holds no valid model: it is damaged or was altered "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    return model.eval().to(device)
+
+
+def _known_classes() -> list[type]:
+    return [
+        value
+        for module in _MODULES
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    ]
+
+
+def _lookup(name: str, known: dict[str, type]) -> type:
+    if name not in known:
+        raise ModelFileError(
+            f"unknown class {name!r}: if it is yours, hand it over by load(path, classes=[{name}])"
+        )
+    return known[name]
+
+
+def _describe(value: Any) -> Any:
+    """A value as JSON; objects as their class's name and constructor arguments."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_describe(item) for item in value]
+    if isinstance(value, Tensor):
+        return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
+    if isinstance(value, Distribution):
+        return {
+            "distribution": type(value).__name__,
+            "arguments": {
+                name: _describe(getattr(value, attribute))
+                for name, attribute in _distribution_arguments(value).items()
+            },
+        }
+    names = _constructor_arguments(type(value))
+    if missing := [name for name in names if not hasattr(value, name)]:
+        raise SpecificationError(
+            f"{type(value).__name__} can't be saved: keep its constructor's arguments {missing} "
+            "as attributes of the same names"
+        )
+    return {
+        "class": type(value).__name__,
+        "arguments": {name: _describe(getattr(value, name)) for name in names},
+    }
+
+
+def _constructor_arguments(cls: type) -> list[str]:
+    if cls.__init__ is object.__init__:  # type: ignore[misc]
+        return []
+    names = list(inspect.signature(cls).parameters)
+    return [name for name in names if name not in ("args", "kwargs")]
+
+
+def _distribution_arguments(value: Distribution) -> dict[str, str]:
+    """The constructor's arguments that build a distribution again, and the attributes with them."""
+    for cls, arguments in _COMPOSED.items():
+        if isinstance(value, cls):
+            return arguments
+    accepted = _constructor_arguments(type(value))
+    names = [name for name in value.arg_constraints if name in accepted]
+    if not names or _distribution_class(type(value).__name__) is not type(value):
+        raise SpecificationError(
+            f"the prior {value} can't be saved: subclass its site, and build the prior there"
+        )
+    return {name: name for name in names}
+
+
+def _build(value: Any, known: dict[str, type]) -> Any:
+    """What `_describe` described."""
+    if isinstance(value, list):
+        return [_build(item, known) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
+    if "distribution" in value:
+        arguments = _build(value["arguments"], known)
+        return _distribution_class(value["distribution"])(**arguments)
+    if "class" in value:
+        return _lookup(value["class"], known)(**_build(value["arguments"], known))
+    return {name: _build(item, known) for name, item in value.items()}
+
+
+def _distribution_class(name: str) -> type:
+    for module in (dist, distributions):
+        cls = getattr(module, name, None)
+        if isinstance(cls, type) and issubclass(cls, Distribution):
+            return cls
+    raise ModelFileError(f"unknown distribution {name!r}")
