@@ -29,7 +29,7 @@ class ProjectedNormalAngle(dist.TorchDistribution):
         >>> float(angle.mean)  # a quarter turn
         1.57...
         >>> round(float(angle.stddev), 2)
-        0.21
+        0.2
     """
 
     arg_constraints: ClassVar = {"concentration": constraints.real_vector}

@@ -104,6 +104,11 @@ class CanvasDecoder(nn.Module):
         self.layers = nn.Sequential(
             *layers, nn.Linear(self.hidden[-1], math.prod(self.canvas_shape))
         )
+        # A canvas that starts almost flat: on one of random noise, poses would first be fitted to
+        # the noise, and content found later or not at all.
+        with torch.no_grad():
+            self.layers[-1].weight.mul_(0.1)
+            self.layers[-1].bias.zero_()
 
     def canvas(self, z: Tensor) -> Tensor:
         """The motif in its own frame, before any pose.

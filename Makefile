@@ -1,0 +1,46 @@
+# `make demo` and `make test` work on a fresh machine with Python 3.11 or later: they create .venv,
+# install into it, and go on.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := dev,io,demo,big
+# One thread per test process, so that processes times threads don't exceed the cores.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types tests format clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP)  ## the main job on a real STM image; leaves its results in demo/
+	$(BIN)/pyroshift demo --out demo --overwrite
+	@ls -1 demo/*
+
+test: lint types tests  ## everything that must hold: lint, types, tests
+
+lint: $(STAMP)  ## ruff: mistakes and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(STAMP)  ## mypy
+	$(BIN)/mypy
+
+tests: $(STAMP)  ## pytest alone
+	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS)
+
+format: $(STAMP)  ## rewrite the code in the common format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove the environment, caches and the demo's results
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find pyroshift tests -name __pycache__ -type d -exec rm -rf {} +
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@

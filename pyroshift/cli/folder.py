@@ -1,0 +1,128 @@
+"""The folder of results: nothing in it is replaced unasked, and no file is left half written."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from xarray import DataArray, Dataset
+
+from pyroshift import plot, results, storage
+from pyroshift.data.patches import Patches
+from pyroshift.models.pair import PoseVAE
+from pyroshift.report import Run, write_report
+
+CHECKPOINT = "checkpoint.pt"
+RESULTS = (
+    "model.pt",
+    "history.nc",
+    "maps.nc",
+    "maps.png",
+    "manifold.png",
+    "reconstructions.png",
+    "training.png",
+    "report.html",
+)
+
+
+def check_file(path: Path, overwrite: bool) -> None:
+    """Raise a FileExistsError, before the work starts, if a file may not be written."""
+    if path.is_dir():
+        raise FileExistsError(f"{path} is a folder: give the path of a file")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: choose another --out, or pass --overwrite")
+
+
+def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
+    """Raise an error, before the work starts, if results may not be written into a folder.
+
+    Args:
+        folder: it need not exist.
+        overwrite: whether results in it may be replaced.
+        resume: whether to go on with the run that is in it.
+
+    Raises:
+        FileExistsError: if there are results already.
+        FileNotFoundError: if there is no run to go on with.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: choose another --out")
+    found = [name for name in (*RESULTS, CHECKPOINT) if (folder / name).exists()]
+    if resume and CHECKPOINT not in found:
+        raise FileNotFoundError(
+            f"there is no {folder / CHECKPOINT} to go on from: leave out --resume to start afresh"
+        )
+    if found and not (overwrite or resume):
+        raise FileExistsError(
+            f"{folder} holds results already ({', '.join(found)}): choose another --out, or pass "
+            "--overwrite to replace them, or --resume to go on with that run"
+        )
+
+
+def open_folder(folder: Path, resume: bool) -> Path:
+    """Make the folder, and return the path of its run's checkpoint, an old one removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    return checkpoint
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A path to write to, which becomes `path` once all is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".part-{path.name}")  # the ending says which format to write
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_results(
+    folder: Path, model: PoseVAE, patches: Patches, image: DataArray, history: Dataset, run: Run
+) -> None:
+    """Write everything that a run leaves, the dearest first.
+
+    Args:
+        folder: where to.
+        model: trained.
+        patches: what it was trained on.
+        image: what they were cut from.
+        history: from `fit`.
+        run: what was asked for, for the report.
+    """
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
+    storage.save(model, folder / "model.pt")
+    maps = results.encode(model, patches)
+    for name, dataset in (("maps.nc", maps), ("history.nc", history)):
+        with written(folder / name) as path:
+            dataset.to_netcdf(path, engine="h5netcdf")
+    figures: dict[str, Any] = {
+        "maps.png": plot.maps(maps, image),
+        "manifold.png": plot.manifold(results.manifold(model)).figure,
+        "reconstructions.png": plot.reconstructions(*_examples(model, patches, maps)),
+        "training.png": plot.history(history),
+    }
+    for name, figure in figures.items():
+        with written(folder / name) as path:
+            figure.savefig(path)
+    write_report(folder, maps, history, run)
+
+
+def _examples(
+    model: PoseVAE, patches: Patches, maps: Dataset, count: int = 8
+) -> tuple[DataArray, DataArray]:
+    """Some windows, from the best to the worst explained, and what the model makes of them."""
+    order = np.argsort(-maps["elbo"].values.ravel()[patches.positions])
+    index = order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]
+    data = patches.gather(torch.from_numpy(index)).cpu().numpy()
+    places = np.unravel_index(patches.positions[index], tuple(patches.layout.values()))
+    chosen = {name: ("patch", place) for name, place in zip(patches.layout, places, strict=True)}
+    decoded = results.decode(model, maps.isel(chosen))
+    return DataArray(data, dims=decoded.dims), decoded

@@ -1,0 +1,196 @@
+"""What the commands do. Heavy packages are imported when needed, so that `--help` is quick."""
+
+import shlex
+import sys
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyroshift.cli.options import build_parser, meaning
+from pyroshift.errors import SpecificationError
+
+if TYPE_CHECKING:
+    from xarray import DataArray
+
+    from pyroshift.data.patches import Patches
+    from pyroshift.inference.annealing import KLAnnealing
+    from pyroshift.models.pair import PoseVAE
+
+# The demo is `pyroshift fit` with these options. The cell of the 7x7 reconstruction measures 44
+# pixels, so a window shows one cell, and a wide offset prior lets it lock on the cell's corner
+# hole; at KL weight 1 some of the shift ends up in z.
+DEMO = shlex.split(
+    "--model shift --level 1 --window 40 --step 5 --offset-scale 0.6 --kl 5 "
+    "--epochs 40 --batch-size 256 --learning-rate 0.002"
+)
+
+
+def fit(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift fit`."""
+    _train(arguments, lambda: _load(arguments), notes)
+
+
+def demo(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift demo`: `fit` on an image that comes with a package."""
+    from pyroshift.data.examples import silicon_step
+
+    options = ["fit", "Si(111)-7x7 with a step edge (SPIEPy)", *DEMO, "--out", str(arguments.out)]
+    chosen = build_parser().parse_args(options)
+    chosen.overwrite, chosen.quiet = arguments.overwrite, arguments.quiet
+    chosen.command_line = f"{arguments.command_line}    # pyroshift fit IMAGE {shlex.join(DEMO)}"
+    _train(chosen, silicon_step, notes)
+
+
+def encode(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift encode`: maps of an image by a saved model."""
+    from pyroshift import results, storage
+    from pyroshift.cli.folder import check_file, written
+
+    check_file(arguments.out, arguments.overwrite)
+    model = storage.load(arguments.model, device=_device(arguments.device) or "cpu")
+    patches = _patches(_levelled(_load(arguments), arguments), model.window, arguments)
+    maps = results.encode(model, patches)
+    with written(arguments.out) as path:
+        maps.to_netcdf(path, engine="h5netcdf")
+    _say(arguments, f"maps of {patches!r} are in {arguments.out}")
+
+
+def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[str]) -> None:
+    """From the image to the folder of results."""
+    from pyroshift.cli.folder import check_folder, open_folder, write_results
+    from pyroshift.inference import fit as training
+    from pyroshift.report import Run, Setting
+
+    kl, device = _kl(arguments), _device(arguments.device)
+    check_folder(arguments.out, arguments.overwrite, arguments.resume)
+    image = _levelled(load(), arguments)
+    patches = _patches(image, arguments.window, arguments)
+    model = _model(arguments)
+    _say(arguments, f"training {type(model).__name__} on {patches!r}")
+    history = training.fit(
+        model,
+        patches,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        kl=kl,
+        seed=arguments.seed,
+        device=device,
+        validation_fraction=arguments.validation_fraction,
+        progress=not arguments.quiet and sys.stderr.isatty(),
+        checkpoint=open_folder(arguments.out, arguments.resume),
+    )
+    if history.attrs["stopped"] == "interrupted":
+        done = history.sizes["epoch"]
+        warnings.warn(
+            f"interrupted after {done} of {arguments.epochs} epochs: the maps are those of a model "
+            f"that is not trained to the end{'; --resume goes on from there' if done else ''}",
+            stacklevel=1,
+        )
+    settings = [
+        Setting(option.option_strings[0], getattr(arguments, option.dest), meaning(option))
+        for option in arguments.settings
+    ]
+    run = Run(Path(arguments.image).name, arguments.command_line, settings, notes)
+    write_results(arguments.out, model, patches, image, history, run)
+    _say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
+
+
+def _load(arguments: Namespace) -> "DataArray":
+    from pyroshift.data.readers import load_image
+
+    return load_image(arguments.image, arguments.channel)
+
+
+def _levelled(image: "DataArray", arguments: Namespace) -> "DataArray":
+    from pyroshift.data.readers import level
+
+    return image if arguments.level is None else level(image, arguments.level)
+
+
+def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) -> "Patches":
+    """The windows asked for, on a grid or at positions."""
+    from pyroshift.cli.positions import read_positions
+    from pyroshift.data.patches import extract_patches
+
+    if arguments.positions is not None and arguments.step is not None:
+        raise SpecificationError("--step is for windows on a grid: leave it out with --positions")
+    positions = None if arguments.positions is None else read_positions(arguments.positions)
+    normalize = None if arguments.normalize == "none" else arguments.normalize
+    return extract_patches(image, window, arguments.step, normalize, positions)
+
+
+def _model(arguments: Namespace) -> "PoseVAE":
+    """The model asked for."""
+    from pyroshift.models.vae import RVAE, VAE, ShiftVAE
+
+    return {"vae": VAE, "shift": ShiftVAE, "rvae": RVAE}[arguments.model](
+        arguments.window,
+        arguments.latent_dim,
+        arguments.likelihood,
+        arguments.encoder,
+        arguments.decoder,
+        seed=arguments.seed,
+        **_pose(arguments),
+    )
+
+
+def _pose(arguments: Namespace) -> dict[str, Any]:
+    """The options of the pose; one that the model has no use for is a mistake to be told."""
+    given = {
+        "offsets": arguments.offsets or None,
+        "offset_scale": arguments.offset_scale,
+        "angle_scale": arguments.angle_scale,
+    }
+    pose = {name: value for name, value in given.items() if value is not None}
+    usable: dict[str, set[str]] = {
+        "vae": set(),
+        "shift": {"offset_scale"},
+        "rvae": {"angle_scale", "offsets"} | ({"offset_scale"} if arguments.offsets else set()),
+    }
+    for name in pose:
+        if name not in usable[arguments.model]:
+            without = " without --offsets" if arguments.model == "rvae" else ""
+            raise SpecificationError(
+                f"--{name.replace('_', '-')} has no use with --model {arguments.model}{without}"
+            )
+    return pose
+
+
+def _kl(arguments: Namespace) -> "float | KLAnnealing":
+    """A constant KL weight, or one that moves."""
+    from pyroshift.inference.annealing import KLAnnealing
+
+    moving = (arguments.kl_initial, arguments.kl_final, arguments.kl_epochs)
+    if moving == (None, None, None):
+        return 1.0 if arguments.kl is None else arguments.kl
+    if arguments.kl is not None or arguments.kl_initial is None:
+        raise SpecificationError(
+            "a KL weight is either constant (--kl), or goes from --kl-initial to --kl-final within "
+            "--kl-epochs, of which --kl-initial must be given"
+        )
+    return KLAnnealing(
+        arguments.kl_initial,
+        1.0 if arguments.kl_final is None else arguments.kl_final,
+        arguments.epochs // 2 if arguments.kl_epochs is None else arguments.kl_epochs,
+    )
+
+
+def _device(name: str | None) -> str | None:
+    """A device that is there, or None for the default."""
+    import torch
+
+    if name is not None:
+        try:
+            torch.empty(1, device=name)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0]
+            raise SpecificationError(f"device {name!r} can't be used here: {reason}") from error
+    return name
+
+
+def _say(arguments: Namespace, text: str) -> None:
+    if not arguments.quiet:
+        print(text, flush=True)

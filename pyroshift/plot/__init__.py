@@ -1,0 +1,21 @@
+"""Figures of the results: pictures of what `encode`, `decode`, `manifold` and `fit` return.
+
+Functions of one panel draw into the `ax` they are given, or into a figure of their own, and return
+the Axes; the others return a Figure. Notebooks show either as a cell's last value, without pyplot
+and without leaving figures open; scripts write them with `savefig`.
+"""
+
+from pyroshift.plot.latents import manifold, scatter
+from pyroshift.plot.panels import image, latent_map, maps
+from pyroshift.plot.reconstruction import reconstructions
+from pyroshift.plot.training import history
+
+__all__ = [
+    "history",
+    "image",
+    "latent_map",
+    "manifold",
+    "maps",
+    "reconstructions",
+    "scatter",
+]

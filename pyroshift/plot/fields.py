@@ -1,0 +1,132 @@
+"""Single maps by name out of a Dataset from `encode`: z0, z1 ..., offset_y, angle, elbo ..."""
+
+import re
+
+import numpy as np
+import xarray as xr
+
+from pyroshift.errors import DataError
+from pyroshift.sites import CONTENT
+
+_COMPONENTS = ("latent", "axis")  # dimensions of a variable that aren't those of the patches
+_FIRST, _LAST = ("z", "offset", "angle", "scale"), ("elbo",)
+
+
+def fields(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Every map of numbers in a Dataset, with one name for each component.
+
+    Args:
+        dataset: from `encode`, with variables added or not.
+
+    Returns:
+        Arrays over the patches' dimensions, by name: latents, pose, the user's own, `elbo`.
+
+    Raises:
+        DataError: if there is no map in it, or no patch.
+
+    Example:
+        >>> dataset = xr.Dataset({"z": (("y", "x", "latent"), np.zeros((3, 4, 2)))})
+        >>> list(fields(dataset))
+        ['z0', 'z1']
+    """
+    if not isinstance(dataset, xr.Dataset):
+        raise DataError(f"expected a Dataset from encode, got {type(dataset).__name__}")
+    found: dict[str, xr.DataArray] = {}
+    for name in sorted(map(str, dataset.data_vars), key=_rank):
+        if np.issubdtype(dataset[name].dtype, np.number) or dataset[name].dtype == bool:
+            found.update(_components(name, dataset[name]))
+    if not found:
+        raise DataError("the Dataset holds no maps: expected one from encode")
+    first = next(iter(found.values()))
+    if not first.size:
+        raise DataError(f"the Dataset holds no patches: its sizes are {dict(first.sizes)}")
+    return {
+        name: array.transpose(*first.dims)
+        for name, array in found.items()
+        if set(array.dims) == set(first.dims)
+    }
+
+
+def field(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """One map, or a coordinate spread over the patches' dimensions.
+
+    Raises:
+        DataError: if there is none of that name; the message lists those there are.
+    """
+    found = fields(dataset)
+    layout = next(iter(found.values()))
+    for coordinate_name, coordinate in layout.coords.items():
+        if np.issubdtype(coordinate.dtype, np.number):
+            found.setdefault(str(coordinate_name), coordinate)
+    if name not in found:
+        raise DataError(f"there is no variable {name!r}: choose one of {list(found)}")
+    spread = found[name].broadcast_like(layout).transpose(*layout.dims)
+    return spread.assign_attrs(found[name].attrs)
+
+
+def is_deviation(name: str) -> bool:
+    """Whether this is a standard deviation of another map."""
+    return name.endswith("_std")
+
+
+def select_frame(array: xr.DataArray, frame: int) -> xr.DataArray:
+    """The part of a map that belongs to one frame of a stack.
+
+    Args:
+        array: over the patches' dimensions; maps of one frame are returned as they are.
+        frame: index of the frame.
+
+    Raises:
+        DataError: if there is no such frame.
+    """
+    if "frame" not in array.coords and "frame" not in array.dims:
+        return array
+    if "frame" in array.dims:
+        if array.ndim == 1:
+            return array
+        if not -array.sizes["frame"] <= frame < array.sizes["frame"]:
+            raise DataError(f"there is no frame {frame}: there are {array.sizes['frame']}")
+        return array.isel(frame=frame, drop=True)
+    frames = np.unique(array["frame"].values)
+    if len(frames) < 2:
+        return array
+    if frame not in frames:
+        raise DataError(f"no patch is in frame {frame}: choose one of {frames.tolist()}")
+    return array[{array.dims[0]: array["frame"].values == frame}]
+
+
+def title(name: str) -> str:
+    """The name of a map as the field writes it.
+
+    Example:
+        >>> title("z0"), title("offset_y"), title("angle_std")
+        ('$z_{0}$', 'offset y', 'angle, std')
+    """
+    base = name.removesuffix("_std")
+    latent = re.fullmatch(rf"{CONTENT}(\d+)", base)
+    if latent:
+        shown = f"$z_{{{latent[1]}}}$"
+    else:
+        shown = "ELBO" if base == "elbo" else base.replace("_", " ")
+    return f"{shown}, std" if is_deviation(name) else shown
+
+
+def _rank(name: str) -> tuple[int, int, str]:
+    """Latents first, then pose, then what the user added, then the bound."""
+    base = name.removesuffix("_std")
+    order = _FIRST.index(base) if base in _FIRST else len(_FIRST) + (base in _LAST)
+    return is_deviation(name), order, name if order == len(_FIRST) else ""
+
+
+def _components(name: str, array: xr.DataArray) -> dict[str, xr.DataArray]:
+    """A variable's maps, one per latent or axis."""
+    split = [dim for dim in _COMPONENTS if dim in array.dims]
+    if not split:
+        return {name: array}
+    dim, base, ending = split[0], name.removesuffix("_std"), "_std" * is_deviation(name)
+    joint = "" if dim == "latent" else "_"
+    labels = array[dim].values if dim in array.coords else range(array.sizes[dim])
+    return {
+        f"{base}{joint}{part}{ending}": array.isel({dim: index}, drop=True)
+        for index, part in enumerate(labels)
+    }

@@ -1,0 +1,407 @@
+import inspect
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import pyroshift
+from pyroshift.cli import command, folder, main, options, work
+from pyroshift.cli.folder import CHECKPOINT, RESULTS
+from pyroshift.cli.positions import read_positions
+from pyroshift.inference.run import Run
+from pyroshift.likelihoods import LIKELIHOODS
+from pyroshift.networks.decoders import DECODERS
+from pyroshift.networks.encoders import ENCODERS
+
+QUICK = ("--window", "16", "--step", "8", "--epochs", "2", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A file with a lattice of dots and some noise, 40 x 48."""
+    y, x = np.mgrid[:40, :48]
+    values = np.sin(y / 1.3) * np.sin(x / 1.6)
+    values += 0.1 * np.random.default_rng(0).normal(size=values.shape)
+    path = tmp_path_factory.mktemp("image") / "lattice.npy"
+    np.save(path, values)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def result(image, tmp_path_factory):
+    """The folder of a run that must not be changed."""
+    path = tmp_path_factory.mktemp("runs") / "result"
+    assert main(["fit", image, *QUICK, "--out", str(path)]) == 0
+    return path
+
+
+def contents(path):
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def rejected(capsys, *argv):
+    """The message of a command that must fail, in one line and without a traceback."""
+    assert main([str(word) for word in argv]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"pyroshift {argv[0]}: error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+class TestFit:
+    def test_leaves_all_results_and_nothing_else(self, result):
+        assert set(contents(result)) == {*RESULTS, CHECKPOINT}
+        assert all(contents(result).values())
+
+    def test_maps_open_in_plain_xarray(self, result):
+        maps = xr.load_dataset(result / "maps.nc")
+        assert maps.z.dims == ("y", "x", "latent")
+        assert maps.offset.dims == ("y", "x", "axis")
+        assert dict(maps.sizes) == {"y": 4, "x": 5, "axis": 2, "latent": 2}
+        assert maps.y.units == "px"
+
+    def test_history_and_model_are_those_of_the_run(self, result):
+        history = xr.load_dataset(result / "history.nc")
+        assert history.sizes["epoch"] == 2
+        assert history.attrs["stopped"] == "completed"
+        model = pyroshift.load(result / "model.pt")
+        assert isinstance(model, pyroshift.ShiftVAE)
+        assert model.window == (16, 16)
+
+    def test_agrees_with_the_functions_of_the_package(self, image, result):
+        patches = pyroshift.extract_patches(pyroshift.load_image(image), 16, 8)
+        model = pyroshift.ShiftVAE(16)
+        pyroshift.fit(model, patches, epochs=2, progress=False)
+        xr.testing.assert_identical(
+            pyroshift.encode(model, patches), xr.load_dataset(result / "maps.nc")
+        )
+
+    @pytest.mark.parametrize(
+        ("given", "sites"),
+        [
+            (["--model", "vae", "--latent-dim", "1"], ["z"]),
+            (["--model", "rvae", "--angle-scale", "0.5"], ["angle", "z"]),
+            (["--model", "rvae", "--offsets", "--offset-scale", "0.2"], ["offset", "angle", "z"]),
+            (["--decoder", "spatial", "--encoder", "convolutional"], ["offset", "z"]),
+            (["--likelihood", "bernoulli", "--normalize", "image"], ["offset", "z"]),
+            (["--level", "1", "--normalize", "none", "--window", "16x12"], ["offset", "z"]),
+        ],
+    )
+    def test_every_kind_of_model(self, image, tmp_path, given, sites):
+        assert main(["fit", image, *QUICK, *given, "--out", str(tmp_path / "run")]) == 0
+        assert set(RESULTS) <= set(contents(tmp_path / "run"))
+        model = pyroshift.load(tmp_path / "run" / "model.pt")
+        assert [site.name for site in model.sites] == sites
+
+    def test_stack_of_images(self, tmp_path):
+        np.save(tmp_path / "stack.npy", np.random.default_rng(0).random((3, 32, 32)))
+        arguments = ["fit", str(tmp_path / "stack.npy"), *QUICK, "--out", str(tmp_path / "run")]
+        assert main(arguments) == 0
+        assert xr.load_dataset(tmp_path / "run" / "maps.nc").z.dims == ("frame", "y", "x", "latent")
+
+    def test_positions(self, image, tmp_path, capsys):
+        (tmp_path / "atoms.csv").write_text("x,y\n20,10\n30,21\n1,1\n")
+        arguments = ["fit", image, "--window", "16", "--epochs", "1", "--quiet"]
+        positions = ["--positions", str(tmp_path / "atoms.csv"), "--out", str(tmp_path / "run")]
+        assert main([*arguments, *positions]) == 0
+        maps = xr.load_dataset(tmp_path / "run" / "maps.nc")
+        assert maps.y.values.tolist() == [10, 21]
+        assert maps.x.values.tolist() == [20, 30]
+        assert "note: 1 of 3 positions are left out" in capsys.readouterr().err
+        assert "1 of 3 positions are left out" in (tmp_path / "run" / "report.html").read_text()
+
+    def test_says_where_the_results_are(self, image, tmp_path, capsys):
+        arguments = [word for word in QUICK if word != "--quiet"]
+        assert main(["fit", image, *arguments, "--out", str(tmp_path / "run")]) == 0
+        assert str(tmp_path / "run" / "report.html") in capsys.readouterr().out
+
+
+class TestExistingResults:
+    def test_are_refused_before_the_work_and_left_alone(self, image, result, capsys):
+        before = contents(result)
+        message = rejected(capsys, "fit", "no_such_image.tif", *QUICK, "--out", result)
+        assert "--overwrite" in message
+        assert contents(result) == before
+
+    def test_are_replaced_if_told_to(self, image, tmp_path):
+        arguments = ["fit", image, *QUICK, "--out", str(tmp_path)]
+        (tmp_path / "maps.nc").write_text("old")
+        (tmp_path / "my notes.txt").write_text("kept")
+        assert main([*arguments, "--overwrite", "--seed", "1"]) == 0
+        assert "z" in xr.load_dataset(tmp_path / "maps.nc")
+        assert (tmp_path / "my notes.txt").read_text() == "kept"
+
+    @pytest.mark.parametrize("wrong", [["--window", "41"], ["--learning-rate", "-1"]])
+    def test_survive_a_run_that_fails(self, image, tmp_path, capsys, wrong):
+        (tmp_path / "maps.nc").write_text("old")
+        rejected(capsys, "fit", image, *QUICK, *wrong, "--out", tmp_path, "--overwrite")
+        assert (tmp_path / "maps.nc").read_text() == "old"
+
+    def test_files_of_other_kinds_are_no_obstacle(self, image, tmp_path):
+        (tmp_path / "lattice.npy").write_text("mine")
+        assert main(["fit", image, *QUICK, "--out", str(tmp_path)]) == 0
+
+    def test_a_file_in_place_of_the_folder(self, image, tmp_path, capsys):
+        (tmp_path / "run").write_text("mine")
+        assert "is a file" in rejected(capsys, "fit", image, *QUICK, "--out", tmp_path / "run")
+
+
+class TestResume:
+    def test_goes_on_to_the_same_result(self, image, tmp_path):
+        for name, epochs in (("whole", "3"), ("parts", "1"), ("parts", "3")):
+            resume = ["--resume"] if (tmp_path / name).exists() else []
+            arguments = ["fit", image, *QUICK, "--epochs", epochs, *resume]
+            assert main([*arguments, "--out", str(tmp_path / name)]) == 0
+        for name in ("maps.nc", "history.nc"):
+            xr.testing.assert_identical(
+                xr.load_dataset(tmp_path / "whole" / name),
+                xr.load_dataset(tmp_path / "parts" / name),
+            )
+
+    def test_nothing_to_go_on_from(self, image, tmp_path, capsys):
+        assert CHECKPOINT in rejected(capsys, "fit", image, *QUICK, "--out", tmp_path, "--resume")
+
+    def test_a_run_with_other_settings_changes_nothing(self, image, result, capsys):
+        before = contents(result)
+        arguments = ["fit", image, *QUICK, "--batch-size", "5", "--out", result, "--resume"]
+        assert "batch_size" in rejected(capsys, *arguments)
+        assert contents(result) == before
+
+
+class TestInterrupt:
+    @pytest.mark.parametrize("whole_epochs", [0, 1])
+    def test_of_the_training_keeps_what_there_is(
+        self, image, tmp_path, capsys, monkeypatch, whole_epochs
+    ):
+        epoch = Run._epoch
+
+        def interrupted(self, number, bar):
+            if number == whole_epochs:
+                raise KeyboardInterrupt
+            return epoch(self, number, bar)
+
+        monkeypatch.setattr(Run, "_epoch", interrupted)
+        assert main(["fit", image, *QUICK, "--out", str(tmp_path)]) == 0
+        assert set(RESULTS) <= set(contents(tmp_path))
+        history = xr.load_dataset(tmp_path / "history.nc")
+        assert history.attrs["stopped"] == "interrupted"
+        assert history.sizes["epoch"] == whole_epochs
+        assert ("--resume" in capsys.readouterr().err) == (whole_epochs > 0)
+        assert (tmp_path / CHECKPOINT).exists() == (whole_epochs > 0)
+        note = f"interrupted after {whole_epochs} of 2 epochs"
+        assert note in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    def test_elsewhere_is_quiet(self, image, tmp_path, capsys, monkeypatch):
+        def interrupted(arguments, notes):
+            raise KeyboardInterrupt
+
+        monkeypatch.setitem(command.COMMANDS, "fit", interrupted)
+        assert main(["fit", image, *QUICK, "--out", str(tmp_path)]) == 130
+        assert capsys.readouterr() == ("", "")
+
+
+class TestEncode:
+    def test_equals_the_function(self, image, result, tmp_path):
+        out = tmp_path / "new" / "maps.nc"
+        arguments = ["encode", str(result / "model.pt"), image, "--step", "5", "--quiet"]
+        assert main([*arguments, "--out", str(out)]) == 0
+        patches = pyroshift.extract_patches(pyroshift.load_image(image), 16, 5)
+        expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches)
+        xr.testing.assert_identical(xr.load_dataset(out), expected)
+
+    def test_does_not_overwrite_unasked(self, image, result, tmp_path, capsys):
+        out = tmp_path / "maps.nc"
+        out.write_text("mine")
+        arguments = ["encode", str(result / "model.pt"), image, "--quiet", "--out", str(out)]
+        assert "--overwrite" in rejected(capsys, *arguments)
+        assert out.read_text() == "mine"
+        assert main([*arguments, "--overwrite"]) == 0
+        assert "z" in xr.load_dataset(out)
+
+    def test_a_failure_leaves_no_file(self, image, result, tmp_path, capsys):
+        arguments = ["encode", result / "model.pt", image, "--step", "0"]
+        assert "step" in rejected(capsys, *arguments, "--out", tmp_path / "maps.nc")
+        assert not contents(tmp_path)
+
+    def test_no_model(self, image, tmp_path, capsys):
+        arguments = ["encode", image, image, "--out", tmp_path / "maps.nc"]
+        assert "can't be read as a model" in rejected(capsys, *arguments)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            (["--window", "64"], "larger than the image"),
+            (["--window", "1"], "at least 2"),
+            (["--step", "0"], "step"),
+            (["--channel", "7"], "no channel '7'"),
+            (["--level", "-1"], "order"),
+            (["--latent-dim", "0"], "latent"),
+            (["--likelihood", "bernoulli", "--normalize", "none"], "normalize='patch'"),
+            (["--epochs", "0"], "epochs"),
+            (["--validation-fraction", "1.5"], "validation_fraction"),
+            (["--kl", "0"], "KL weight"),
+            (["--kl", "1", "--kl-initial", "0.1"], "either constant"),
+            (["--kl-final", "2"], "--kl-initial must be given"),
+            (["--device", "abacus"], "device 'abacus' can't be used"),
+            (["--offsets"], "--offsets has no use with --model shift"),
+            (["--model", "vae", "--offset-scale", "1"], "--offset-scale has no use"),
+            (["--model", "rvae", "--offset-scale", "1"], "without --offsets"),
+            (["--positions", "atoms.csv"], "--step"),
+        ],
+    )
+    def test_are_told_before_anything_is_written(self, image, tmp_path, capsys, given, told):
+        out = tmp_path / "run"
+        assert told in rejected(capsys, "fit", image, *QUICK, *given, "--out", out)
+        assert not out.exists() or not contents(out)
+
+    def test_no_such_image(self, tmp_path, capsys):
+        missing = tmp_path / "missing.tif"
+        message = rejected(capsys, "fit", missing, *QUICK, "--out", tmp_path / "run")
+        assert "missing.tif" in message
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            (["--likelihood", "cauchy"], "choose from"),
+            (["--window", "big"], "such as 40 or 40x56"),
+            (["--window", "1x2x3"], "such as 40 or 40x56"),
+        ],
+    )
+    def test_of_spelling(self, image, tmp_path, capsys, given, told):
+        with pytest.raises(SystemExit) as exit_:
+            main(["fit", image, *QUICK, *given, "--out", str(tmp_path)])
+        assert exit_.value.code == 2
+        assert told in capsys.readouterr().err
+
+    @pytest.mark.parametrize("argv", [[], ["fit"], ["fit", "image.tif", "--out", "run"]])
+    def test_of_omission(self, argv, capsys):
+        with pytest.raises(SystemExit) as exit_:
+            main(argv)
+        assert exit_.value.code == 2
+        assert "required" in capsys.readouterr().err
+
+
+class TestKL:
+    @pytest.mark.parametrize(
+        ("given", "weights"),
+        [
+            ([], [1, 1, 1, 1]),
+            (["--kl", "3"], [3, 3, 3, 3]),
+            (["--kl-initial", "0.5"], [0.5, 0.75, 1, 1]),
+            (["--kl-initial", "1", "--kl-final", "4", "--kl-epochs", "3"], [1, 2, 3, 4]),
+        ],
+    )
+    def test_weight_by_epoch(self, image, tmp_path, monkeypatch, given, weights):
+        histories = []
+
+        def without_figures(path, model, patches, image, history, run):
+            histories.append(history)
+
+        monkeypatch.setattr(folder, "write_results", without_figures)
+        arguments = ["fit", image, *QUICK, "--epochs", "4", *given, "--out", str(tmp_path)]
+        assert main(arguments) == 0
+        assert histories[0].kl_scale.sel(site="z").values.tolist() == weights
+
+
+class TestHelp:
+    @pytest.mark.parametrize(
+        ("argv", "told"),
+        [
+            (["--help"], ["fit", "encode", "demo", "start here"]),
+            (["fit", "--help"], ["examples:", "(default: 100)", "(default: gaussian)", "--resume"]),
+            (["encode", "--help"], ["example:", "--step"]),
+            (["demo", "--help"], ["SPIEPy", "(default: demo)"]),
+            (["--version"], [f"pyroshift {pyroshift.__version__}"]),
+        ],
+    )
+    def test_teaches(self, argv, told, capsys):
+        with pytest.raises(SystemExit) as exit_:
+            main(argv)
+        assert exit_.value.code == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert all(words in text for words in told)
+
+    def test_every_option_of_fit_has_a_meaning(self):
+        parsed = options.build_parser().parse_args(["fit", "image", "--out", "run", *QUICK])
+        assert all(options.meaning(option) for option in parsed.settings)
+
+    def test_defaults_are_those_of_the_package(self):
+        parsed = vars(options.build_parser().parse_args(["fit", "image", "--out", "run", *QUICK]))
+        functions = (pyroshift.fit, pyroshift.ShiftVAE, pyroshift.extract_patches)
+        left_out = {"image", "model", "window", "step", "epochs"}
+        compared = set()
+        for function in functions:
+            for name, parameter in inspect.signature(function).parameters.items():
+                if name in parsed and name not in left_out and parsed[name] is not None:
+                    assert parsed[name] == parameter.default, name
+                    compared.add(name)
+        assert compared >= {"batch_size", "learning_rate", "likelihood", "encoder", "decoder"}
+        told = {option.dest: options.meaning(option) for option in parsed["settings"]}
+        for name in ("offset_scale", "angle_scale"):
+            default = inspect.signature(pyroshift.RVAE).parameters[name].default
+            assert f"(default: {default})" in told[name]
+
+    def test_names_are_those_of_the_package(self):
+        assert set(options.LIKELIHOODS) == set(LIKELIHOODS)
+        assert set(options.ENCODERS) == set(ENCODERS)
+        assert set(options.DECODERS) == set(DECODERS)
+
+
+class TestPositions:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("1,2\n3,4.5\n", [[1, 2], [3, 4.5]]),
+            ("0, 1, 2\n\n", [[0, 1, 2]]),
+            ("\ufeffx, y, kind\n1, 2, C\n", [[2, 1]]),
+            ("Y,X,Frame\n1,2,3\n", [[3, 1, 2]]),
+        ],
+    )
+    def test_of_text(self, tmp_path, text, expected):
+        (tmp_path / "atoms.csv").write_text(text, encoding="utf-8")
+        assert read_positions(tmp_path / "atoms.csv").tolist() == expected
+
+    def test_of_numpy(self, tmp_path):
+        np.save(tmp_path / "atoms.npy", [[1, 2], [3, 4]])
+        assert read_positions(tmp_path / "atoms.npy").tolist() == [[1, 2], [3, 4]]
+
+    @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "1,2\n3\n", "1;2\n", "1\n2\n", "1,two\n"])
+    def test_that_make_no_sense(self, tmp_path, text):
+        (tmp_path / "atoms.csv").write_text(text)
+        with pytest.raises(pyroshift.errors.ReaderError, match="position"):
+            read_positions(tmp_path / "atoms.csv")
+
+    def test_without_a_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="positions"):
+            read_positions(tmp_path / "atoms.csv")
+
+
+class TestDemo:
+    def test_its_options_are_known(self):
+        options.build_parser().parse_args(["fit", "image", "--out", "demo", *work.DEMO])
+
+    @pytest.mark.skipif(
+        find_spec("spiepy") is None,
+        reason="THE DEMO IS NOT TESTED: SPIEPy is missing, pip install pyroshift[demo]",
+    )
+    def test_small(self, tmp_path, monkeypatch):
+        small = ["--window", "16", "--step", "64", "--level", "1", "--epochs", "1"]
+        monkeypatch.setattr(work, "DEMO", small)
+        monkeypatch.chdir(tmp_path)
+        assert main(["demo", "--quiet"]) == 0
+        assert set(contents(tmp_path / "demo")) == {*RESULTS, CHECKPOINT}
+        assert main(["demo", "--quiet"]) == 2
+        assert main(["demo", "--quiet", "--overwrite"]) == 0
+
+
+def test_python_m_pyroshift():
+    done = subprocess.run(
+        [sys.executable, "-m", "pyroshift", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"pyroshift {pyroshift.__version__}\n"

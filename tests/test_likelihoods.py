@@ -1,0 +1,250 @@
+"""Likelihoods: densities against scipy's, range checks, units."""
+
+import numpy as np
+import pyro
+import pytest
+import torch
+from pyro import poutine
+from scipy import stats
+
+from pyroshift.errors import DataError, SpecificationError
+from pyroshift.likelihoods import (
+    LIKELIHOODS,
+    Bernoulli,
+    ContinuousBernoulli,
+    Gaussian,
+    Poisson,
+)
+from pyroshift.models.vae import VAE
+
+EVERY_LIKELIHOOD = pytest.mark.parametrize(
+    "make", [*LIKELIHOODS.values(), lambda: Gaussian(0.2)], ids=[*LIKELIHOODS, "fixed sigma"]
+)
+
+
+def prepared(likelihood, x):
+    likelihood.prepare(float(x.min()), float(x.max()), float(x.mean()), float(x.std()))
+    return likelihood
+
+
+def grey_levels(shape=(2, 3, 4)):
+    return torch.rand(shape)
+
+
+def log_prob(likelihood, output, x):
+    with poutine.trace() as tracer:
+        likelihood(output, x)
+    node = tracer.trace.nodes["x"]
+    assert node["is_observed"]
+    return node["fn"].log_prob(x)
+
+
+def summed(terms):
+    return torch.from_numpy(np.asarray(terms)).float().sum((1, 2))
+
+
+# Densities
+
+
+def test_bernoulli_is_the_cross_entropy():
+    x, output = grey_levels(), torch.randn(2, 3, 4)
+    p = torch.sigmoid(output)
+    expected = summed(x * p.log() + (1 - x) * (1 - p).log())
+    torch.testing.assert_close(log_prob(Bernoulli(), output, x), expected)
+    black_and_white = (x > 0.5).float()
+    expected = summed(stats.bernoulli.logpmf(black_and_white, p))
+    torch.testing.assert_close(log_prob(Bernoulli(), output, black_and_white), expected)
+
+
+def test_continuous_bernoulli_is_a_truncated_exponential():
+    x = grey_levels()
+    rate = torch.rand(2, 3, 4) * 3 + 0.5
+    falling = summed(stats.truncexpon.logpdf(x, b=rate, scale=1 / rate))
+    torch.testing.assert_close(log_prob(ContinuousBernoulli(), -rate, x), falling)
+    rising = summed(stats.truncexpon.logpdf(1 - x, b=rate, scale=1 / rate))
+    torch.testing.assert_close(log_prob(ContinuousBernoulli(), rate, x), rising)
+
+
+@pytest.mark.parametrize("sigma", [None, 0.3])
+def test_gaussian_is_scipys_normal(sigma):
+    x, output = 5 + 2 * torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    likelihood = prepared(Gaussian(sigma), x)
+    mean = x.mean() + x.std() * output
+    width = x.std() * 1.01 if sigma is None else sigma
+    expected = summed(stats.norm.logpdf(x, mean, width))
+    torch.testing.assert_close(log_prob(likelihood, output, x), expected)
+
+
+def test_poisson_is_scipys_poisson():
+    x, output = torch.poisson(torch.full((2, 3, 4), 7.0)), torch.randn(2, 3, 4)
+    likelihood = prepared(Poisson(), x)
+    expected = summed(stats.poisson.logpmf(x, output.exp() * x.mean()))
+    torch.testing.assert_close(log_prob(likelihood, output, x), expected)
+
+
+def test_poisson_survives_a_wild_output():
+    output = torch.tensor([[1e4, -1e4]])
+    assert bool(torch.isfinite(Poisson().mean(output)).all())
+
+
+# Location and spread
+
+
+@EVERY_LIKELIHOOD
+@pytest.mark.parametrize("level", [0.2, 0.5, 0.9])
+def test_untrained_model_predicts_the_datas_mean(make, level, request):
+    if make is ContinuousBernoulli and level != 0.5:
+        reason = "its logit is set to that of the mean, but its mean is no sigmoid of the logit"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    noise = grey_levels((50, 3, 4))
+    x = level + 0.1 * (noise - noise.mean())
+    likelihood = prepared(make(), x)
+    found = likelihood.mean(torch.zeros(2, 3, 4))
+    torch.testing.assert_close(found, x.mean().expand(2, 3, 4), rtol=1e-4, atol=0)
+
+
+@EVERY_LIKELIHOOD
+def test_prepare_measures_the_first_data_only(make):
+    likelihood = make()
+    likelihood.prepare(0.0, 1.0, 0.3, 0.2)
+    likelihood.prepare(0.0, 1.0, 0.8, 0.1)
+    assert float(likelihood.location) == pytest.approx(0.3)
+    assert float(likelihood.spread) == pytest.approx(0.2)
+    x = torch.tensor([0.1, 0.5])
+    torch.testing.assert_close(likelihood.standardize(x), torch.tensor([-1.0, 1.0]))
+
+
+@EVERY_LIKELIHOOD
+def test_what_was_measured_is_saved_with_the_weights(make):
+    first, second = make(), make()
+    first.prepare(0.0, 1.0, 0.3, 0.2)
+    second.load_state_dict(first.state_dict())
+    second.prepare(0.0, 1.0, 0.8, 0.1)
+    assert float(second.location) == pytest.approx(0.3)
+
+
+@EVERY_LIKELIHOOD
+@pytest.mark.parametrize("level", [0.0, 1.0, 0.5])
+def test_constant_data_have_finite_densities(make, level):
+    x = torch.full((2, 3, 4), level)
+    likelihood = make()
+    likelihood.prepare(level, level, level, 0.0)
+    assert bool(torch.isfinite(log_prob(likelihood, torch.zeros(2, 3, 4), x)).all())
+    assert bool(torch.isfinite(likelihood.standardize(x)).all())
+
+
+@pytest.mark.parametrize("unit", [1e-10, 1e6])
+def test_gaussian_with_learned_sigma_does_not_care_for_the_unit(unit):
+    x, output = 3 + torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    here = prepared(Gaussian(), x)
+    there = prepared(Gaussian(), x * unit)
+    torch.testing.assert_close(there.mean(output) / unit, here.mean(output))
+    torch.testing.assert_close(there.standardize(x * unit), here.standardize(x))
+    # The density is per unit of the data: 12 pixels, each log(unit) apart.
+    expected = log_prob(here, output, x) - 12 * np.log(unit)
+    torch.testing.assert_close(log_prob(there, output, x * unit), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_the_noise_is_in_the_datas_units():
+    x = 100 * torch.randn(500, 3, 4)
+    fixed, learned = prepared(Gaussian(25.0), x), prepared(Gaussian(), x)
+    assert float(fixed.noise) == 25
+    assert list(fixed.parameters()) == []
+    assert float(learned.noise.detach()) == pytest.approx(1.01 * float(x.std()), rel=1e-4)
+    with torch.no_grad():
+        learned.log_noise.fill_(-1e3)
+    assert float(learned.noise.detach()) == pytest.approx(0.01 * float(x.std()), rel=1e-4)
+
+
+def test_a_learned_sigma_finds_the_noise():
+    # 6,000 pixels: the noise level is known to 1 / sqrt(12,000) = 0.9%; 5 of these.
+    x = 4 + 0.3 * torch.randn(500, 3, 4)
+    likelihood = prepared(Gaussian(), torch.cat((x, x + 5, x - 5)))
+    output = likelihood.standardize(torch.full((500, 3, 4), 4.0))
+    optimizer = torch.optim.LBFGS(likelihood.parameters(), line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        value = -log_prob(likelihood, output, x).mean()
+        value.backward()
+        return value
+
+    for _ in range(5):
+        optimizer.step(loss)
+    assert float(likelihood.noise.detach()) == pytest.approx(0.3, rel=0.045)
+
+
+# Range checks
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli"])
+@pytest.mark.parametrize(("minimum", "maximum"), [(0, 255), (-0.1, 1), (0, 1.001), (-1e3, 1e3)])
+def test_data_outside_the_unit_interval_are_refused(name, minimum, maximum):
+    likelihood = LIKELIHOODS[name]()
+    with pytest.raises(DataError, match=r"in \[0, 1\].*normalize='patch'.*'gaussian'"):
+        likelihood.prepare(minimum, maximum, 0.5, 0.1)
+    assert not likelihood.prepared
+    likelihood.prepare(0.0, 1.0, 0.5, 0.1)
+
+
+def test_negative_counts_are_refused():
+    with pytest.raises(DataError, match=r"counts.*-3.*'gaussian'"):
+        Poisson().prepare(-3.0, 10.0, 2.0, 1.0)
+    Poisson().prepare(0.0, 1e6, 2.0, 1.0)
+
+
+@EVERY_LIKELIHOOD
+def test_later_data_are_checked_too(make):
+    likelihood = make()
+    likelihood.prepare(0.0, 1.0, 0.5, 0.1)
+    if isinstance(likelihood, Gaussian):
+        likelihood.prepare(-1e9, 1e9, 0.0, 1.0)
+    else:
+        with pytest.raises(DataError):
+            likelihood.prepare(-1.0, 1.0, 0.5, 0.1)
+
+
+@pytest.mark.parametrize("sigma", [0, -1.0, float("nan")])
+def test_sigma_must_be_positive(sigma):
+    with pytest.raises(SpecificationError, match="sigma"):
+        Gaussian(sigma)
+
+
+def test_unknown_likelihood_names_the_known_ones():
+    with pytest.raises(SpecificationError, match=r"likelihood 'normal'.*'bernoulli'.*'poisson'"):
+        VAE((8, 8), likelihood="normal")
+    with pytest.raises(SpecificationError, match="torch module"):
+        VAE((8, 8), likelihood=3)
+
+
+# The sample site
+
+
+@EVERY_LIKELIHOOD
+@pytest.mark.parametrize("window", [(5,), (3, 4)], ids=str)
+def test_without_data_they_are_sampled(make, window):
+    likelihood = make()
+    with pyro.plate("patches", 6), poutine.trace() as tracer:
+        x = likelihood(torch.zeros(6, *window))
+    assert x.shape == (6, *window)
+    node = tracer.trace.nodes["x"]
+    assert not node["is_observed"]
+    assert node["fn"].event_shape == window
+    assert node["fn"].batch_shape == (6,)
+
+
+@EVERY_LIKELIHOOD
+def test_samples_have_the_mean(make):
+    # 24,000 pixels of standard deviation s: the mean is known to s / 155; 5 of these.
+    likelihood = make()
+    likelihood.prepare(0.0, 1.0, 0.3, 0.2)
+    output = torch.full((2000, 3, 4), 0.4)
+    distribution = likelihood.distribution(output)
+    found = likelihood(output).mean()
+    error = float(distribution.stddev.flatten()[0]) / 24_000**0.5
+    assert float(found) == pytest.approx(float(likelihood.mean(output).mean()), abs=5 * error)
+
+
+def test_repr_tells_the_noise_level():
+    assert "sigma=0.25" in repr(Gaussian(0.25))
+    assert "learned" in repr(Gaussian())

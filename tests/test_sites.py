@@ -1,0 +1,182 @@
+"""Sites: names, default priors, how each acts on coordinates, and sites of the user's own."""
+
+import math
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from torch import nn
+
+from pyroshift import pose, sites
+from pyroshift.errors import SpecificationError
+from pyroshift.families import NormalFamily, ProjectedNormalFamily, TransformedNormalFamily
+from pyroshift.inference.elbo import PatchELBO
+from pyroshift.models.pair import PoseVAE
+from pyroshift.sites import Angle, Content, Offset, PoseSite, Scale
+
+
+class Shear(PoseSite):
+    """A site of the user's own: rows slide along x in proportion to y."""
+
+    def __init__(self, width=0.1):
+        self.width = width
+        super().__init__("shear", dist.Normal(0.0, width), ())
+
+    def transform(self, coordinates, value):
+        y, x = coordinates.unbind(-1)
+        return torch.stack((y, x - value.reshape(-1, 1, 1) * y), dim=-1)
+
+    def reach(self, radius):
+        return radius * (1 + 2 * self.width)
+
+
+class LearnedContent(Content):
+    """Latents whose prior's location and width are learned with the model."""
+
+    def __init__(self, latent_dim=2):
+        super().__init__(latent_dim)
+        self.prior_loc = nn.Parameter(torch.zeros(latent_dim))
+        self.prior_log_scale = nn.Parameter(torch.zeros(latent_dim))
+
+    def draw(self):
+        learned = dist.Normal(self.prior_loc, self.prior_log_scale.exp()).to_event(1)
+        return pyro.sample(self.name, learned)
+
+
+def coordinates(batch=1):
+    return pose.pixel_grid((6, 8)).expand(batch, 6, 8, 2)
+
+
+def test_names_stand_once():
+    names = (sites.OFFSET, sites.ANGLE, sites.SCALE, sites.CONTENT, sites.DATA)
+    assert names == ("offset", "angle", "scale", "z", "x")
+    built = [Offset(), Angle(), Scale(), Content()]
+    assert [site.name for site in built] == list(names[:4])
+
+
+@pytest.mark.parametrize(
+    ("site", "event_shape", "mean", "stddev", "family"),
+    [
+        (Offset(), (2,), 0.0, 0.3, NormalFamily),
+        (Offset(ndim=1), (1,), 0.0, 0.3, NormalFamily),
+        (Angle(), (), 0.0, 1.0, NormalFamily),
+        (Content(3), (3,), 0.0, 1.0, NormalFamily),
+        (Scale(), (), math.exp(0.005), 0.10075, TransformedNormalFamily),
+    ],
+)
+def test_default_priors(site, event_shape, mean, stddev, family):
+    assert site.event_shape == event_shape
+    torch.testing.assert_close(site.prior.mean, torch.full(event_shape, mean))
+    torch.testing.assert_close(
+        site.prior.stddev, torch.full(event_shape, stddev), rtol=2e-3, atol=0
+    )
+    assert type(site.family) is family
+
+
+def test_each_site_acts_by_its_own_transform():
+    grid = coordinates(2)
+    offset, angle, scale = torch.randn(2, 2), torch.randn(2), torch.rand(2) + 0.5
+    torch.testing.assert_close(Offset().transform(grid, offset), pose.unshift(grid, offset))
+    torch.testing.assert_close(Angle().transform(grid, angle), pose.unrotate(grid, angle))
+    torch.testing.assert_close(Scale().transform(grid, scale), pose.unscale(grid, scale))
+
+
+@pytest.mark.parametrize(
+    ("site", "reach"),
+    [
+        (Offset(), 1.75),
+        (Offset(dist.Normal(torch.tensor([0.1, 0.2]), torch.tensor([0.1, 0.2]))), 1.5),
+        (Offset(dist.Normal(0.0, 3.0)), 2.0),
+        (Offset(dist.Cauchy(0.0, 0.1)), 2.0),
+        (Angle(), 1.0),
+        (Scale(dist.LogNormal(0.0, 0.1)), 1.201),
+    ],
+)
+def test_how_far_a_window_looks(site, reach):
+    assert site.reach(1.0) == pytest.approx(reach, rel=1e-3)
+
+
+def test_an_angle_prior_over_the_whole_circle_has_no_cut():
+    assert type(Angle(dist.Uniform(-math.pi, math.pi)).family) is ProjectedNormalFamily
+    assert type(Angle(dist.VonMises(0.0, 1.0)).family) is ProjectedNormalFamily
+    assert type(Angle(dist.Uniform(-0.3, 0.3)).family) is TransformedNormalFamily
+
+
+@pytest.mark.parametrize("latent_dim", [0, -1])
+def test_content_needs_a_latent(latent_dim):
+    with pytest.raises(SpecificationError, match="latent_dim"):
+        Content(latent_dim)
+
+
+def test_draw_is_a_sample_statement_within_the_plate():
+    with pyro.poutine.trace() as tracer, pyro.plate("patches", 5):
+        value = Offset().draw()
+    assert value.shape == (5, 2)
+    assert tracer.trace.nodes["offset"]["fn"].batch_shape == (5,)
+
+
+def test_the_prior_moves_with_the_site():
+    site = Offset().double()
+    assert site.prior.sample().dtype == torch.double
+    model = PoseVAE((6, 8), [Offset(), Angle(), Scale(), Content(1)]).double()
+    assert {site.prior.sample().dtype for site in model.sites} == {torch.double}
+    assert {site.prior.sample().device.type for site in model.to("meta").sites} == {"meta"}
+
+
+def test_repr_tells_prior_and_family():
+    text = repr(Offset(dist.Laplace(0.0, 0.3)))
+    assert "Laplace" in text
+    assert "NormalFamily()" in text
+
+
+# Sites of the user's own
+
+
+def test_a_pose_site_of_the_users_own_is_drawn_applied_and_trained():
+    model = PoseVAE((6, 8), [Offset(), Shear(0.2), Content(1)])
+    x = torch.rand(3, 6, 8)
+    values = {
+        "offset": torch.zeros(2, 2),
+        "shear": torch.tensor([0.0, 0.5]),
+        "z": torch.ones(2, 1),
+    }
+    output = model.output(values)
+    assert not torch.allclose(output[0], output[1])
+    by_hand = Shear().transform(coordinates(), torch.tensor([0.5]))
+    torch.testing.assert_close(output[1:], model.decoder(torch.ones(1, 1), by_hand))
+    loss = PatchELBO().differentiable_loss(model.sample_model, model.sample_guide, x)
+    loss.backward()
+    assert bool((model.guide_module.heads["shear"].weight.grad != 0).any())
+    assert model.guide_module.summary(model, x)["shear_std"].shape == (3,)
+
+
+def test_the_canvas_covers_the_reach_of_the_users_site():
+    def margin(shear):
+        return PoseVAE((6, 8), [Shear(shear), Content(1)]).decoder.margin
+
+    assert margin(0.5) > margin(0.01)
+
+
+def test_a_learned_prior_gets_gradients_and_counts_in_the_bound():
+    site = LearnedContent(2)
+    model = PoseVAE((6, 8), [Offset(), site])
+    x = torch.rand(3, 6, 8)
+    terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
+    (-terms.elbo).sum().backward()
+    assert bool((site.prior_log_scale.grad != 0).all())
+    with torch.no_grad():
+        site.prior_loc.fill_(100.0)
+    far = PatchELBO().terms(model.sample_model, model.sample_guide, x)
+    # Two latents, each by 100 of their widths from a unit Normal: 2 x 100^2 / 2.
+    torch.testing.assert_close(far.kl["z"], torch.full((3,), 1e4), rtol=0.02, atol=0)
+
+
+def test_two_contents_are_decoded_side_by_side():
+    other = sites.Content(1)
+    other.name = "w"
+    model = PoseVAE((6, 8), [Content(2), other])
+    assert model.latent_dim == 3
+    output = model.output({"z": torch.ones(1, 2), "w": torch.zeros(1, 1)})
+    expected = model.decoder(torch.tensor([[1.0, 1.0, 0.0]]), coordinates())
+    torch.testing.assert_close(output, expected)
