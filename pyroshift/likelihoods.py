@@ -33,14 +33,17 @@ class Likelihood(nn.Module):
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("prepared", torch.tensor(False))
 
-    def forward(self, output: Tensor, x: Tensor | None = None) -> Tensor:
+    def forward(
+        self, output: Tensor, x: Tensor | None = None, event_dim: int | None = None
+    ) -> Tensor:
         """Make the observed site `x`.
 
         Args:
             output: decoder's output, `batch x height x width` (or `batch x length`).
             x: data of the same shape, or None to sample them.
+            event_dim: number of axes of a window; by default all but the first.
         """
-        event_dim = output.dim() - 1
+        event_dim = output.dim() - 1 if event_dim is None else event_dim
         distribution = dist.Independent(self.distribution(output), event_dim)
         return pyro.sample(DATA, distribution, obs=x)
 

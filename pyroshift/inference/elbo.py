@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from pyro import poutine
+from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
@@ -98,40 +99,58 @@ class PatchELBO(TraceMeanField_ELBO):
 
 
 def _particle(model: Callable, guide: Callable, args: tuple, kwargs: dict) -> EvidenceTerms:
+    """The terms from one sample of the guide."""
     guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
     model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args, **kwargs)
-    log_likelihood: Tensor | float = 0.0
-    kl, weights = {}, {}
-    for name, node in model_trace.nodes.items():
-        site: dict[str, Any] = dict(node)
-        if site["type"] != "sample" or poutine.util.site_is_subsample(node):
-            continue
-        if site["is_observed"]:
-            log_likelihood = log_likelihood + site["scale"] * site["fn"].log_prob(site["value"])
-            continue
-        drawn: Any = guide_trace.nodes.get(name)
-        if drawn is None:
-            raise SpecificationError(f"the guide does not draw the model's latent site {name!r}")
-        if drawn["scale"] != site["scale"]:
-            raise SpecificationError(
-                f"site {name!r} is scaled by {site['scale']} in the model and by {drawn['scale']} "
-                "in the guide: scale both by the same number, or the bound is silently wrong"
-            )
-        kl[name] = _divergence(name, drawn["fn"], site["fn"], site["value"])
-        weights[name] = float(site["scale"])
-    if not isinstance(log_likelihood, Tensor):
+    drawn, generated = _sample_sites(guide_trace), _sample_sites(model_trace)
+    latent = {name: site for name, site in generated.items() if not site["is_observed"]}
+    if set(drawn) != set(latent):
+        raise SpecificationError(
+            f"the guide draws {sorted(drawn)}, but the model's latent sites are {sorted(latent)}: "
+            "both must have the same"
+        )
+    observed = [site for name, site in generated.items() if name not in latent]
+    if not observed:
         raise SpecificationError("the model has no observed site: call it with data")
+    kl, weights = {}, {}
+    for name, site in latent.items():
+        _check_pair(name, drawn[name], site)
+        divergence = _divergence(drawn[name]["fn"], site["fn"], site["value"])
+        kl[name] = scale_and_mask(divergence, mask=site["mask"])
+        weights[name] = float(site["scale"])
+    log_likelihood = sum(
+        scale_and_mask(site["fn"].log_prob(site["value"]), site["scale"], site["mask"])
+        for site in observed
+    )
     return EvidenceTerms(log_likelihood, kl, weights)
 
 
-def _divergence(name: str, posterior: Distribution, prior: Distribution, value: Tensor) -> Tensor:
+def _sample_sites(trace: poutine.Trace) -> dict[str, dict[str, Any]]:
+    """The sample sites of a trace, without the plates'."""
+    return {
+        name: dict(site)
+        for name, site in trace.nodes.items()
+        if site["type"] == "sample" and not poutine.util.site_is_subsample(site)
+    }
+
+
+def _check_pair(name: str, drawn: dict[str, Any], site: dict[str, Any]) -> None:
+    """Raise a SpecificationError unless the bound and its gradient can be had at a site."""
+    if drawn["scale"] != site["scale"]:
+        raise SpecificationError(
+            f"site {name!r} is scaled by {site['scale']} in the model and by {drawn['scale']} in "
+            "the guide: scale both by the same number, or the bound is silently wrong"
+        )
+    if torch.is_grad_enabled() and not drawn["fn"].has_rsample:
+        raise SpecificationError(
+            f"the guide's {type(drawn['fn']).__name__} at site {name!r} can't be reparametrised: "
+            "train with elbo=pyro.infer.Trace_ELBO() or TraceGraph_ELBO()"
+        )
+
+
+def _divergence(posterior: Distribution, prior: Distribution, value: Tensor) -> Tensor:
     """KL divergence in closed form where there is one, else estimated at the sample."""
     try:
         return kl_divergence(posterior, prior)
     except NotImplementedError:
-        if not posterior.has_rsample:
-            raise SpecificationError(
-                f"the guide's {type(posterior).__name__} at site {name!r} can't be "
-                "reparametrised: train with elbo=pyro.infer.Trace_ELBO() or TraceGraph_ELBO()"
-            ) from None
         return posterior.log_prob(value) - prior.log_prob(value)

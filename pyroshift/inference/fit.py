@@ -19,7 +19,7 @@ def fit(
     *,
     epochs: int,
     batch_size: int = 128,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 2e-3,
     kl: Annealing | Mapping[str, Annealing] = 1.0,
     seed: int = 0,
     device: torch.device | str | None = None,
@@ -29,7 +29,7 @@ def fit(
     checkpoint: str | Path | None = None,
     patience: int | None = None,
     clip_norm: float | None = 100.0,
-    schedule: str | Callable[[int], float] | None = None,
+    schedule: str | Callable[[int], float] | None = "cosine",
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     elbo: ELBO | None = None,
 ) -> xr.Dataset:
@@ -56,8 +56,8 @@ def fit(
         patience: stop once the validation loss has not improved for so many epochs after the KL
             annealing, and keep the best weights. Needs `validation_fraction`.
         clip_norm: largest norm of the gradient per patch; None for no clipping.
-        schedule: "cosine" to bring the learning rate down to zero over the epochs, or a function
-            from the epoch (first is 0) to a factor.
+        schedule: "cosine" to bring the learning rate down to zero over the epochs, a function from
+            the epoch (the first is 0) to a factor, or None to keep it.
         optimizer: a torch optimiser class.
         elbo: a Pyro ELBO; by default `PatchELBO`, for guides that can be reparametrised.
 

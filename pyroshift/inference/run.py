@@ -4,8 +4,9 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import pyro
 import torch
@@ -20,6 +21,7 @@ from pyroshift.inference.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.inference.elbo import EvidenceTerms, PatchELBO
 from pyroshift.inference.history import EpochRecord, History
 from pyroshift.models.pair import PoseVAE
+from pyroshift.sites import Site
 
 
 class Gatherable(Protocol):
@@ -58,10 +60,11 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
+            if not (isinstance(value, Integral) and int(value) >= 1):
                 raise SpecificationError(
                     f"{name} must be a whole number of at least 1, got {value!r}"
                 )
+            object.__setattr__(self, name, int(value))  # a number of numpy's has no JSON
         if not 0 < self.learning_rate < math.inf:
             raise SpecificationError(f"learning_rate must be positive, got {self.learning_rate}")
         if not 0 <= self.validation_fraction < 1:
@@ -75,7 +78,7 @@ class Options:
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise SpecificationError(f"clip_norm must be positive or None, got {self.clip_norm}")
-        if isinstance(self.schedule, str) and self.schedule != "cosine":
+        if not (self.schedule in ("cosine", None) or callable(self.schedule)):
             raise SpecificationError(
                 f"schedule must be 'cosine', a function or None; got {self.schedule!r}"
             )
@@ -104,12 +107,19 @@ class Run:
         self.model, self.patches, self.options = model, patches, options
         self.annealing, self.elbo = annealing, elbo
         self.training, self.validation = self._split()
-        model.likelihood.prepare(**patches.statistics())
-        with torch.no_grad():  # a dry run under Pyro's validation, before the long work starts
-            self._evaluate(patches.gather(self.training[:2]), 1.0)
+        self._try_out()
+        self.statistics = patches.statistics()
+        model.likelihood.prepare(**self.statistics)
         self.optimizer = optimizer(model.parameters(), lr=options.learning_rate)  # type: ignore[call-arg]
         self.history = History([site.name for site in model.sites])
         self.best: dict[str, Tensor] | None = None
+        self.good = copy.deepcopy(model.state_dict())
+
+    def _try_out(self) -> None:
+        """Evaluate two patches under Pyro's validation, before the long work starts."""
+        self.model.eval()
+        with torch.no_grad():
+            self._terms(self.patches.gather(self.training[:2]), 1.0)
 
     def train(self, progress: bool, callbacks: list[Callback], checkpoint: Path | None) -> str:
         """Train to the end; returns why it ended."""
@@ -126,21 +136,20 @@ class Run:
                 disable=not progress,
             ) as bar,
         ):
-            while stopped == "completed" and len(records) < options.epochs:
-                try:
+            try:
+                while stopped == "completed" and len(records) < options.epochs:
+                    if self._patience_is_over():
+                        stopped = "patience"
+                        break
                     records.append(self._epoch(len(records), bar))
-                except KeyboardInterrupt:
-                    bar.write(
-                        f"interrupted in epoch {len(records) + 1}: the model is kept as it is"
-                    )
-                    return "interrupted"
-                self._keep_best()
-                if checkpoint is not None:
-                    write_checkpoint(checkpoint, self._settings(), records, self._state())
-                if self._patience_is_over():
-                    stopped = "patience"
-                if any([callback(self.model, records[-1]) for callback in callbacks]):
-                    stopped = "callback"
+                    self._keep_best()
+                    if checkpoint is not None:
+                        write_checkpoint(checkpoint, self._settings(), records, self._state())
+                    if any([callback(self.model, records[-1]) for callback in callbacks]):
+                        stopped = "callback"
+            except KeyboardInterrupt:
+                bar.write(f"interrupted after {len(records)} epochs: the model is kept as it is")
+                return "interrupted"
         if self.best is not None:
             self.model.load_state_dict(self.best)
         return stopped
@@ -186,8 +195,8 @@ class Run:
         for number, index in enumerate(order.split(self.options.batch_size), start=1):
             terms = self._step(index, weights)
             if terms is None:
-                self.model.load_state_dict(before)
-                raise TrainingError(self._explain(epoch, number, weights))
+                self._give_up(epoch, f"batch {number}", weights)
+            self.good = before  # weights are known to be good once a loss came of them
             totals.add(terms)
             bar.update()
             if number % 10 == 0:
@@ -199,6 +208,8 @@ class Run:
             validation_loss=self._validate(weights),
             learning_rate=rate,
         )
+        if len(self.validation) and not math.isfinite(record.validation_loss):
+            self._give_up(epoch, "the validation", weights)
         bar.set_postfix_str(totals.describe())
         return record
 
@@ -206,27 +217,36 @@ class Run:
         """One step of the optimiser; None, and no step, if the loss is no longer a number."""
         x = self.patches.gather(index)
         self.optimizer.zero_grad()
-        loss, terms = self._evaluate(x, weights)
-        loss.backward()
+        terms = self._gradients(x, weights)
+        if terms is None:
+            return None
         limit = self.options.clip_norm or math.inf
         norm = clip_grad_norm_(self.model.parameters(), limit)
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+        if not math.isfinite(norm.item()):
             return None
         self.optimizer.step()
         return terms
 
-    def _evaluate(
-        self, x: Tensor, weights: dict[str, float] | float
-    ) -> tuple[Tensor, EvidenceTerms]:
-        """The loss per patch to descend, and the terms of the bound."""
-        pair = (self.model.sample_model, self.model.sample_guide, x, weights)
+    def _gradients(self, x: Tensor, weights: dict[str, float]) -> EvidenceTerms | None:
+        """Leave the gradients of the loss per patch in the parameters."""
+        with torch.set_grad_enabled(self.elbo is None):
+            terms = self._terms(x, weights)
+        loss = terms.objective.mean()
+        if not math.isfinite(loss.item()):
+            return None  # before the gradient: positions that are no numbers crash torch there
         if self.elbo is None:
-            terms = PatchELBO().terms(*pair)
-            return terms.objective.mean(), terms
-        with torch.no_grad():
-            terms = PatchELBO().terms(*pair)
-        loss = self.elbo.differentiable_loss(*pair)  # type: ignore[attr-defined]
-        return loss / len(x), terms
+            loss.backward()
+            return terms
+        # Pyro's own bounds look for parameters in the store, so they get one of their own.
+        with pyro.get_param_store().scope():
+            self.elbo.loss_and_grads(self.model.model, self.model.guide, x, kl_weight=weights)  # type: ignore[attr-defined]
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= len(x)
+        return terms
+
+    def _terms(self, x: Tensor, weights: dict[str, float] | float) -> EvidenceTerms:
+        return PatchELBO().terms(self.model.sample_model, self.model.sample_guide, x, weights)
 
     @torch.no_grad()
     def _validate(self, weights: dict[str, float]) -> float:
@@ -235,7 +255,7 @@ class Run:
             return math.nan
         totals = _Totals()
         for index in self.validation.split(self.options.batch_size):
-            totals.add(self._evaluate(self.patches.gather(index), weights)[1])
+            totals.add(self._terms(self.patches.gather(index), weights))
         return totals.means()["loss"]
 
     def _keep_best(self) -> None:
@@ -263,6 +283,10 @@ class Run:
         return settings | {
             "kl": {name: dataclasses.asdict(kl) for name, kl in self.annealing.items()},
             "patches": len(self.patches),
+            "data": self.statistics,
+            "model": [_fingerprint(site) for site in self.model.sites]
+            + [repr(self.model.likelihood), repr(self.model.guide_module)],
+            "elbo": type(self.elbo).__name__,
             "optimizer": type(self.optimizer).__name__,
             "weights": {name: list(value.shape) for name, value in self.model.state_dict().items()},
         }
@@ -274,14 +298,22 @@ class Run:
             "best": self.best,
         }
 
-    def _explain(self, epoch: int, batch: int, weights: dict[str, float]) -> str:
-        return (
-            f"the loss is no longer a finite number in epoch {epoch + 1}, batch {batch}; the model "
-            "has the weights from before this epoch. Likely causes: a learning rate that is too "
-            f"high (it is {self.options.rate(epoch):.3g}: try a tenth of it), KL weights that are "
-            f"too large ({weights}), outliers in the data (check their range, or clip them), or a "
-            "prior whose support the guide's samples can leave"
+    def _give_up(self, epoch: int, where: str, weights: dict[str, float]) -> NoReturn:
+        """Put the last good weights back, and say what may have gone wrong."""
+        self.model.load_state_dict(self.good)
+        raise TrainingError(
+            f"the loss is no longer a finite number in epoch {epoch + 1}, {where}; the model has "
+            "the last weights from which a whole epoch could start. Likely causes: a learning rate "
+            f"that is too high (it is {self.options.rate(epoch):.3g}: try a tenth of it), KL "
+            f"weights that are too large ({weights}), outliers in the data (check their range, or "
+            "clip them), or a prior whose support the guide's samples can leave"
         )
+
+
+def _fingerprint(site: Site) -> str:
+    """A site in words that change with its prior's parameters."""
+    moments = [torch.as_tensor(value).tolist() for value in (site.prior.mean, site.prior.stddev)]
+    return f"{site.name}: {site!r}, mean and width {moments}"
 
 
 class _Totals:

@@ -88,6 +88,10 @@ class PoseVAE(nn.Module):
                 "decoder", decoder, DECODERS, self.window, self.latent_dim, **options
             )
             self.guide_module: Guide = _component("guide", guide, GUIDES)
+            if not isinstance(self.guide_module, Guide):
+                raise SpecificationError(
+                    f"guide must be one of {sorted(GUIDES)} or a pyroshift.Guide, got {guide!r}"
+                )
             self.guide_module.setup(self)
 
     @property
@@ -157,7 +161,7 @@ class PoseVAE(nn.Module):
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
                     values[site.name] = site.draw()
-            return self.likelihood(self.output(values), x)
+            return self.likelihood(self.output(values), x, event_dim=len(self.window))
 
     def sample_guide(self, x: Tensor, kl_weight: float | Mapping[str, float] = 1.0) -> None:
         """As `guide`, but without entering the weights into Pyro's global parameter store."""
@@ -174,7 +178,7 @@ class PoseVAE(nn.Module):
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
         z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
-        coordinates = self.grid.expand(z.shape[0], *self.grid.shape)
+        coordinates = self.grid.expand(*z.shape[:-1], *self.grid.shape)
         for site in self.sites:
             if isinstance(site, PoseSite):
                 coordinates = site.transform(coordinates, values[site.name])

@@ -56,8 +56,7 @@ class SpatialDecoder(nn.Module):
             `batch x height x width` or `batch x length`.
         """
         latents = self.from_latents(z)
-        pixel_dims = coordinates.dim() - 2
-        latents = latents.reshape(latents.shape[0], *(1,) * pixel_dims, latents.shape[-1])
+        latents = latents.reshape(*z.shape[:-1], *(1,) * len(self.window), latents.shape[-1])
         return self.layers(self.from_coordinates(coordinates) + latents).squeeze(-1)
 
 
@@ -101,14 +100,13 @@ class CanvasDecoder(nn.Module):
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise((latent_dim, *self.hidden)):
             layers += [nn.Linear(narrow, wide), nn.Tanh()]
-        self.layers = nn.Sequential(
-            *layers, nn.Linear(self.hidden[-1], math.prod(self.canvas_shape))
-        )
+        pixels = nn.Linear(self.hidden[-1], math.prod(self.canvas_shape))
         # A canvas that starts almost flat: on one of random noise, poses would first be fitted to
         # the noise, and content found later or not at all.
         with torch.no_grad():
-            self.layers[-1].weight.mul_(0.1)
-            self.layers[-1].bias.zero_()
+            pixels.weight.mul_(0.1)
+            pixels.bias.zero_()
+        self.layers = nn.Sequential(*layers, pixels)
 
     def canvas(self, z: Tensor) -> Tensor:
         """The motif in its own frame, before any pose.
@@ -119,7 +117,7 @@ class CanvasDecoder(nn.Module):
         Returns:
             `batch x canvas height x canvas width` or `batch x canvas length`.
         """
-        return self.layers(z).reshape(-1, *self.canvas_shape)
+        return self.layers(z).reshape(*z.shape[:-1], *self.canvas_shape)
 
     def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
         """The likelihood's parameter at every pixel.
@@ -152,12 +150,15 @@ def look_at(canvas: Tensor, coordinates: Tensor, window: tuple[int, ...]) -> Ten
         tensor([[1.0000, 2.0000, 2.5000]])
     """
     # grid_sample wants (x, y), with -1 and 1 at the centres of the first and the last pixel.
-    ends = [max(size - 1, 1) / (2 * half_window(window)) for size in canvas.shape[1:]]
-    grid = (coordinates / coordinates.new_tensor(ends)).flip(-1)
-    if canvas.dim() == 2:
-        canvas = canvas.unsqueeze(1)
+    axes = len(window)
+    sizes = canvas.shape[-axes:]
+    ends = [max(size - 1, 1) / (2 * half_window(window)) for size in sizes]
+    grid = (coordinates / coordinates.new_tensor(ends)).flip(-1).flatten(0, -axes - 2)
+    canvas = canvas.reshape(-1, 1, *sizes)
+    if axes == 1:  # a signal is an image one pixel high
+        canvas = canvas.unsqueeze(2)
         grid = torch.cat((grid, torch.zeros_like(grid)), dim=-1).unsqueeze(1)
-    seen = grid_sample(canvas.unsqueeze(1), grid, padding_mode="border", align_corners=True)
+    seen = grid_sample(canvas, grid, padding_mode="border", align_corners=True)
     return seen.reshape(coordinates.shape[:-1])
 
 

@@ -312,9 +312,6 @@ def test_options_that_cannot_work_are_refused(kind, options, match):
         kind((8, 8), **options)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AttributeError, reason="nothing checks that a guide is a Guide"
-)
 def test_a_module_that_is_no_guide_is_refused():
     with pytest.raises(SpecificationError, match="guide"):
         VAE((8, 8), guide=torch.nn.Linear(2, 2))

@@ -198,12 +198,6 @@ def test_predictive_samples_the_posterior(trained, peaks):
     assert float((again.mean(0) - x).detach().square().mean().sqrt()) < 1.5 * NOISE
 
 
-VECTORISED = pytest.mark.xfail(
-    strict=True, raises=RuntimeError, reason="the decoder takes one batch dimension only"
-)
-
-
-@VECTORISED
 def test_predictive_in_parallel():
     assert Predictive(small_model().model, num_samples=3, parallel=True)(n=4)["x"].shape == (
         3,
@@ -212,7 +206,6 @@ def test_predictive_in_parallel():
     )
 
 
-@VECTORISED
 @pytest.mark.parametrize("elbo", [Trace_ELBO, TraceMeanField_ELBO])
 def test_vectorised_particles(elbo):
     model, x = small_model(), blobs(4)
@@ -369,7 +362,7 @@ def test_other_priors_train_and_keep_the_bound_a_bound(priors, motifs):
         evidence = float(log_weights.logsumexp(0)) - math.log(len(log_weights))
         assert float(bound.mean()) < evidence + 5 * error
         errors.append(error)
-    # Sharp enough to notice if the KL term of the offset of 6 nats or the angle of 1 to 3 went missing.
+    # Sharp enough to notice a missing KL term: 6 nats of the offset, 1 to 3 of the angle.
     assert 5 * min(errors) < 0.9
     if "offset" in priors and isinstance(priors["offset"], dist.Uniform):
         found = model.guide_module.summary(model, motifs.gather())["offset"]
@@ -387,7 +380,7 @@ def test_a_narrow_von_mises_prior_holds_the_angle(motifs):
         fit(model, motifs, epochs=6, batch_size=40, kl=3.0, progress=False)
         return float(model.guide_module.summary(model, motifs.gather())["angle"].detach().std())
 
-    assert spread(1e4) < 0.1 < spread(0.5)
+    assert spread(1e4) < 0.02 < spread(0.5)
 
 
 class LinearGuide(Guide):
