@@ -97,7 +97,8 @@ def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Distribution | Transform):
         clone = copy.copy(value)
         for name, attribute in vars(value).items():
-            clone.__dict__[name] = map_tensors(attribute, function)
+            # A transform keeps its inverse, which keeps the transform; it is made anew when needed.
+            clone.__dict__[name] = None if name == "_inv" else map_tensors(attribute, function)
         return clone
     return value
 
@@ -121,8 +122,8 @@ def with_event_shape(prior: Any, event_shape: tuple[int, ...], name: str) -> Dis
         raise SpecificationError(
             f"the prior of site {name!r} must be a Pyro distribution, got {prior!r}"
         )
-    if tuple(prior.event_shape) == event_shape and prior.batch_shape.numel() == 1:
-        return prior.expand(()) if prior.batch_shape else prior
+    if tuple(prior.event_shape) == event_shape and not prior.batch_shape:
+        return prior
     if not prior.event_shape:
         try:
             return prior.expand(event_shape).to_event(len(event_shape))

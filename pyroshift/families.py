@@ -12,10 +12,11 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, biject_to, constraints
+from torch.distributions import Distribution, ExpTransform, biject_to, constraints
 from torch.nn.functional import softplus
 
 from pyroshift.distributions import ProjectedNormalAngle
+from pyroshift.errors import SpecificationError
 
 # softplus(raw + this) is 1 at raw = 0, so that untrained networks start at the prior's width.
 _UNIT_SOFTPLUS = math.log(math.e - 1)
@@ -51,7 +52,10 @@ class GuideFamily(ABC):
 
 def _location_and_width(distribution: Distribution) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation, with 0 and 1 where they don't exist (heavy tails)."""
-    mean, stddev = distribution.mean, distribution.stddev
+    try:
+        mean, stddev = distribution.mean, distribution.stddev
+    except NotImplementedError:
+        return torch.zeros(distribution.event_shape), torch.ones(distribution.event_shape)
     return (
         torch.where(torch.isfinite(mean), mean, torch.zeros_like(mean)),
         torch.where(torch.isfinite(stddev) & (stddev > 0), stddev, torch.ones_like(stddev)),
@@ -110,13 +114,19 @@ class TransformedNormalFamily(GuideFamily):
 
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """A transformed Normal of the prior's event shape."""
-        transform = biject_to(_elementwise(prior.support))
+        support = _elementwise(prior.support)
+        positive = isinstance(support, constraints.greater_than) and support.lower_bound == 0
+        transform = ExpTransform() if positive else biject_to(support)
         loc, scale = _loc_and_scale(raw, prior.event_shape)
         mean, width = _location_and_width(prior)
         centre = transform.inv(mean)
-        slope = transform.log_abs_det_jacobian(centre, mean).exp()
-        normal = dist.Normal(centre + width / slope * loc, width / slope * scale)
-        return dist.TransformedDistribution(normal, [transform]).to_event(len(prior.event_shape))
+        centre = torch.where(torch.isfinite(centre), centre, torch.zeros_like(centre))
+        slope = transform.log_abs_det_jacobian(centre, transform(centre)).exp()
+        centre, width = centre + width / slope * loc, width / slope * scale
+        if positive:  # its KL divergence from a LogNormal prior is known in closed form
+            return dist.LogNormal(centre, width).to_event(len(prior.event_shape))
+        transformed = dist.TransformedDistribution(dist.Normal(centre, width), [transform])
+        return transformed.to_event(len(prior.event_shape))
 
     def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
         """Median, and the standard deviation to first order in the transform."""
@@ -143,16 +153,27 @@ class ProjectedNormalFamily(GuideFamily):
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """A projected Normal of the prior's event shape."""
         shape = raw.shape[:-1] + prior.event_shape
-        return ProjectedNormalAngle(raw.reshape((*shape, 2))).to_event(len(prior.event_shape))
+        concentration = raw.reshape((*shape, 2)) + _concentration(_base(prior))
+        return ProjectedNormalAngle(concentration).to_event(len(prior.event_shape))
 
     def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
         """Mean direction and circular standard deviation."""
         return distribution.mean, distribution.stddev
 
 
+def _concentration(prior: Any) -> Tensor | float:
+    """The projected Normal's concentration that is about as wide as a prior on the circle."""
+    if isinstance(prior, ProjectedNormalAngle):
+        return prior.concentration
+    if isinstance(prior, dist.VonMises):
+        direction = torch.stack((prior.loc.cos(), prior.loc.sin()), dim=-1)
+        return prior.concentration.sqrt().unsqueeze(-1) * direction
+    return 0.0
+
+
 def _elementwise(support: Any) -> constraints.Constraint:
     """The constraint on one element of a support declared over whole events."""
-    while isinstance(support, constraints.independent):
+    while hasattr(support, "base_constraint"):
         support = support.base_constraint
     return support
 
@@ -176,11 +197,19 @@ def family_for(prior: Distribution, circular: bool = False) -> GuideFamily:
         `ProjectedNormalFamily` for von Mises priors and for a prior over the whole circle,
         `TransformedNormalFamily` for bounded or positive supports, else `NormalFamily`.
 
+    Raises:
+        SpecificationError: if none has, as for discrete priors.
+
     Example:
         >>> family_for(dist.Laplace(0.0, 1.0)), family_for(dist.LogNormal(0.0, 0.1))
         (NormalFamily(), TransformedNormalFamily())
     """
     base, support = _base(prior), _elementwise(prior.support)
+    if support.is_discrete or support.event_dim:
+        raise SpecificationError(
+            f"no guide family for the prior {prior}, whose values are in {support}: take a prior "
+            "over real, positive or bounded numbers, or give the site a family of your own"
+        )
     if isinstance(base, dist.VonMises | ProjectedNormalAngle):
         return ProjectedNormalFamily()
     if isinstance(support, constraints.interval):

@@ -1,8 +1,8 @@
 """Likelihoods: small modules whose call makes the observed sample site.
 
 A decoder returns one unconstrained number per pixel; the likelihood turns it into a distribution
-of the data. `prepare` checks the data's range once and sets the data's location and spread, which
-make the untrained model predict the data's mean, whatever their units.
+of the data. `prepare` checks the data's range once and sets the data's location and spread, by
+which encoders see data of any units alike, and most untrained models predict the data's mean.
 """
 
 from abc import abstractmethod
@@ -124,8 +124,8 @@ class ContinuousBernoulli(Likelihood):
     """
 
     def distribution(self, output: Tensor) -> Distribution:
-        """Continuous Bernoulli with the output as logits, relative to the data's mean."""
-        return dist.ContinuousBernoulli(logits=output + _logit(self.location), validate_args=False)
+        """Continuous Bernoulli with the output as logits."""
+        return dist.ContinuousBernoulli(logits=output, validate_args=False)
 
     def check(self, minimum: float, maximum: float) -> None:
         """Raise a DataError unless the data are in [0, 1]."""

@@ -247,8 +247,8 @@ _EXAMPLES = [
     "learnt: train for longer, or give it another latent."
 ]
 _TRAINING = [
-    "The loss should have settled: if it still falls at the end, train for longer "
-    "(<code>--resume</code> with more <code>--epochs</code>).",
+    "The loss should have settled, and not only because the learning rate went to zero: if it fell "
+    "until shortly before the end, train for more <code>--epochs</code>.",
     "A site's KL divergence is the information that it takes from a window; near 0 it has "
     "collapsed, and its map means nothing.",
 ]

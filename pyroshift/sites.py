@@ -48,7 +48,7 @@ class Site(nn.Module):
         circular: bool = False,
     ) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.circular = name, circular
         self.prior = with_event_shape(prior, event_shape, name)
         self.family = family if family is not None else family_for(self.prior, circular)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift import distributions, families, likelihoods, sites
@@ -114,8 +114,10 @@ def load(
         if not issubclass(model_class, PoseVAE):
             raise ModelFileError(f"{specification['class']!r} is no model")
         model = model_class.__new__(model_class)
-        PoseVAE.__init__(model, **_build(specification["arguments"], known))
-        model.load_state_dict(content["weights"])
+        with torch.random.fork_rng(devices=[]):  # networks draw weights before they get theirs
+            PoseVAE.__init__(model, **_build(specification["arguments"], known))
+        weights = content["weights"]
+        model.to(weights["likelihood.location"].dtype).load_state_dict(weights)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     except Exception as error:
@@ -160,6 +162,11 @@ def _describe(value: Any) -> Any:
             },
         }
     names = _constructor_arguments(type(value))
+    if isinstance(value, nn.Sequential | nn.ModuleList):
+        raise SpecificationError(
+            f"{type(value).__name__} can't be saved: wrap the layers in a module of your own, "
+            "whose constructor builds them"
+        )
     if missing := [name for name in names if not hasattr(value, name)]:
         raise SpecificationError(
             f"{type(value).__name__} can't be saved: keep its constructor's arguments {missing} "
@@ -185,6 +192,8 @@ def _distribution_arguments(value: Distribution) -> dict[str, str]:
             return arguments
     accepted = _constructor_arguments(type(value))
     names = [name for name in value.arg_constraints if name in accepted]
+    if {"probs", "logits"} <= set(names):
+        names.remove("probs")
     if not names or _distribution_class(type(value).__name__) is not type(value):
         raise SpecificationError(
             f"the prior {value} can't be saved: subclass its site, and build the prior there"

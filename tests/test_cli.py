@@ -1,6 +1,7 @@
 import inspect
 import subprocess
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import numpy as np
@@ -36,6 +37,25 @@ def result(image, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "result"
     assert main(["fit", image, *QUICK, "--out", str(path)]) == 0
     return path
+
+
+@pytest.fixture
+def interrupt_at():
+    """A context in which Ctrl-C is pressed in an epoch, the first being 0."""
+    epoch = Run._epoch
+
+    @contextmanager
+    def interrupt(number):
+        def interrupted(self, current, bar):
+            if current == number:
+                raise KeyboardInterrupt
+            return epoch(self, current, bar)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Run, "_epoch", interrupted)
+            yield
+
+    return interrupt
 
 
 def contents(path):
@@ -151,16 +171,21 @@ class TestExistingResults:
 
 
 class TestResume:
-    def test_goes_on_to_the_same_result(self, image, tmp_path):
-        for name, epochs in (("whole", "3"), ("parts", "1"), ("parts", "3")):
-            resume = ["--resume"] if (tmp_path / name).exists() else []
-            arguments = ["fit", image, *QUICK, "--epochs", epochs, *resume]
-            assert main([*arguments, "--out", str(tmp_path / name)]) == 0
+    def test_goes_on_to_the_same_result(self, image, result, tmp_path, interrupt_at):
+        arguments = ["fit", image, *QUICK, "--out", str(tmp_path)]
+        with interrupt_at(1):
+            assert main(arguments) == 0
+        assert main([*arguments, "--resume"]) == 0
         for name in ("maps.nc", "history.nc"):
             xr.testing.assert_identical(
-                xr.load_dataset(tmp_path / "whole" / name),
-                xr.load_dataset(tmp_path / "parts" / name),
+                xr.load_dataset(tmp_path / name), xr.load_dataset(result / name)
             )
+
+    def test_for_longer(self, image, tmp_path):
+        arguments = ["fit", image, *QUICK, "--schedule", "constant", "--out", str(tmp_path)]
+        assert main(arguments) == 0
+        assert main([*arguments, "--epochs", "3", "--resume"]) == 0
+        assert xr.load_dataset(tmp_path / "history.nc").sizes["epoch"] == 3
 
     def test_nothing_to_go_on_from(self, image, tmp_path, capsys):
         assert CHECKPOINT in rejected(capsys, "fit", image, *QUICK, "--out", tmp_path, "--resume")
@@ -175,17 +200,10 @@ class TestResume:
 class TestInterrupt:
     @pytest.mark.parametrize("whole_epochs", [0, 1])
     def test_of_the_training_keeps_what_there_is(
-        self, image, tmp_path, capsys, monkeypatch, whole_epochs
+        self, image, tmp_path, capsys, interrupt_at, whole_epochs
     ):
-        epoch = Run._epoch
-
-        def interrupted(self, number, bar):
-            if number == whole_epochs:
-                raise KeyboardInterrupt
-            return epoch(self, number, bar)
-
-        monkeypatch.setattr(Run, "_epoch", interrupted)
-        assert main(["fit", image, *QUICK, "--out", str(tmp_path)]) == 0
+        with interrupt_at(whole_epochs):
+            assert main(["fit", image, *QUICK, "--out", str(tmp_path)]) == 0
         assert set(RESULTS) <= set(contents(tmp_path))
         history = xr.load_dataset(tmp_path / "history.nc")
         assert history.attrs["stopped"] == "interrupted"
@@ -341,7 +359,7 @@ class TestHelp:
                 if name in parsed and name not in left_out and parsed[name] is not None:
                     assert parsed[name] == parameter.default, name
                     compared.add(name)
-        assert compared >= {"batch_size", "learning_rate", "likelihood", "encoder", "decoder"}
+        assert compared >= {"batch_size", "learning_rate", "schedule", "likelihood", "encoder"}
         told = {option.dest: options.meaning(option) for option in parsed["settings"]}
         for name in ("offset_scale", "angle_scale"):
             default = inspect.signature(pyroshift.RVAE).parameters[name].default

@@ -89,7 +89,6 @@ def test_circular_sites_have_no_ends_if_the_prior_spans_the_circle(prior, circul
     assert type(family_for(prior, circular=circular)) is family
 
 
-@pytest.mark.xfail(strict=True, reason="accepted, and fails only when the guide is first called")
 @pytest.mark.parametrize(
     "prior", [dist.Bernoulli(0.5), dist.Poisson(1.0), dist.Dirichlet(torch.ones(3))]
 )
@@ -132,9 +131,6 @@ def test_untrained_posterior_on_the_circle_is_uniform():
     torch.testing.assert_close(posterior.log_prob(angles), torch.full((7,), -math.log(2 * math.pi)))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="starts uniform on the circle, whatever the von Mises prior's width"
-)
 def test_untrained_posterior_on_the_circle_starts_at_the_priors_width():
     prior = dist.VonMises(1.0, 20.0)
     family = family_for(prior)
@@ -151,16 +147,10 @@ def test_untrained_posterior_on_the_circle_starts_at_the_priors_width():
         dist.StudentT(1.0),
         pytest.param(
             dist.HalfCauchy(1.0),
-            marks=pytest.mark.xfail(
-                strict=True, raises=ValueError, reason="0 in place of no mean is off its support"
-            ),
         ),
         pytest.param(
             dist.TransformedDistribution(
                 dist.Normal(0.0, 1.0), [dist.transforms.AffineTransform(1.0, 2.0)]
-            ),
-            marks=pytest.mark.xfail(
-                strict=True, raises=NotImplementedError, reason="torch knows no mean for it"
             ),
         ),
     ],
@@ -252,11 +242,6 @@ def test_a_site_takes_another_family():
     assert isinstance(Content(2).family, NormalFamily)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=NotImplementedError,
-    reason="the transform onto positive numbers comes with a shift by zero, so torch sees another",
-)
 def test_a_log_normal_guide_has_a_kl_divergence_in_closed_form():
     prior = dist.LogNormal(0.0, 0.5)
     posterior = TransformedNormalFamily().distribution(torch.tensor([[0.3, -1.0]]), prior)

@@ -116,9 +116,6 @@ PRIORS = [
     dist.Exponential(2.0),
     pytest.param(
         dist.Gumbel(0.0, 1.0),
-        marks=pytest.mark.xfail(
-            strict=True, raises=RecursionError, reason="its transforms know their inverses"
-        ),
     ),
     dist.Logistic(0.0, 1.0),
     dist.InverseGamma(3.0, 1.0),
@@ -131,9 +128,6 @@ PRIORS = [
     mixture(dist.MultivariateNormal(torch.zeros(2, 2), torch.eye(2))),
     pytest.param(
         dist.ContinuousBernoulli(0.3),
-        marks=pytest.mark.xfail(
-            strict=True, raises=ModelFileError, reason="written with probs and with logits"
-        ),
     ),
 ]
 
@@ -251,15 +245,11 @@ def test_classes_of_the_users_own_must_be_handed_over(left_out, tmp_path):
         load(tmp_path / "model.pt", classes=classes)
 
 
-@pytest.mark.xfail(strict=True, reason="Site does not keep its argument `circular`")
 def test_a_plain_site_comes_back(tmp_path):
     model = PoseVAE((4, 4), [Site("nuisance", dist.Normal(0.0, 1.0), ()), Content(1)])
     assert same(reloaded(model, tmp_path), model)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="float32 weights with priors in float64: no sample is decoded"
-)
 def test_double_precision_comes_back(tmp_path):
     model = ShiftVAE((4, 4)).double()
     found = reloaded(model, tmp_path)
@@ -286,7 +276,6 @@ def test_a_loaded_model_goes_to_a_device(tmp_path):
     assert found.sites[0].prior.sample().device.type == "meta"
 
 
-@pytest.mark.xfail(strict=True, reason="networks are built outside of the forked random state")
 def test_loading_leaves_the_random_state_alone(tmp_path, untouched):
     save(ShiftVAE((4, 4)), tmp_path / "model.pt")
     with untouched():
@@ -335,7 +324,6 @@ def test_folders_are_made_and_strings_are_paths(tmp_path):
 # What can't be saved says so at once
 
 
-@pytest.mark.xfail(strict=True, reason="saved without its layers, and can never be loaded")
 def test_networks_without_arguments_are_not_saved(tmp_path):
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 8))
     with pytest.raises(SpecificationError, match="Sequential can't be saved"):
@@ -405,7 +393,6 @@ def test_a_changed_byte_raises_no_other_error(outcomes):
     assert outcomes["refused"] > 100
 
 
-@pytest.mark.xfail(strict=True, reason="torch does not check the checksums in the file")
 def test_a_changed_byte_never_gives_another_model_in_silence(outcomes):
     assert outcomes["differs"] == 0
 

@@ -32,7 +32,7 @@ which model:
 
 examples:
   pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite
-  pyroshift fit graphite.tif --window 40 --step 12 --out graphite --epochs 200 --resume
+  pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite --resume
   pyroshift fit graphene.npy --model rvae --offsets --window 32 --positions atoms.csv --out grains
   pyroshift fit scan.sxm --channel Z --level 1 --window 48 --latent-dim 3 --out scan
 """
@@ -106,8 +106,8 @@ def _fit(parser: ArgumentParser) -> None:
     training.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run whose checkpoint is in DIR, and replace its results; give the "
-        "same options, with more --epochs if it had ended",
+        help="go on with the interrupted run whose checkpoint is in DIR, and replace its results; "
+        "give the same options, but with --schedule constant --epochs may be more",
     )
     _common(parser)
     parser.set_defaults(settings=options)
@@ -261,10 +261,17 @@ def _training(group: _ArgumentGroup) -> list[Action]:
         group.add_argument(
             "--learning-rate",
             type=float,
-            default=1e-3,
+            default=2e-3,
             metavar="RATE",
             help="step size of the optimiser; take a tenth of it if the loss jumps "
             "(default: %(default)s)",
+        ),
+        group.add_argument(
+            "--schedule",
+            choices=("cosine", "constant"),
+            default="cosine",
+            help="whether the learning rate goes down to 0 over the epochs, which settles the "
+            "result, or stays (default: %(default)s)",
         ),
         group.add_argument(
             "--kl",

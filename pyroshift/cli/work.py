@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # hole; at KL weight 1 some of the shift ends up in z.
 DEMO = shlex.split(
     "--model shift --level 1 --window 40 --step 5 --offset-scale 0.6 --kl 5 "
-    "--epochs 40 --batch-size 256 --learning-rate 0.002"
+    "--epochs 40 --batch-size 256"
 )
 
 
@@ -80,6 +80,7 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
         device=device,
         validation_fraction=arguments.validation_fraction,
         progress=not arguments.quiet and sys.stderr.isatty(),
+        schedule=None if arguments.schedule == "constant" else arguments.schedule,
         checkpoint=open_folder(arguments.out, arguments.resume),
     )
     if history.attrs["stopped"] == "interrupted":

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no {what} {path}")
     try:
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ModelFileError(
@@ -42,6 +44,15 @@ def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise ModelFileError(f"{path} is no {what}: expected {content_format!r}, found {found!r}")
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """Raise a BadZipFile where torch would read on: it looks at no checksums and no attributes."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"bad checksum of {damaged}")
+        if any(entry.external_attr for entry in archive.infolist()):
+            raise zipfile.BadZipFile("attributes that torch does not write")
 
 
 def write_checkpoint(
@@ -79,7 +90,14 @@ def read_checkpoint(
         ModelFileError: if the file is damaged, or from a run with other settings.
     """
     content = read_torch(path, "checkpoint", FORMAT)
-    written = json.loads(content["settings"])
+    try:
+        written = dict(json.loads(content["settings"]))
+        records = [EpochRecord(**record) for record in json.loads(content["records"])]
+        state = dict(content["state"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"the checkpoint {path} is damaged or was altered ({type(error).__name__}: {error})"
+        ) from error
     now = json.loads(json.dumps(settings))
     differing = sorted(name for name in written | now if written.get(name) != now.get(name))
     if differing:
@@ -90,4 +108,4 @@ def read_checkpoint(
             f"the checkpoint {path} is from a different run ({changes}): give another path, or "
             "delete it to start afresh"
         )
-    return [EpochRecord(**record) for record in json.loads(content["records"])], content["state"]
+    return records, state

