@@ -1,6 +1,6 @@
 """Shift- and rotation-invariant variational autoencoders for microscopy, as Pyro pairs."""
 
-from pyroshift import errors
+from pyroshift import errors, plot
 from pyroshift._version import __version__
 from pyroshift.data import examples, synthetic
 from pyroshift.data.patches import Patches, extract_patches
@@ -55,6 +55,7 @@ __all__ = [
     "load_image",
     "load_spectra",
     "manifold",
+    "plot",
     "save",
     "synthetic",
 ]

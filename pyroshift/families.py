@@ -141,7 +141,7 @@ class ProjectedNormalFamily(GuideFamily):
 
     Example:
         >>> family = ProjectedNormalFamily()
-        >>> posterior = family.distribution(torch.tensor([[0.0, 9.0]]), dist.VonMises(0.0, 1.0))
+        >>> posterior = family.distribution(torch.tensor([[0.0, 9.0]]), dist.Uniform(-3.1416, 3.1416))
         >>> [round(float(value), 2) for value in family.summary(posterior)]
         [1.57, 0.11]
     """

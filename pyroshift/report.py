@@ -209,7 +209,7 @@ def _versions() -> str:
 
 
 def _version(name: str) -> str:
-    from pyroshift import __version__
+    from pyroshift._version import __version__
 
     if name == "pyroshift":
         return __version__

@@ -1,7 +1,9 @@
 """From a trained model to labelled maps, and back: `encode`, `decode`, `manifold`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from pyroshift.errors import DataError
 from pyroshift.inference.elbo import PatchELBO
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window, wrap_angle
-from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE
+from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Site
 
 _LONG_NAMES = {
     CONTENT: "conventional latent",
@@ -47,7 +49,8 @@ def encode(
         and `to_zarr` unchanged.
 
     Raises:
-        DataError: if the patches don't fit the model's window or likelihood.
+        DataError: if the patches don't fit the model's window or likelihood, or the batch size is
+            no number of patches.
 
     Example:
         >>> from pyroshift import ShiftVAE, extract_patches
@@ -57,10 +60,10 @@ def encode(
         {'y': 3, 'x': 4, 'axis': 2, 'latent': 2}
     """
     check_fit(model, patches)
+    if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
+        raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     batches: dict[str, list[np.ndarray]] = {}
-    training = model.training
-    model.eval()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with _evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         for x in _batches(patches.to(model.device), batch_size):
             found = model.guide_module.summary(model, x)
@@ -68,9 +71,19 @@ def encode(
             found["elbo"] = terms.elbo
             for name, value in found.items():
                 batches.setdefault(name, []).append(value.cpu().numpy())
-    model.train(training)
     values = {name: np.concatenate(parts) for name, parts in batches.items()}
     return _labelled(model, patches, values)
+
+
+@contextmanager
+def _evaluating(model: PoseVAE) -> Iterator[None]:
+    """The model in evaluation mode, and afterwards in the mode that it had."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def check_fit(model: PoseVAE, patches: Patches) -> None:
@@ -101,7 +114,7 @@ def _labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -
         attrs: dict[str, Any] = {}
         if site == OFFSET:
             value, trailing, units = value * pixels, ("axis",), patches.units[-1]
-            attrs["pixel_size"] = [float(size) for size in patches.pixel_size]
+            attrs["pixel_size"] = _flat(patches.pixel_size)
         elif site == CONTENT:
             trailing = ("latent",)
         elif name == ANGLE:
@@ -115,16 +128,21 @@ def _labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -
         variables[name] = xr.Variable((*dims, *trailing), data, attrs)
     coords: dict[str, Any] = dict(patches.coords)
     if OFFSET in values:
-        coords["axis"] = list(patches.window_dims)
+        coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
     coords["latent"] = np.arange(model.latent_dim)
     return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
+
+
+def _flat(numbers: Sequence[float]) -> list[float] | float:
+    """Numbers as an attribute that comes back from a file as it went in: one alone is no list."""
+    return list(numbers) if len(numbers) > 1 else numbers[0]
 
 
 def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
     configuration = {
         "model": type(model).__name__,
-        "sites": {site.name: str(site.prior) for site in model.sites},
+        "sites": {site.name: _in_words(site) for site in model.sites},
         "likelihood": repr(model.likelihood),
         "decoder": type(model.decoder).__name__,
         "encoder": type(model.encoder).__name__,
@@ -139,10 +157,17 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
         "title": f"{type(model).__name__} latent maps",
         "pyroshift_version": __version__,
         "configuration": json.dumps(configuration),
-        "window": list(model.window),
+        "window": _flat(model.window),
         "normalize": str(patches.normalize),
         **source,
     }
+
+
+def _in_words(site: Site) -> str:
+    """A site's prior, with its mean and width."""
+    moments = [np.unique(np.asarray(value)) for value in (site.prior.mean, site.prior.stddev)]
+    mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in moments)
+    return f"{site.prior}, mean {mean}, width {width}"
 
 
 @torch.no_grad()
@@ -207,7 +232,8 @@ def decode(
             value = given.get(site.name)
             filled = neutral.get(site.name, 0.0) if value is None else value
             values[site.name] = _expanded(site.name, filled, shape, site.event_shape)
-    seen = torch.cat(list(_decoded(model, values)))
+    with _evaluating(model):
+        seen = torch.cat(list(_decoded(model, values)))
     window_dims = ("window_y", "window_x")[-len(model.window) :]
     return xr.DataArray(
         seen.reshape(*shape, *model.window).numpy(),
@@ -222,7 +248,17 @@ def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) 
     """Expected data batch by batch, on the CPU."""
     for index in torch.arange(len(values[CONTENT])).split(batch_size):
         batch = {name: value[index].to(model.device) for name, value in values.items()}
-        yield model.likelihood.mean(model.output(batch)).cpu()
+        missing = torch.stack([value.isnan().flatten(1).any(1) for value in _rows(batch)]).any(0)
+        known = {name: value.nan_to_num() for name, value in batch.items()}
+        seen = model.likelihood.mean(model.output(known))
+        seen[missing] = torch.nan
+        yield seen.cpu()
+
+
+def _rows(batch: dict[str, Tensor]) -> Iterator[Tensor]:
+    """Every site's values as a matrix, one row per patch."""
+    for value in batch.values():
+        yield value.reshape(len(value), -1)
 
 
 def _leading(z: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -265,7 +301,7 @@ def manifold(
         model: a trained model.
         size: points along each latent.
         latents: which two latents to vary; the others stay 0. A model with one latent varies it.
-        limit: the grid goes from -limit to limit, in standard deviations of the prior.
+        limit: the grid goes this many standard deviations of the prior to each side of its mean.
 
     Returns:
         Over `z0`, `z1` (the latents varied, by their index) and the window's `window_y`,
@@ -284,12 +320,20 @@ def manifold(
     varied = latents if model.latent_dim > 1 else (0,)
     if not all(0 <= index < model.latent_dim for index in varied) or len(set(varied)) < len(varied):
         raise DataError(f"latents must be two different ones of {model.latent_dim}, got {latents}")
-    axis = np.linspace(-limit, limit, size, dtype=np.float32)
-    grid = np.zeros((size,) * len(varied) + (model.latent_dim,), dtype=np.float32)
-    for values, index in zip(
-        np.meshgrid(*[axis] * len(varied), indexing="ij"), varied, strict=True
-    ):
+    mean, width = _content_prior(model)
+    steps = np.linspace(-limit, limit, size)
+    axes = [(mean[index] + width[index] * steps).astype(np.float32) for index in varied]
+    grid = np.tile(mean.astype(np.float32), (size,) * len(varied) + (1,))
+    for values, index in zip(np.meshgrid(*axes, indexing="ij"), varied, strict=True):
         grid[..., index] = values
     names = [f"z{index}" for index in varied]
-    z = xr.DataArray(grid, dims=(*names, "latent"), coords=dict.fromkeys(names, axis))
+    coords = dict(zip(names, axes, strict=True))
+    z = xr.DataArray(grid, dims=(*names, "latent"), coords=coords)
     return decode(model, z).rename("manifold")
+
+
+def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each latent's prior; 0 and 1 where they don't exist."""
+    prior = next(site.prior for site in model.sites if site.name == CONTENT)
+    mean, width = prior.mean.cpu().double().numpy(), prior.stddev.cpu().double().numpy()
+    return np.nan_to_num(mean, posinf=0.0), np.where(np.isfinite(width), width, 1.0)

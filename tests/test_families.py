@@ -24,11 +24,6 @@ def mixture(**options):
     )
 
 
-NO_MIXTURE = pytest.mark.xfail(
-    strict=True,
-    reason="a mixture's support is of a class of its own, around the real line's: its guide is "
-    "taken for a transformed one, and has no transform",
-)
 ON_THE_LINE = [
     dist.Normal(0.0, 1.0),
     dist.Laplace(0.2, 0.3),
@@ -36,12 +31,11 @@ ON_THE_LINE = [
     dist.StudentT(3.0),
     dist.Normal(torch.zeros(2), 1.0).to_event(1),
     dist.MultivariateNormal(torch.zeros(2), torch.eye(2)),
-    pytest.param(mixture(), marks=NO_MIXTURE),
+    pytest.param(mixture()),
     pytest.param(
         dist.MixtureSameFamily(
             dist.Categorical(torch.ones(2)), dist.Normal(torch.zeros(2, 3), 1.0).to_event(1)
         ),
-        marks=NO_MIXTURE,
     ),
 ]
 BOUNDED = [

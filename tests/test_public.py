@@ -115,7 +115,6 @@ def test_synthetic_data(name):
     assert callable(getattr(pyroshift.synthetic, name))
 
 
-@pytest.mark.xfail(strict=True, reason="not among the public names yet")
 def test_plots_are_there():
     assert "plot" in pyroshift.__all__
     assert inspect.ismodule(pyroshift.plot)
@@ -187,13 +186,7 @@ def test_the_import_walk_finds_imports():
     assert "synthetic" not in set(parts_imported("__init__.py"))
 
 
-UPWARDS = pytest.mark.xfail(strict=True, reason="takes __version__ from the top, not _version")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=[UPWARDS] if path == "report.py" else []) for path in MODULES],
-)
+@pytest.mark.parametrize("path", MODULES)
 def test_imports_go_one_way(path):
     here = top(path)
     assert here in LEVEL, f"{here} has no place in the layout yet: give it one"
@@ -201,13 +194,7 @@ def test_imports_go_one_way(path):
         assert LEVEL[part] < LEVEL[here], f"{path} imports {part}, which is not below it"
 
 
-TOO_LONG = pytest.mark.xfail(strict=True, reason="to be split")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=[TOO_LONG] if path == "data/patches.py" else []) for path in MODULES],
-)
+@pytest.mark.parametrize("path", MODULES)
 def test_files_are_short(path):
     assert len((ROOT / path).read_text().splitlines()) <= 350
 

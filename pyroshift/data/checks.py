@@ -1,6 +1,6 @@
 """What every array goes through before any work starts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ def as_labelled(
         dims, array = dims or tuple(map(str, array.dims)), array.values
     if isinstance(array, Tensor):
         array = array.detach().cpu()
+    if isinstance(array, np.ma.MaskedArray):
+        array = np.ma.filled(array.astype(float), np.nan)
     values = np.asarray(array)
     if dims is None:
         dims = _default_dims(values.ndim, window_ndim or max(values.ndim - 1, 1))
@@ -47,6 +49,10 @@ def _default_dims(ndim: int, window_ndim: int) -> tuple[str, ...]:
     if lead == 1:
         return ("patch", *window_dims)
     return (*(f"dim_{axis}" for axis in range(lead)), *window_dims)
+
+
+# Differences of numbers up to this are still finite in single precision.
+LARGEST = 1e37
 
 
 def check_values(values: np.ndarray, name: str, missing: bool = False) -> np.ndarray:
@@ -76,11 +82,12 @@ def check_values(values: np.ndarray, name: str, missing: bool = False) -> np.nda
     if not values.size:
         raise DataError(f"{name} is empty: its shape is {values.shape}")
     # torch can't wrap read-only memory without a warning, hence a copy where need be.
-    numbers = np.require(values, dtype=np.float32, requirements=["C", "W"])
-    if np.isinf(numbers).any():
+    with np.errstate(over="ignore"):  # told below, in our words
+        numbers = np.require(values, dtype=np.float32, requirements=["C", "W"])
+    if too_large := int((np.abs(numbers) > LARGEST).sum()):
         raise DataError(
-            f"{name} holds {int(np.isinf(numbers).sum())} infinite values (in single precision): "
-            "replace or clip them"
+            f"{name} holds {too_large} values that are infinite or beyond {LARGEST:.0e}, more than "
+            "single precision can work with: replace, clip or rescale them"
         )
     if not missing and np.isnan(numbers).any():
         raise DataError(f"{name} holds {int(np.isnan(numbers).sum())} NaNs: fill or drop them")
@@ -97,7 +104,7 @@ def window_shape(window: int | Sequence[int], ndim: int) -> tuple[int, ...]:
         >>> window_shape(32, 2)
         (32, 32)
     """
-    sizes = (window,) * ndim if isinstance(window, int | np.integer) else tuple(window)
+    sizes = tuple(window) if isinstance(window, Sequence) else (window,) * ndim
     if len(sizes) != ndim or not all(
         isinstance(size, int | np.integer) and size >= 2 for size in sizes
     ):
@@ -106,7 +113,7 @@ def window_shape(window: int | Sequence[int], ndim: int) -> tuple[int, ...]:
 
 
 def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
-    """Length of a pixel along one dimension, and its unit; 1 and "px" without coordinates.
+    """Step of the coordinate along one dimension, and its unit; 1 and "px" without one.
 
     Raises:
         DataError: if the coordinate isn't evenly spaced numbers.
@@ -124,9 +131,43 @@ def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
         raise DataError(f"the coordinate {name!r} must be numbers, but has dtype {values.dtype}")
     spacing = np.diff(values.astype(float))
     mean = float(spacing.mean())
-    if mean == 0 or not np.allclose(spacing, mean, rtol=1e-3):
+    if mean == 0 or not np.allclose(spacing, mean, rtol=1e-3, atol=0):
         raise DataError(
             f"the coordinate {name!r} isn't evenly spaced (steps {spacing.min():.4g} to "
             f"{spacing.max():.4g}): resample onto an even grid first"
         )
     return mean, str(data[name].attrs.get("units", "px"))
+
+
+def plain(coordinate: xr.DataArray) -> xr.Variable:
+    """A coordinate with only those attributes that files can hold: text and numbers."""
+    attrs = {
+        str(name): value
+        for name, value in coordinate.attrs.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+    variable = coordinate.variable.copy(deep=False)
+    variable.attrs = attrs
+    return variable
+
+
+RESERVED = ("z", "latent", "axis", "offset", "angle", "scale", "elbo")
+
+
+def check_names(data: xr.DataArray, dims: Sequence[Hashable]) -> None:
+    """Raise a DataError if the patches' dimensions can't become those of a result.
+
+    Args:
+        data: the array that holds the patches.
+        dims: its dimensions that aren't the window's.
+    """
+    for name in dims:
+        if name in RESERVED or str(name).removesuffix("_std") in RESERVED:
+            raise DataError(
+                f"a dimension can't be called {name!r}, which is a name in the results: rename it"
+            )
+        if name in data.indexes and data.indexes[name].nlevels > 1:
+            raise DataError(
+                f"the dimension {name!r} is a MultiIndex, which no file can hold: use "
+                f"reset_index({name!r}) first"
+            )

@@ -5,7 +5,7 @@ So a million overlapping windows cost the memory of one image.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,15 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from pyroshift.data.checks import as_labelled, check_values, pixel_size, window_shape
+from pyroshift.data.checks import (
+    as_labelled,
+    check_names,
+    check_values,
+    pixel_size,
+    plain,
+    window_shape,
+)
+from pyroshift.data.windows import around, on_grid
 from pyroshift.errors import DataError
 
 NORMALIZATIONS = ("patch", "image", None)
@@ -92,6 +100,7 @@ class Patches:
         window_ndim = _window_ndim(data, window_ndim)
         lead, window_dims = data.dims[:-window_ndim], data.dims[-window_ndim:]
         window = window_shape(data.shape[-window_ndim:], window_ndim)
+        check_names(data, lead)
         values = check_values(data.values, "the patches")
         source = torch.from_numpy(values.reshape(-1, *window))
         starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.long)
@@ -103,14 +112,13 @@ class Patches:
             normalize=normalize,
             layout={str(name): data.sizes[name] for name in lead},
             coords={
-                str(name): coordinate.variable
+                str(name): plain(coordinate)
                 for name, coordinate in data.coords.items()
                 if set(coordinate.dims) <= set(lead)
             },
             positions=np.arange(len(source)),
             window_dims=tuple(map(str, window_dims)),
-            pixel_size=tuple(pixel_size(data, name)[0] for name in window_dims),
-            units=tuple(pixel_size(data, name)[1] for name in window_dims),
+            **_lengths(data, window_dims),
             attrs=dict(data.attrs),
         )
         return _finished(patches)
@@ -151,7 +159,7 @@ class Patches:
         else:
             finite = self.source[~torch.isnan(self.source)]
             minimum, maximum = float(finite.min()), float(finite.max())
-        index = torch.linspace(0, len(self) - 1, min(sample, len(self))).long()
+        index = torch.linspace(0, len(self) - 1, min(sample, len(self)), dtype=torch.double).long()
         values = self.gather(index).double()
         return {
             "minimum": minimum,
@@ -248,24 +256,17 @@ def extract_patches(
             f"the window {size} is larger than the image {values.shape[-2:]}: choose a smaller one"
         )
     frames = values.reshape(-1, *values.shape[-2:])
-    if positions is None:
-        starts, layout, coords = _grid(data, size, _step(step, size))
-        kept = np.arange(len(starts))
-    else:
-        starts, layout, coords = _around(data, len(frames), size, positions)
-        kept = np.arange(len(starts))
-    y_name, x_name = data.dims[-2:]
+    placed = on_grid(data, size, step) if positions is None else around(data, size, positions)
     patches = Patches(
         source=torch.from_numpy(frames),
-        starts=torch.from_numpy(starts),
+        starts=torch.from_numpy(placed.starts),
         window=size,
         normalize=normalize,
-        layout=layout,
-        coords=coords,
-        positions=kept,
+        layout=placed.layout,
+        coords=placed.coords,
+        positions=np.arange(len(placed.starts)),
         window_dims=("y", "x"),
-        pixel_size=(pixel_size(data, y_name)[0], pixel_size(data, x_name)[0]),
-        units=(pixel_size(data, y_name)[1], pixel_size(data, x_name)[1]),
+        **_lengths(data, data.dims[-2:]),
         attrs=dict(data.attrs),
     )
     return _finished(_without_missing(patches))
@@ -293,6 +294,12 @@ def _finished(patches: Patches) -> Patches:
     return replace(patches, source=stretch(flat[None])[0])
 
 
+def _lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
+    """Length and unit of a pixel along each axis, whichever way its coordinate runs."""
+    spacings, units = zip(*(pixel_size(data, name) for name in dims), strict=True)
+    return {"pixel_size": tuple(abs(spacing) for spacing in spacings), "units": units}
+
+
 def _check_normalize(normalize: str | None) -> None:
     if normalize not in NORMALIZATIONS:
         raise DataError(f"normalize must be one of {NORMALIZATIONS}, got {normalize!r}")
@@ -314,94 +321,6 @@ def _window_ndim(data: xr.DataArray, window_ndim: int | None) -> int:
     return window_ndim
 
 
-def _step(step: int | Sequence[int] | None, window: tuple[int, ...]) -> tuple[int, ...]:
-    if step is None:
-        return tuple(max(size // 2, 1) for size in window)
-    steps = (step, step) if isinstance(step, int | np.integer) else tuple(step)
-    if len(steps) != 2 or not all(isinstance(s, int | np.integer) and s >= 1 for s in steps):
-        raise DataError(f"step must be a number of pixels, at least 1, or a pair; got {step!r}")
-    return tuple(int(s) for s in steps)
-
-
-def _centres(data: xr.DataArray, name: Any, starts: np.ndarray, size: int) -> xr.Variable:
-    """Coordinate of the windows' centres along one axis, in the image's units."""
-    spacing, unit = pixel_size(data, name)
-    origin = float(data[name][0]) if name in data.coords else 0.0
-    values = origin + (starts + (size - 1) / 2) * spacing
-    axis = str(name)
-    return xr.Variable(axis, values, {"units": unit, "long_name": f"{axis} of the window's centre"})
-
-
-def _grid(
-    data: xr.DataArray, window: tuple[int, ...], step: tuple[int, ...]
-) -> tuple[np.ndarray, dict[str, int], dict[str, xr.Variable]]:
-    """Starts of the windows on a grid, with its layout and coordinates."""
-    y_name, x_name = data.dims[-2:]
-    along_y = np.arange(0, data.shape[-2] - window[0] + 1, step[0])
-    along_x = np.arange(0, data.shape[-1] - window[1] + 1, step[1])
-    frames = np.arange(len(data) if data.ndim == 3 else 1)
-    starts = np.stack(np.meshgrid(frames, along_y, along_x, indexing="ij"), -1).reshape(-1, 3)
-    layout = {"y": len(along_y), "x": len(along_x)}
-    coords = {
-        "y": replace_dim(_centres(data, y_name, along_y, window[0]), "y"),
-        "x": replace_dim(_centres(data, x_name, along_x, window[1]), "x"),
-    }
-    if data.ndim == 3:
-        frame_name = data.dims[0]
-        labels = data[frame_name].values if frame_name in data.coords else frames
-        layout = {"frame": len(frames), **layout}
-        coords["frame"] = xr.Variable("frame", labels, {"long_name": "frame"})
-    return starts, layout, coords
-
-
-def replace_dim(variable: xr.Variable, name: str) -> xr.Variable:
-    """A one-dimensional variable under another dimension's name."""
-    return xr.Variable(name, variable.values, variable.attrs)
-
-
-def _around(
-    data: xr.DataArray, frames: int, window: tuple[int, ...], positions: Any
-) -> tuple[np.ndarray, dict[str, int], dict[str, xr.Variable]]:
-    """Starts of the windows around given positions, with their layout and coordinates."""
-    centres = np.asarray(positions, dtype=float)
-    if centres.ndim != 2 or centres.shape[1] not in (2, 3) or not len(centres):
-        raise DataError(
-            f"positions must be `position x 2` (y, x) or `position x 3` (frame, y, x), got shape "
-            f"{centres.shape}"
-        )
-    if not np.isfinite(centres).all():
-        raise DataError("positions must be finite numbers")
-    if centres.shape[1] == 2:
-        centres = np.column_stack((np.zeros(len(centres)), centres))
-    starts = np.empty(centres.shape, dtype=np.int64)
-    starts[:, 0] = centres[:, 0]
-    starts[:, 1:] = np.rint(centres[:, 1:] - (np.array(window) - 1) / 2)
-    extents = np.array([frames, *(np.array(data.shape[-2:]) - window + 1)])
-    inside = ((starts >= 0) & (starts < extents)).all(axis=1)
-    if not inside.any():
-        raise DataError(
-            f"no window of {window} around the {len(centres)} positions lies inside the image "
-            f"{data.shape[-2:]}: positions are (y, x) in pixels"
-        )
-    if left_out := int((~inside).sum()):
-        warnings.warn(
-            f"{left_out} of {len(centres)} positions are left out: their windows of {window} "
-            "would leave the image",
-            stacklevel=3,
-        )
-    starts, centres = starts[inside], centres[inside]
-    coords = {
-        "atom": xr.Variable("atom", np.flatnonzero(inside), {"long_name": "index of the position"}),
-        "frame": xr.Variable("atom", starts[:, 0], {"long_name": "frame"}),
-    }
-    for axis, name in enumerate(data.dims[-2:], start=1):
-        centre = _centres(
-            data, name, centres[:, axis] - (window[axis - 1] - 1) / 2, window[axis - 1]
-        )
-        coords["yx"[axis - 1]] = replace_dim(centre, "atom")
-    return starts, {"atom": len(starts)}, coords
-
-
 def _without_missing(patches: Patches) -> Patches:
     """The patches without those that hold missing pixels, saying how many these are."""
     missing = torch.isnan(patches.source)
@@ -414,6 +333,8 @@ def _without_missing(patches: Patches) -> Patches:
     hit = torch.cat(
         [view[tuple(part.unbind(-1))].flatten(1).any(1) for part in patches.starts.split(4096)]
     )
+    if not hit.any():
+        return patches
     if hit.all():
         raise DataError(
             f"every window holds missing pixels ({int(missing.sum())} of {missing.numel()} are "

@@ -9,7 +9,8 @@ from pyro.infer import ELBO
 
 from pyroshift.inference.annealing import Annealing, schedules
 from pyroshift.inference.diagnostics import warn_about_latents
-from pyroshift.inference.run import Callback, Gatherable, Options, Run
+from pyroshift.inference.options import Options
+from pyroshift.inference.run import Callback, Gatherable, Run
 from pyroshift.models.pair import PoseVAE
 
 

@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -15,11 +14,12 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from pyroshift.errors import DataError, ModelFileError, SpecificationError, TrainingError
+from pyroshift.errors import DataError, ModelFileError, TrainingError
 from pyroshift.inference.annealing import KLAnnealing
 from pyroshift.inference.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.inference.elbo import EvidenceTerms, PatchELBO
 from pyroshift.inference.history import EpochRecord, History
+from pyroshift.inference.options import Options
 from pyroshift.models.pair import PoseVAE
 from pyroshift.sites import Site
 
@@ -42,54 +42,6 @@ class Gatherable(Protocol):
 
 Callback = Callable[[PoseVAE, EpochRecord], bool | None]
 """Called after each epoch with the model and what was measured; True stops the training."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """The numbers of a run, checked; `fit` says what each means."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    seed: int
-    validation_fraction: float
-    patience: int | None
-    clip_norm: float | None
-    schedule: str | Callable[[int], float] | None
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if not (isinstance(value, Integral) and int(value) >= 1):
-                raise SpecificationError(
-                    f"{name} must be a whole number of at least 1, got {value!r}"
-                )
-            object.__setattr__(self, name, int(value))  # a number of numpy's has no JSON
-        if not 0 < self.learning_rate < math.inf:
-            raise SpecificationError(f"learning_rate must be positive, got {self.learning_rate}")
-        if not 0 <= self.validation_fraction < 1:
-            raise SpecificationError(
-                f"validation_fraction must be in [0, 1), got {self.validation_fraction}"
-            )
-        if self.patience is not None and not (self.patience >= 1 and self.validation_fraction > 0):
-            raise SpecificationError(
-                "patience must be at least 1, and needs patches to judge by: give "
-                "validation_fraction, such as 0.1"
-            )
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise SpecificationError(f"clip_norm must be positive or None, got {self.clip_norm}")
-        if not (self.schedule in ("cosine", None) or callable(self.schedule)):
-            raise SpecificationError(
-                f"schedule must be 'cosine', a function or None; got {self.schedule!r}"
-            )
-
-    def rate(self, epoch: int) -> float:
-        """Learning rate of an epoch, the first being 0."""
-        if self.schedule is None:
-            return self.learning_rate
-        if callable(self.schedule):
-            return self.learning_rate * self.schedule(epoch)
-        return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
 
 
 class Run:

@@ -1,0 +1,68 @@
+"""What a benchmark measures: rows of figures beside their targets, printed and written."""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Target:
+    """The range in which a figure should be; by default it has none."""
+
+    lowest: float = -math.inf
+    highest: float = math.inf
+
+    def __str__(self) -> str:
+        if math.isinf(self.lowest) and math.isinf(self.highest):
+            return ""
+        if math.isinf(self.highest):
+            return f">= {self.lowest:g}"
+        if math.isinf(self.lowest):
+            return f"<= {self.highest:g}"
+        return f"{self.lowest:g} to {self.highest:g}"
+
+    def is_met(self, measured: float) -> bool:
+        """Whether the figure is in the range; NaN never is."""
+        return self.lowest <= measured <= self.highest
+
+
+@dataclass
+class Row:
+    """One training: which, how long it took, and its figures with their targets."""
+
+    task: str
+    case: str
+    seed: int
+    seconds: float
+    figures: dict[str, tuple[float, Target]] = field(default_factory=dict)
+
+    def add(
+        self, name: str, measured: float, lowest: float = -math.inf, highest: float = math.inf
+    ) -> None:
+        """Add a figure, and the range in which it should be."""
+        self.figures[name] = (float(measured), Target(lowest, highest))
+
+    def __str__(self) -> str:
+        parts = [f"{self.task:12}{self.case:30} seed {self.seed} {self.seconds:5.0f} s"]
+        for name, (measured, target) in self.figures.items():
+            wanted = f" ({target})" if str(target) else ""
+            missed = "" if target.is_met(measured) else " MISSED"
+            parts.append(f"{name} {measured:.4g}{wanted}{missed}")
+        return " | ".join(parts)
+
+
+def write_csv(rows: Iterable[Row], path: Path) -> None:
+    """One line per figure."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["task", "case", "seed", "seconds", "figure", "measured", "lowest", "highest", "met"]
+        )
+        for row in rows:
+            for name, (measured, target) in row.figures.items():
+                writer.writerow(
+                    [row.task, row.case, row.seed, f"{row.seconds:.1f}", name, f"{measured:.6g}",
+                     target.lowest, target.highest, target.is_met(measured)]
+                )  # fmt: skip

@@ -1,0 +1,160 @@
+"""Where windows are cut: on a grid, or around positions."""
+
+import warnings
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pyroshift.data.checks import pixel_size, plain
+from pyroshift.errors import DataError
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Windows placed in an image or a stack.
+
+    Args:
+        starts: `patch x 3`: frame, and first pixel along y and x, of each window.
+        layout: for each dimension of the patches, its name and size.
+        coords: coordinates over these dimensions: the centres in the image's units, and frames.
+    """
+
+    starts: np.ndarray
+    layout: dict[str, int]
+    coords: dict[str, xr.Variable]
+
+
+def on_grid(
+    data: xr.DataArray, window: tuple[int, ...], step: int | Sequence[int] | None
+) -> Placement:
+    """Windows on a grid, whole ones only.
+
+    Args:
+        data: `height x width` or `frame x height x width`.
+        window: height and width of the windows, pixels.
+        step: pixels between windows, or a pair along y and x; by default half of the window.
+
+    Raises:
+        DataError: if the step isn't a whole number of at least 1.
+
+    Example:
+        >>> on_grid(xr.DataArray(np.zeros((10, 10)), dims=("y", "x")), (4, 4), 3).layout
+        {'y': 3, 'x': 3}
+    """
+    steps = _steps(step, window)
+    along = [
+        np.arange(0, extent - size + 1, jump)
+        for extent, size, jump in zip(data.shape[-2:], window, steps, strict=True)
+    ]
+    frames = np.arange(len(data) if data.ndim == 3 else 1)
+    starts = np.stack(np.meshgrid(frames, *along, indexing="ij"), -1).reshape(-1, 3)
+    layout = {"y": len(along[0]), "x": len(along[1])}
+    coords = {
+        axis: _centres(data, name, first, size, axis, axis)
+        for axis, name, first, size in zip("yx", data.dims[-2:], along, window, strict=True)
+    }
+    if data.ndim == 3:
+        layout = {"frame": len(frames), **layout}
+        coords["frame"] = _frame_labels(data, data.dims[0])
+    return Placement(starts, layout, coords)
+
+
+def around(data: xr.DataArray, window: tuple[int, ...], positions: Any) -> Placement:
+    """Windows around positions, rounded to whole pixels; those that would leave are left out.
+
+    Args:
+        data: `height x width` or `frame x height x width`.
+        window: height and width of the windows, pixels.
+        positions: `position x 2` (y, x), or `position x 3` (frame, y, x), pixels.
+
+    Returns:
+        The windows, along "atom". The coordinates are the centres of the windows as they are cut,
+        so that coordinate plus offset is where the motif is.
+
+    Raises:
+        DataError: if the positions make no sense, or no window fits.
+
+    Example:
+        >>> around(xr.DataArray(np.zeros((10, 10)), dims=("y", "x")), (3, 3), [[4.2, 5]]).starts
+        array([[0, 3, 4]])
+    """
+    centres = _check_positions(positions, data.ndim)
+    starts = np.empty(centres.shape, dtype=np.int64)
+    starts[:, 0] = centres[:, 0]
+    # Halves go up, so that windows of an even size keep their distances.
+    starts[:, 1:] = np.floor(centres[:, 1:] - (np.array(window) - 1) / 2 + 0.5)
+    frames = len(data) if data.ndim == 3 else 1
+    extents = np.array([frames, *(np.array(data.shape[-2:]) - window + 1)])
+    inside = ((starts >= 0) & (starts < extents)).all(axis=1)
+    if not inside.any():
+        raise DataError(
+            f"no window of {window} around the {len(centres)} positions lies inside the image "
+            f"{data.shape[-2:]}: positions are (y, x) in pixels"
+        )
+    if left_out := int((~inside).sum()):
+        warnings.warn(
+            f"{left_out} of {len(centres)} positions are left out: their windows of {window} "
+            "would leave the image",
+            stacklevel=3,
+        )
+    starts = starts[inside]
+    coords = {
+        "atom": xr.Variable("atom", np.flatnonzero(inside), {"long_name": "index of the position"}),
+        "frame": xr.Variable("atom", starts[:, 0], {"long_name": "index of the frame"}),
+    }
+    for axis, (letter, name) in enumerate(zip("yx", data.dims[-2:], strict=True)):
+        first = starts[:, 1 + axis]
+        coords[letter] = _centres(data, name, first, window[axis], letter, "atom")
+    return Placement(starts, {"atom": len(starts)}, coords)
+
+
+def _steps(step: int | Sequence[int] | None, window: tuple[int, ...]) -> tuple[int, ...]:
+    if step is None:
+        return tuple(max(size // 2, 1) for size in window)
+    steps = tuple(step) if isinstance(step, Sequence) else (step, step)
+    if len(steps) != 2 or not all(isinstance(s, int | np.integer) and s >= 1 for s in steps):
+        raise DataError(f"step must be a number of pixels, at least 1, or a pair; got {step!r}")
+    return tuple(int(s) for s in steps)
+
+
+def _centres(
+    data: xr.DataArray, name: Hashable, starts: np.ndarray, size: int, axis: str, dim: str
+) -> xr.Variable:
+    """Coordinate of the windows' centres along one axis, in the image's units."""
+    spacing, unit = pixel_size(data, name)
+    origin = float(data[name][0]) if name in data.coords else 0.0
+    values = origin + (starts + (size - 1) / 2) * spacing
+    return xr.Variable(dim, values, {"units": unit, "long_name": f"{axis} of the window's centre"})
+
+
+def _frame_labels(data: xr.DataArray, name: Hashable) -> xr.Variable:
+    """The frames' own labels, or their indices."""
+    if name not in data.coords:
+        return xr.Variable(
+            "frame", np.arange(data.sizes[name]), {"long_name": "index of the frame"}
+        )
+    labels = plain(data[name])
+    return xr.Variable("frame", labels.values, {"long_name": "frame", **labels.attrs})
+
+
+def _check_positions(positions: Any, ndim: int) -> np.ndarray:
+    """Positions as `position x 3` (frame, y, x)."""
+    try:
+        centres = np.asarray(positions, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"positions must be numbers: {error}") from error
+    if centres.ndim != 2 or centres.shape[1] not in (2, 3) or not len(centres):
+        raise DataError(
+            f"positions must be `position x 2` (y, x) or `position x 3` (frame, y, x), got shape "
+            f"{centres.shape}"
+        )
+    if not np.isfinite(centres).all():
+        raise DataError("positions must be finite numbers")
+    if centres.shape[1] == 2:
+        return np.column_stack((np.zeros(len(centres)), centres))
+    if (centres[:, 0] != np.rint(centres[:, 0])).any():
+        raise DataError("the frames of positions (frame, y, x) must be whole numbers")
+    return centres

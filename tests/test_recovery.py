@@ -1,0 +1,88 @@
+"""Small trainings that recover a known truth: what the models are for.
+
+Each threshold leaves room below what was seen by hand on seeds 0 to 9, which the comments give.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from pyroshift import RVAE, VAE, KLAnnealing, Patches, ShiftVAE, encode, fit, synthetic
+
+
+def train(model, data, epochs, kl=1.0, batch_size=64):
+    """Maps of the data by a model just trained on them."""
+    patches = Patches.from_array(data)
+    fit(model, patches, epochs=epochs, batch_size=batch_size, learning_rate=2e-3,
+        schedule="cosine", kl=kl, seed=0, progress=False)  # fmt: skip
+    return encode(model, patches)
+
+
+def squared_correlation(found, truth):
+    return np.corrcoef(found, truth)[0, 1] ** 2
+
+
+def predictability(predictors, target):
+    """R² of a target by quadratic regression on all predictors (sample x predictor)."""
+    pairs = [(i, j) for i in range(predictors.shape[1]) for j in range(i + 1)]
+    products = [predictors[:, i] * predictors[:, j] for i, j in pairs]
+    design = np.column_stack([np.ones(len(target)), predictors, *products])
+    residual = target - design @ np.linalg.lstsq(design, target)[0]
+    return 1 - np.var(residual) / np.var(target)
+
+
+def circular_correlation(found, truth):
+    """Of two sets of angles, each about its mean direction."""
+    centred = [np.sin(a - np.angle(np.mean(np.exp(1j * a)))) for a in (found, truth)]
+    return np.sum(centred[0] * centred[1]) / math.sqrt(np.prod([np.sum(c**2) for c in centred]))
+
+
+@pytest.fixture(scope="module")
+def peaks():
+    return synthetic.peaks(n=2000, length=64, offset_spread=2.0, noise=0.05, seed=0)
+
+
+@pytest.fixture(scope="module")
+def shifted(peaks):
+    return train(ShiftVAE((64,)), peaks.signal, 20, KLAnnealing(5.0, 1.0, 10))
+
+
+def test_offset_of_peaks_in_their_own_units(peaks, shifted):
+    found, truth = shifted.offset.values[:, 0], peaks.offset.values
+    assert squared_correlation(found, truth) > 0.98
+    assert np.polyfit(truth, found, 1)[0] == pytest.approx(1.0, abs=0.05)
+
+
+def test_content_of_peaks(peaks, shifted):
+    z = shifted.z.values
+    assert max(squared_correlation(latent, peaks.width.values) for latent in z.T) > 0.8
+    assert predictability(z, peaks.offset.values) < 0.15
+
+
+def test_without_the_offset_site_position_ends_up_in_z(peaks):
+    z = train(VAE((64,)), peaks.signal, 20).z.values
+    assert predictability(z, peaks.offset.values) > 0.5
+
+
+def test_offsets_of_a_lattice_up_to_whole_periods():
+    truth = synthetic.lattice(n=1000, window=20, period=10.0, atom_width=1.7, seed=0)
+    maps = train(
+        ShiftVAE(20, likelihood="bernoulli"), truth.patch, 25, {"z": KLAnnealing(20.0, 1.0, 12)}
+    )
+    vectors = truth.lattice_vectors.values
+    difference = maps.offset.values - truth.offset.values
+    cells = difference @ np.linalg.inv(vectors)
+    constant = np.angle(np.mean(np.exp(2j * np.pi * cells), 0)) / (2 * np.pi) @ vectors
+    error = synthetic.reduce_modulo_lattice(difference - constant, vectors, truth.angle.values)
+    assert np.median(np.linalg.norm(error, axis=1)) / 10.0 < 0.06
+
+
+def test_angle_of_motifs():
+    truth = synthetic.motifs(n=1000, window=20, max_offset=2.0, seed=0)
+    maps = train(RVAE(20, offsets=True), truth.patch, 25, batch_size=32)
+    assert circular_correlation(maps.angle.values, truth.angle.values) > 0.95
+
+
+if __name__ == "__main__":
+    pytest.main([__file__])
