@@ -130,7 +130,7 @@ class TestFit:
         assert main([*arguments, *positions]) == 0
         maps = xr.load_dataset(tmp_path / "run" / "maps.nc")
         assert maps.y.values.tolist() == [10.5, 21.5]
-        assert maps.x.values.tolist() == [20, 30]
+        assert maps.x.values.tolist() == [20.5, 30.5]
         assert "note: 1 of 3 positions are left out" in capsys.readouterr().err
         assert "1 of 3 positions are left out" in (tmp_path / "run" / "report.html").read_text()
 

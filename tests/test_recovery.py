@@ -1,6 +1,8 @@
 """Small trainings that recover a known truth: what the models are for.
 
-Each threshold leaves room below what was seen by hand on seeds 0 to 9, which the comments give.
+Each was run by hand on seeds 0 to 9, of the data, the weights and the training alike; the comments
+say what was seen. None came near its threshold, so that a fresh seed should fail less than once in
+a hundred runs (ten of ten alone would only say less than once in four).
 """
 
 import math
@@ -17,6 +19,11 @@ def train(model, data, epochs, kl=1.0, batch_size=64):
     fit(model, patches, epochs=epochs, batch_size=batch_size, learning_rate=2e-3,
         schedule="cosine", kl=kl, seed=0, progress=False)  # fmt: skip
     return encode(model, patches)
+
+
+def informative(maps):
+    """Those z (sample x latent) that the data have something to say about."""
+    return maps.z.values[:, maps.z_std.values.mean(0) < 0.5]
 
 
 def squared_correlation(found, truth):
@@ -45,23 +52,26 @@ def peaks():
 
 @pytest.fixture(scope="module")
 def shifted(peaks):
-    return train(ShiftVAE((64,)), peaks.signal, 20, KLAnnealing(5.0, 1.0, 10))
+    return train(ShiftVAE((64,)), peaks.signal, 20, {"offset": KLAnnealing(5.0, 1.0, 10), "z": 4.0})
 
 
 def test_offset_of_peaks_in_their_own_units(peaks, shifted):
     found, truth = shifted.offset.values[:, 0], peaks.offset.values
+    # Seen: 0.9995 to 0.9996, slopes 0.997 to 1.003.
     assert squared_correlation(found, truth) > 0.98
     assert np.polyfit(truth, found, 1)[0] == pytest.approx(1.0, abs=0.05)
 
 
 def test_content_of_peaks(peaks, shifted):
-    z = shifted.z.values
+    z = informative(shifted)
+    # Seen: 0.986 to 0.989, and 0.000 to 0.005.
     assert max(squared_correlation(latent, peaks.width.values) for latent in z.T) > 0.8
-    assert predictability(z, peaks.offset.values) < 0.15
+    assert predictability(z, peaks.offset.values) < 0.1
 
 
 def test_without_the_offset_site_position_ends_up_in_z(peaks):
-    z = train(VAE((64,)), peaks.signal, 20).z.values
+    z = informative(train(VAE((64,)), peaks.signal, 20))
+    # Seen: 0.84 to 0.96.
     assert predictability(z, peaks.offset.values) > 0.5
 
 
@@ -75,14 +85,12 @@ def test_offsets_of_a_lattice_up_to_whole_periods():
     cells = difference @ np.linalg.inv(vectors)
     constant = np.angle(np.mean(np.exp(2j * np.pi * cells), 0)) / (2 * np.pi) @ vectors
     error = synthetic.reduce_modulo_lattice(difference - constant, vectors, truth.angle.values)
+    # Seen: 0.031 to 0.034. Offsets that had nothing to do with the truth would give 0.38.
     assert np.median(np.linalg.norm(error, axis=1)) / 10.0 < 0.06
 
 
 def test_angle_of_motifs():
     truth = synthetic.motifs(n=1000, window=20, max_offset=2.0, seed=0)
     maps = train(RVAE(20, offsets=True), truth.patch, 25, batch_size=32)
+    # Seen: 0.9996 to 0.9997.
     assert circular_correlation(maps.angle.values, truth.angle.values) > 0.95
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])

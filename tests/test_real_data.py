@@ -1,0 +1,74 @@
+"""Trainings end to end on real measurements, which stay outside the project."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyroshift import (
+    RVAE,
+    VAE,
+    Patches,
+    ShiftVAE,
+    decode,
+    encode,
+    extract_patches,
+    fit,
+    load_image,
+    load_spectra,
+)
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def measurement(name):
+    path = DATA / name
+    if not path.is_file():
+        pytest.skip(f"NOT TESTED on real data: there is no {path}")
+    return path
+
+
+def assert_whole(maps):
+    """Every map has a finite value everywhere."""
+    for name, values in maps.data_vars.items():
+        assert np.isfinite(values).all(), name
+
+
+def test_maps_of_graphite():
+    image = load_image(measurement("stm_graphite.tif"))[:300, :340]
+    patches = extract_patches(image, window=40, step=12)
+    model = ShiftVAE(40)
+    history = fit(model, patches, epochs=2, progress=False)
+    assert history.loss[-1] < history.loss[0]
+    maps = encode(model, patches)
+    assert dict(maps.sizes) == {"y": 22, "x": 26, "axis": 2, "latent": 2}
+    assert_whole(maps)
+
+
+def test_angles_at_the_atoms_of_graphene():
+    image = load_image(measurement("stem_graphene_boundary.npy"))
+    positions = measurement("stem_graphene_boundary_atoms.npy")
+    # Somebody's pickle, in a folder of our own: one table of y, x and class per frame.
+    atoms = np.load(positions, allow_pickle=True).item()[0][:, :2]
+    with pytest.warns(UserWarning, match="positions are left out"):
+        patches = extract_patches(image, window=32, positions=atoms)
+    model = RVAE(32)
+    fit(model, patches, epochs=2, progress=False)
+    maps = encode(model, patches)
+    assert maps.angle.dims == ("atom",)
+    np.testing.assert_allclose(np.stack([maps.y, maps.x], 1), atoms[maps.atom], atol=0.5)
+    assert np.all(np.abs(maps.angle) <= np.pi)
+    assert_whole(maps)
+
+
+def test_resonance_curves_at_every_pixel():
+    spectra = load_spectra(measurement("bepfm_spectra.npy"))
+    patches = Patches.from_array(spectra, window_ndim=1, normalize="image")
+    model = VAE(patches.window)
+    fit(model, patches, epochs=5, progress=False)
+    maps = encode(model, patches)
+    assert maps.z.shape == (*spectra.shape[:2], 2)
+    assert_whole(maps)
+    seen = patches.to_xarray()
+    residual = seen.values - decode(model, maps).values
+    assert np.var(residual) < 0.5 * np.var(seen.values)
