@@ -30,7 +30,7 @@ types: $(STAMP)  ## mypy
 	$(BIN)/mypy
 
 tests: $(STAMP)  ## pytest alone
-	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS)
+	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS) --nbmake tests pyroshift notebooks
 
 format: $(STAMP)  ## rewrite the code in the common format
 	$(BIN)/ruff check --fix

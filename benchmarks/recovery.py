@@ -10,7 +10,6 @@ for all seeds. Times depend on the machine and are shown, not judged.
 import argparse
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import recovery_real
@@ -52,13 +51,13 @@ def main() -> None:
 
 def run(task: str, seeds: list[int], out: Path) -> None:
     """Train for each seed, and print and write the figures."""
-    measure = SYNTHETIC.get(task) or partial(REAL[task], out=out)
     rows: list[Row] = []
     for seed in seeds:
         with warnings.catch_warnings():
             # Latents that nothing varies for are meant to collapse here.
             warnings.simplefilter("ignore", LatentWarning)
-            for row in measure(seed):
+            measured = REAL[task](seed, out) if task in REAL else SYNTHETIC[task](seed)
+            for row in measured:
                 print(row, flush=True)
                 rows.append(row)
                 write_csv(rows, out / f"{task}.csv")

@@ -12,7 +12,7 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, ExpTransform, biject_to, constraints
+from torch.distributions import Distribution, ExpTransform, Transform, biject_to, constraints
 from torch.nn.functional import softplus
 
 from pyroshift.distributions import ProjectedNormalAngle
@@ -50,16 +50,23 @@ class GuideFamily(ABC):
         return f"{type(self).__name__}()"
 
 
-def _location_and_width(distribution: Distribution) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, with 0 and 1 where they don't exist (heavy tails)."""
+def _moments(prior: Distribution, raw: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, no numbers where torch knows none; of raw's device and type."""
     try:
-        mean, stddev = distribution.mean, distribution.stddev
+        return prior.mean, prior.stddev
     except NotImplementedError:
-        return torch.zeros(distribution.event_shape), torch.ones(distribution.event_shape)
-    return (
-        torch.where(torch.isfinite(mean), mean, torch.zeros_like(mean)),
-        torch.where(torch.isfinite(stddev) & (stddev > 0), stddev, torch.ones_like(stddev)),
-    )
+        unknown = raw.new_full(prior.event_shape, math.nan)
+        return unknown, unknown
+
+
+def _finite_or(value: Tensor, otherwise: float) -> Tensor:
+    """A value, replaced where it is infinite or no number, as moments of heavy tails are."""
+    return torch.where(torch.isfinite(value), value, otherwise)
+
+
+def _width_or_one(width: Tensor) -> Tensor:
+    """A width, replaced by 1 where it is none: zero, infinite or no number."""
+    return torch.where(torch.isfinite(width) & (width > 0), width, 1.0)
 
 
 def _loc_and_scale(raw: Tensor, event_shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -87,8 +94,9 @@ class NormalFamily(GuideFamily):
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """A Normal of the prior's event shape."""
         loc, scale = _loc_and_scale(raw, prior.event_shape)
-        mean, width = _location_and_width(prior)
-        return dist.Normal(mean + width * loc, width * scale).to_event(len(prior.event_shape))
+        mean, stddev = _moments(prior, raw)
+        centre, width = _finite_or(mean, 0.0), _width_or_one(stddev)
+        return dist.Normal(centre + width * loc, width * scale).to_event(len(prior.event_shape))
 
     def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation."""
@@ -99,7 +107,7 @@ class TransformedNormalFamily(GuideFamily):
     """Normals carried onto the prior's support: for positive sites and for bounded ones.
 
     The prior's location and width are carried back through the transform, so that untrained
-    networks start there as well.
+    networks start there as well; where it has none, at the middle of the support.
 
     Example:
         >>> prior = dist.LogNormal(0.0, 0.1)
@@ -115,14 +123,11 @@ class TransformedNormalFamily(GuideFamily):
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """A transformed Normal of the prior's event shape."""
         support = _elementwise(prior.support)
-        positive = isinstance(support, constraints.greater_than) and support.lower_bound == 0
+        positive = support is constraints.positive
         transform = ExpTransform() if positive else biject_to(support)
         loc, scale = _loc_and_scale(raw, prior.event_shape)
-        mean, width = _location_and_width(prior)
-        centre = transform.inv(mean)
-        centre = torch.where(torch.isfinite(centre), centre, torch.zeros_like(centre))
-        slope = transform.log_abs_det_jacobian(centre, transform(centre)).exp()
-        centre, width = centre + width / slope * loc, width / slope * scale
+        centre, width = _carried_back(transform, *_moments(prior, raw))
+        centre, width = centre + width * loc, width * scale
         if positive:  # its KL divergence from a LogNormal prior is known in closed form
             return dist.LogNormal(centre, width).to_event(len(prior.event_shape))
         transformed = dist.TransformedDistribution(dist.Normal(centre, width), [transform])
@@ -136,14 +141,21 @@ class TransformedNormalFamily(GuideFamily):
         return median, normal.scale * transform.log_abs_det_jacobian(normal.loc, median).exp()
 
 
+def _carried_back(transform: Transform, mean: Tensor, stddev: Tensor) -> tuple[Tensor, Tensor]:
+    """A location and a width, seen through a transform to first order; 0 and 1 if they aren't."""
+    centre = _finite_or(transform.inv(_finite_or(mean, math.nan)), 0.0)
+    slope = transform.log_abs_det_jacobian(centre, transform(centre)).exp()
+    return centre, _width_or_one(stddev / slope)
+
+
 class ProjectedNormalFamily(GuideFamily):
     """Angles of bivariate Normals: for sites on the circle, without a cut at pi.
 
     Example:
         >>> family = ProjectedNormalFamily()
-        >>> posterior = family.distribution(torch.tensor([[0.0, 9.0]]), dist.Uniform(-3.1416, 3.1416))
-        >>> [round(float(value), 2) for value in family.summary(posterior)]
-        [1.57, 0.11]
+        >>> posterior = family.distribution(torch.tensor([[0.0, 9.0]]), dist.VonMises(0.0, 81.0))
+        >>> [round(float(value), 2) for value in family.summary(posterior)]  # half-way to pi / 2
+        [0.79, 0.08]
     """
 
     def size(self, event_shape: tuple[int, ...]) -> int:

@@ -7,6 +7,7 @@ The specification names classes and their constructor arguments. Only classes of
 import inspect
 import json
 from collections.abc import Iterable
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
     """Save a model: its whole specification and its weights.
 
     Components of your own are saved by their constructor's arguments, which they must keep as
-    attributes of the same names, and loaded when their classes are handed to `load`.
+    attributes of the same names, and loaded when their classes are handed to `load`. A model class
+    of your own is rebuilt from its sites and networks; what else its constructor sets is not saved.
+    Whether the model can be built again is tried before anything is written.
 
     Args:
         model: the model.
@@ -53,7 +56,8 @@ def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
 
     Raises:
         FileExistsError: if the file exists and may not be replaced.
-        SpecificationError: if a part, such as a prior, can't be written down; subclass its site.
+        SpecificationError: if a part can't be written down (of a prior, subclass its site), or
+            is built otherwise from the arguments that it kept.
 
     Example:
         >>> import tempfile
@@ -78,14 +82,13 @@ def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
         },
         "pyroshift_version": __version__,
     }
-    write_torch(
-        path,
-        {
-            "format": FORMAT,
-            "specification": json.dumps(specification),
-            "weights": model.state_dict(),
-        },
-    )
+    content = {
+        "format": FORMAT,
+        "specification": json.dumps(specification),
+        "weights": model.state_dict(),
+    }
+    _check_restorable(model, content)
+    write_torch(path, content)
 
 
 def load(
@@ -107,17 +110,8 @@ def load(
     """
     path = Path(path)
     content = read_torch(path, "model", FORMAT)
-    known = {cls.__name__: cls for cls in (*_known_classes(), *classes)}
     try:
-        specification = json.loads(content["specification"])
-        model_class = _lookup(specification["class"], known)
-        if not issubclass(model_class, PoseVAE):
-            raise ModelFileError(f"{specification['class']!r} is no model")
-        model = model_class.__new__(model_class)
-        with torch.random.fork_rng(devices=[]):  # networks draw weights before they get theirs
-            PoseVAE.__init__(model, **_build(specification["arguments"], known))
-        weights = content["weights"]
-        model.to(weights["likelihood.location"].dtype).load_state_dict(weights)
+        model = _restore(content, classes)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     except Exception as error:
@@ -126,6 +120,32 @@ def load(
             f"({type(error).__name__}: {error})"
         ) from error
     return model.eval().to(device)
+
+
+def _restore(content: dict[str, Any], classes: Iterable[type]) -> PoseVAE:
+    """The model that a file's content describes, made of our classes and of those given."""
+    known = {cls.__name__: cls for cls in (*_known_classes(), *classes)}
+    specification, weights = json.loads(content["specification"]), content["weights"]
+    model_class = _lookup(specification["class"], known)
+    if not issubclass(model_class, PoseVAE):
+        raise ModelFileError(f"{specification['class']!r} is no model")
+    model = model_class.__new__(model_class)
+    with torch.random.fork_rng(devices=[]):  # networks draw weights before they get theirs
+        PoseVAE.__init__(model, **_build(specification["arguments"], known))
+    model.to(weights["likelihood.location"].dtype).load_state_dict(weights)
+    return model
+
+
+def _check_restorable(model: PoseVAE, content: dict[str, Any]) -> None:
+    """Raise a SpecificationError if what is to be written would not give the model back."""
+    parts = (*model.modules(), *(site.family for site in model.sites))
+    try:
+        _restore(content, map(type, parts))
+    except Exception as error:
+        raise SpecificationError(
+            "the model can't be saved: built again from the constructor's arguments that its parts "
+            f"keep as attributes, it is another one ({error})"
+        ) from error
 
 
 def _known_classes() -> list[type]:
@@ -149,6 +169,8 @@ def _describe(value: Any) -> Any:
     """A value as JSON; objects as their class's name and constructor arguments."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Integral):  # a whole number of numpy's has no JSON
+        return int(value)
     if isinstance(value, list | tuple):
         return [_describe(item) for item in value]
     if isinstance(value, Tensor):
@@ -161,12 +183,12 @@ def _describe(value: Any) -> Any:
                 for name, attribute in _distribution_arguments(value).items()
             },
         }
-    names = _constructor_arguments(type(value))
-    if isinstance(value, nn.Sequential | nn.ModuleList):
+    if not isinstance(value, nn.Module | families.GuideFamily):
         raise SpecificationError(
-            f"{type(value).__name__} can't be saved: wrap the layers in a module of your own, "
-            "whose constructor builds them"
+            f"{value!r} can't be saved as an argument: give numbers, text, lists, tensors, "
+            "distributions or modules, or have a module of your own make it"
         )
+    names = _constructor_arguments(type(value))
     if missing := [name for name in names if not hasattr(value, name)]:
         raise SpecificationError(
             f"{type(value).__name__} can't be saved: keep its constructor's arguments {missing} "
@@ -179,10 +201,9 @@ def _describe(value: Any) -> Any:
 
 
 def _constructor_arguments(cls: type) -> list[str]:
-    if cls.__init__ is object.__init__:  # type: ignore[misc]
+    if cls.__init__ in (object.__init__, nn.Module.__init__):  # type: ignore[misc]
         return []
-    names = list(inspect.signature(cls).parameters)
-    return [name for name in names if name not in ("args", "kwargs")]
+    return list(inspect.signature(cls).parameters)
 
 
 def _distribution_arguments(value: Distribution) -> dict[str, str]:

@@ -258,6 +258,7 @@ def test_each_element_keeps_its_own_prior():
         dist.Normal(torch.zeros(3), 1.0).to_event(1),
         dist.MultivariateNormal(torch.zeros(3), torch.eye(3)),
         dist.Normal(torch.zeros(2, 2), 1.0).to_event(1),
+        dist.Normal(torch.zeros(1, 2), 1.0).to_event(1),
         dist.Normal(torch.zeros(2, 2), 1.0).to_event(2),
         torch.distributions.Normal(0.0, 1.0),
         "normal",

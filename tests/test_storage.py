@@ -114,9 +114,7 @@ PRIORS = [
     dist.HalfNormal(2.0),
     dist.Beta(2.0, 3.0),
     dist.Exponential(2.0),
-    pytest.param(
-        dist.Gumbel(0.0, 1.0),
-    ),
+    dist.Gumbel(0.0, 1.0),
     dist.Logistic(0.0, 1.0),
     dist.InverseGamma(3.0, 1.0),
     dist.Weibull(1.0, 2.0),
@@ -126,9 +124,7 @@ PRIORS = [
     dist.LowRankMultivariateNormal(torch.ones(2), torch.ones(2, 1), torch.ones(2)),
     mixture(dist.Normal(torch.tensor([-1.0, 1.0]), 0.5)),
     mixture(dist.MultivariateNormal(torch.zeros(2, 2), torch.eye(2))),
-    pytest.param(
-        dist.ContinuousBernoulli(0.3),
-    ),
+    dist.ContinuousBernoulli(0.3),
 ]
 
 
@@ -351,6 +347,50 @@ def test_parts_that_forget_their_arguments_are_not_saved(tmp_path):
     with pytest.raises(SpecificationError, match=r"\['width'\].*attributes"):
         save(VAE((4, 4), decoder=Forgetful(3)), tmp_path / "model.pt")
     assert list(tmp_path.iterdir()) == []
+
+
+class Doubling(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.width = 2 * width
+        self.layer = nn.Linear(width, 1)
+
+    def forward(self, z, coordinates):
+        return z[:, :1, None] * coordinates[..., 0]
+
+
+class Passing(CanvasDecoder):
+    def __init__(self, *args, **options):
+        super().__init__((4, 4), 2, *args, **options)
+
+
+class Keeping(Blob):
+    """A decoder that keeps whatever it was given."""
+
+
+@pytest.mark.parametrize(
+    ("decoder", "words"),
+    [
+        (Doubling(3), "built again.*size mismatch"),
+        (Passing(hidden=(5,)), r"\['args', 'options'\]"),
+        *((Keeping(value), "as an argument") for value in (torch.relu, nn.ReLU, {"a": 1}, 1j)),
+    ],
+)
+def test_parts_that_would_come_back_otherwise_are_not_saved(decoder, words, tmp_path):
+    with pytest.raises(SpecificationError, match=f"(?s)can't be saved.*{words}"):
+        save(VAE((4, 4), decoder=decoder), tmp_path / "model.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numpys_numbers_may_be_arguments(tmp_path):
+    model = VAE((4, 4), decoder=Keeping(torch.ones(3).numpy().argmax() + 2))
+    assert reloaded(model, tmp_path, classes=[Keeping]).decoder.width == 2
+
+
+def test_modules_may_be_arguments(tmp_path):
+    model = VAE((4, 4), decoder=Keeping(nn.Softplus(beta=2.0)))
+    found = reloaded(model, tmp_path, classes=[Keeping, nn.Softplus])
+    assert found.decoder.width.beta == 2.0
 
 
 # Damaged files

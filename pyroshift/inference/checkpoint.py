@@ -13,6 +13,7 @@ from pyroshift.errors import ModelFileError
 from pyroshift.inference.history import EpochRecord
 
 FORMAT = "pyroshift checkpoint 1"
+_FOLDER = 0x10  # among a zip entry's external attributes
 
 
 def write_torch(path: Path, content: dict[str, Any]) -> None:
@@ -47,12 +48,12 @@ def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise a BadZipFile where torch would read on: it looks at no checksums and no attributes."""
+    """Raise a BadZipFile where torch would read on: at wrong checksums, and at "folders"."""
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-        if any(entry.external_attr for entry in archive.infolist()):
-            raise zipfile.BadZipFile("attributes that torch does not write")
+        if any(entry.external_attr & _FOLDER for entry in archive.infolist()):
+            raise zipfile.BadZipFile("a file marked as a folder, which torch takes for empty")
 
 
 def write_checkpoint(

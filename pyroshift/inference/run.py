@@ -100,7 +100,10 @@ class Run:
                     if any([callback(self.model, records[-1]) for callback in callbacks]):
                         stopped = "callback"
             except KeyboardInterrupt:
-                bar.write(f"interrupted after {len(records)} epochs: the model is kept as it is")
+                if progress:
+                    bar.write(
+                        f"interrupted after {len(records)} epochs: the model is kept as it is"
+                    )
                 return "interrupted"
         if self.best is not None:
             self.model.load_state_dict(self.best)

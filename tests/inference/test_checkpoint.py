@@ -149,9 +149,7 @@ def test_a_checkpoint_does_not_change_the_run(tmp_path):
     [
         {},
         {"schedule": "cosine"},
-        pytest.param(
-            {"validation_fraction": 0.25, "patience": 2, "epochs": 40, "learning_rate": 3e-2},
-        ),
+        {"validation_fraction": 0.25, "patience": 2, "epochs": 40, "learning_rate": 3e-2},
     ],
     ids=["plain", "cosine", "patience"],
 )
