@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyroshift.errors import LatentWarning
 from pyroshift.models.pair import PoseVAE
-from pyroshift.sites import Site
+from pyroshift.sites import Content, Site
 
 # A standard Normal has 1.2% of its mass beyond 2.5 widths.
 PILE_UP_WIDTHS = 2.5
@@ -43,11 +43,7 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
         beyond = ((location - site.prior.mean).abs() > PILE_UP_WIDTHS * width).float().mean(0)
         share = float(torch.atleast_1d(beyond).max())
         if share > PILE_UP_SHARE and not isinstance(site.prior, dist.VonMises):
-            findings.append(
-                f"{share:.0%} of the values of {site.name!r} lie beyond {PILE_UP_WIDTHS} prior "
-                f"widths (width {float(width.max()):.3g}): the prior is too narrow for these data; "
-                "widen it"
-            )
+            findings.append(_piled_up(site, share, float(width.max())))
     return findings
 
 
@@ -57,6 +53,19 @@ def _collapsed(site: Site, which: list[int], whole: bool) -> str:
         f"{name} collapsed onto the prior (posterior as wide as the prior): the data hold no more "
         "factors of variation that this likelihood deems worth a latent. Harmless if expected; "
         "else try likelihood='gaussian', a smaller KL weight, or a smaller initial one"
+    )
+
+
+def _piled_up(site: Site, share: float, width: float) -> str:
+    remedy = (
+        "they are saturated, as the likelihood outweighs their prior; raise their KL weight, or "
+        "give the model more latents"
+        if isinstance(site, Content)
+        else "the prior is too narrow for these data; widen it"
+    )
+    return (
+        f"{share:.0%} of the values of {site.name!r} lie beyond {PILE_UP_WIDTHS} prior widths "
+        f"(width {width:.3g}): {remedy}"
     )
 
 
