@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from pyroshift._version import __version__
+
 REPORT = "report.html"
 
 
@@ -209,8 +211,6 @@ def _versions() -> str:
 
 
 def _version(name: str) -> str:
-    from pyroshift._version import __version__
-
     if name == "pyroshift":
         return __version__
     try:

@@ -12,6 +12,7 @@ import xarray as xr
 from torch import Tensor
 
 from pyroshift._version import __version__
+from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
 from pyroshift.inference.elbo import PatchELBO
@@ -42,7 +43,8 @@ def encode(
 
     Returns:
         A Dataset over the patches' own dimensions: `z` (..., `latent`); `offset` (..., `axis`) in
-        the source's unit of length, positive towards larger index, from the window's centre;
+        the source's unit of length (the unit of each axis where they differ, as in "nm, eV"),
+        positive towards larger index, from the window's centre;
         `angle`, radians in (-pi, pi]; `scale`; for each the posterior's standard deviation under
         `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map of anomalies.
         NaN where a patch was left out for missing pixels. Written and read back by `to_netcdf`
@@ -77,13 +79,14 @@ def encode(
 
 @contextmanager
 def _evaluating(model: PoseVAE) -> Iterator[None]:
-    """The model in evaluation mode, and afterwards in the mode that it had."""
-    training = model.training
+    """The model in evaluation mode, and afterwards each of its parts in the mode that it had."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def check_fit(model: PoseVAE, patches: Patches) -> None:
@@ -113,7 +116,7 @@ def _labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -
         trailing: tuple[str, ...] = ()
         attrs: dict[str, Any] = {}
         if site == OFFSET:
-            value, trailing, units = value * pixels, ("axis",), patches.units[-1]
+            value, trailing, units = value * pixels, ("axis",), _per_axis(patches.units)
             attrs["pixel_size"] = _flat(patches.pixel_size)
         elif site == CONTENT:
             trailing = ("latent",)
@@ -133,6 +136,11 @@ def _labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -
     return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
 
 
+def _per_axis(units: Sequence[str]) -> str:
+    """The unit of all axes, or where they differ that of each: "nm, eV"."""
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+
 def _flat(numbers: Sequence[float]) -> list[float] | float:
     """Numbers as an attribute that comes back from a file as it went in: one alone is no list."""
     return list(numbers) if len(numbers) > 1 else numbers[0]
@@ -148,11 +156,7 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
         "encoder": type(model.encoder).__name__,
         "guide": type(model.guide_module).__name__,
     }
-    source = {
-        f"source_{name}": value
-        for name, value in patches.attrs.items()
-        if isinstance(value, str | int | float) and not isinstance(value, bool)
-    }
+    source = {f"source_{name}": value for name, value in plain_attributes(patches.attrs).items()}
     return {
         "title": f"{type(model).__name__} latent maps",
         "pyroshift_version": __version__,
@@ -165,7 +169,7 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
 
 def _in_words(site: Site) -> str:
     """A site's prior, with its mean and width."""
-    moments = [np.unique(np.asarray(value)) for value in (site.prior.mean, site.prior.stddev)]
+    moments = [np.unique(value.cpu().numpy()) for value in (site.prior.mean, site.prior.stddev)]
     mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in moments)
     return f"{site.prior}, mean {mean}, width {width}"
 
@@ -248,17 +252,12 @@ def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) 
     """Expected data batch by batch, on the CPU."""
     for index in torch.arange(len(values[CONTENT])).split(batch_size):
         batch = {name: value[index].to(model.device) for name, value in values.items()}
-        missing = torch.stack([value.isnan().flatten(1).any(1) for value in _rows(batch)]).any(0)
+        gaps = [value.isnan().unsqueeze(-1).flatten(1).any(1) for value in batch.values()]
+        missing = torch.stack(gaps).any(0)
         known = {name: value.nan_to_num() for name, value in batch.items()}
         seen = model.likelihood.mean(model.output(known))
         seen[missing] = torch.nan
         yield seen.cpu()
-
-
-def _rows(batch: dict[str, Tensor]) -> Iterator[Tensor]:
-    """Every site's values as a matrix, one row per patch."""
-    for value in batch.values():
-        yield value.reshape(len(value), -1)
 
 
 def _leading(z: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -300,7 +299,8 @@ def manifold(
     Args:
         model: a trained model.
         size: points along each latent.
-        latents: which two latents to vary; the others stay 0. A model with one latent varies it.
+        latents: which two latents to vary; the others stay at their prior's mean. A model with
+            one latent varies it.
         limit: the grid goes this many standard deviations of the prior to each side of its mean.
 
     Returns:

@@ -173,6 +173,12 @@ def test_offsets_are_in_the_units_of_the_source():
     np.testing.assert_allclose(maps.offset_std.sel(axis="x"), 0.6 * 2.0, rtol=1e-5)
 
 
+def test_units_that_differ_are_told_for_each_axis():
+    data = image((12, 16)).assign_coords(x=("x", np.arange(16.0), {"units": "eV"}))
+    maps = encode(small(ShiftVAE, (6, 8)), extract_patches(data, (6, 8)))
+    assert maps.offset.attrs["units"] == maps.offset_std.attrs["units"] == "nm, eV"
+
+
 def test_coordinates_that_fall_do_not_turn_offsets_round():
     model = small(ShiftVAE, (6, 6))
     force(model, "offset", [1.0, -2.0])
@@ -263,6 +269,15 @@ def test_maps_and_data_are_computed_in_evaluation_mode():
     assert model.training
 
 
+def test_parts_that_were_frozen_stay_frozen():
+    model = small(VAE, (6, 6)).train()
+    model.encoder.eval()
+    encode(model, extract_patches(image((6, 6)), 6))
+    assert model.training
+    assert not model.encoder.training
+    assert model.decoder.training
+
+
 @pytest.mark.parametrize("cut", [lambda data: extract_patches(data, 8), lambda data: cube()])
 def test_patches_of_another_window_are_refused(cut):
     with pytest.raises(DataError, match=r"windows of \(6, 6\)"):
@@ -309,11 +324,7 @@ def reread(dataset, folder, engine):
 @pytest.mark.parametrize(
     ("layout", "engine"),
     [
-        pytest.param(
-            layout,
-            engine,
-            marks=ZARR * (engine == "zarr"),
-        )
+        pytest.param(layout, engine, marks=ZARR * (engine == "zarr"))
         for layout in LAYOUTS
         for engine in ("h5netcdf", "zarr")
     ],
@@ -350,8 +361,10 @@ def test_files_of_any_layout(lead, window, latents, units, text):
 
 def test_zarr_takes_them_without_a_warning(tmp_path):
     pytest.importorskip("zarr")
-    patches, model, _, _ = LAYOUTS["grid"]()
-    maps = encode(model, patches)
+    data = xr.DataArray(
+        RANDOM.random((3, 10)), coords={"probe": ["a", "bc", "d"]}, dims=("probe", "x")
+    )
+    maps = encode(small(ShiftVAE, (10,)), Patches.from_array(data))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         maps.to_zarr(tmp_path / "maps.zarr", consolidated=False)
@@ -385,14 +398,25 @@ def test_stacked_dimensions_are_refused():
     stacked = data.assign_coords(b=[0, 1, 2]).stack(point=("a", "b")).transpose("point", "x")
     with pytest.raises(DataError, match="reset_index"):
         Patches.from_array(stacked)
+    frames = data.expand_dims(y=4).assign_coords(b=[0, 1, 2]).stack(point=("a", "b"))
+    with pytest.raises(DataError, match="reset_index"):
+        extract_patches(frames.transpose("point", "y", "x"), 2)
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate dimension names")
-@pytest.mark.parametrize("name", ["z", "latent", "axis", "offset", "elbo"])
+@pytest.mark.parametrize("name", ["z", "latent", "axis", "offset", "elbo", "angle_std"])
 def test_dimensions_named_as_results_are_refused(name):
     data = xr.DataArray(RANDOM.random((3, 10)), coords={name: [1, 2, 3]}, dims=(name, "x"))
     with pytest.raises(DataError, match=name):
-        encode(small(ShiftVAE, (10,)), Patches.from_array(data))
+        Patches.from_array(data)
+
+
+@pytest.mark.parametrize("name", ["angle", "scale", "latent"])
+def test_coordinates_named_as_results_are_refused(name):
+    data = xr.DataArray(
+        RANDOM.random((3, 10)), coords={name: ("sample", [1, 2, 3])}, dims=("sample", "x")
+    )
+    with pytest.raises(DataError, match=name):
+        Patches.from_array(data)
 
 
 # A trained model
@@ -515,14 +539,7 @@ def test_maps_of_another_model_are_refused():
 
 @pytest.mark.parametrize(
     "likelihood",
-    [
-        pytest.param(
-            "gaussian",
-        ),
-        "bernoulli",
-        "continuous_bernoulli",
-        "poisson",
-    ],
+    ["gaussian", "bernoulli", "continuous_bernoulli", "poisson"],
 )
 def test_maps_with_gaps_are_decoded_with_gaps(likelihood):
     data = image((12, 12))

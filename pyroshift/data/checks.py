@@ -30,7 +30,7 @@ def as_labelled(
         dims, array = dims or tuple(map(str, array.dims)), array.values
     if isinstance(array, Tensor):
         array = array.detach().cpu()
-    if isinstance(array, np.ma.MaskedArray):
+    if isinstance(array, np.ma.MaskedArray) and array.dtype.kind in "biuf":  # the rest is refused
         array = np.ma.filled(array.astype(float), np.nan)
     values = np.asarray(array)
     if dims is None:
@@ -140,34 +140,48 @@ def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
 
 
 def plain(coordinate: xr.DataArray) -> xr.Variable:
-    """A coordinate with only those attributes that files can hold: text and numbers."""
-    attrs = {
-        str(name): value
-        for name, value in coordinate.attrs.items()
+    """A coordinate as every file format can hold it."""
+    variable = coordinate.variable.copy(deep=False)
+    if variable.dtype.kind == "U":
+        variable = variable.astype(object)  # Zarr has no text of fixed length
+    variable.attrs = plain_attributes(coordinate.attrs)
+    return variable
+
+
+def plain_attributes(attrs: Mapping[Any, Any]) -> dict[str, str | int | float]:
+    """Those attributes that every file format can hold: text and numbers.
+
+    Example:
+        >>> plain_attributes({"units": "nm", "dwell": np.float32(0.5), "ok": True, "tip": None})
+        {'units': 'nm', 'dwell': 0.5}
+    """
+    values = {
+        str(name): value.item() if isinstance(value, np.number) else value
+        for name, value in attrs.items()
+    }
+    return {
+        name: value
+        for name, value in values.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     }
-    variable = coordinate.variable.copy(deep=False)
-    variable.attrs = attrs
-    return variable
 
 
 RESERVED = ("z", "latent", "axis", "offset", "angle", "scale", "elbo")
 
 
-def check_names(data: xr.DataArray, dims: Sequence[Hashable]) -> None:
-    """Raise a DataError if the patches' dimensions can't become those of a result.
+def check_name(name: Hashable) -> None:
+    """Raise a DataError if a dimension or coordinate has the name of something in the results."""
+    if str(name).removesuffix("_std") in RESERVED:
+        raise DataError(
+            f"a dimension or coordinate of the patches can't be called {name!r}, which is a name "
+            "in the results: rename it"
+        )
 
-    Args:
-        data: the array that holds the patches.
-        dims: its dimensions that aren't the window's.
-    """
-    for name in dims:
-        if name in RESERVED or str(name).removesuffix("_std") in RESERVED:
-            raise DataError(
-                f"a dimension can't be called {name!r}, which is a name in the results: rename it"
-            )
-        if name in data.indexes and data.indexes[name].nlevels > 1:
-            raise DataError(
-                f"the dimension {name!r} is a MultiIndex, which no file can hold: use "
-                f"reset_index({name!r}) first"
-            )
+
+def check_index(data: xr.DataArray, name: Hashable) -> None:
+    """Raise a DataError if a dimension is a stacked one."""
+    if name in data.indexes and data.indexes[name].nlevels > 1:
+        raise DataError(
+            f"the dimension {name!r} is a MultiIndex, which no file can hold: use "
+            f"reset_index({name!r}) first"
+        )

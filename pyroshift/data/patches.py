@@ -16,13 +16,14 @@ from torch import Tensor
 
 from pyroshift.data.checks import (
     as_labelled,
-    check_names,
+    check_index,
+    check_name,
     check_values,
     pixel_size,
     plain,
     window_shape,
 )
-from pyroshift.data.windows import around, on_grid
+from pyroshift.data.windows import around, gather, on_grid
 from pyroshift.errors import DataError
 
 NORMALIZATIONS = ("patch", "image", None)
@@ -36,7 +37,7 @@ class Patches:
 
     Args:
         source: `frame x height x width` or `signal x length`, float32, on any device.
-        starts: `patch x (1 + axes)`: frame, and first pixel along each axis, of each window.
+        starts: `patch x (1 + axes)`, int32: frame, and first pixel along each axis, of each window.
         window: height and width of the windows, or the one length of signals, in pixels.
         normalize: "patch" to stretch each window to [0, 1]; anything else is already in `source`.
         layout: for each dimension of the patches, its name and size.
@@ -100,10 +101,17 @@ class Patches:
         window_ndim = _window_ndim(data, window_ndim)
         lead, window_dims = data.dims[:-window_ndim], data.dims[-window_ndim:]
         window = window_shape(data.shape[-window_ndim:], window_ndim)
-        check_names(data, lead)
+        coordinates = {
+            name: coordinate
+            for name, coordinate in data.coords.items()
+            if set(coordinate.dims) <= set(lead)
+        }
+        for name in (*lead, *coordinates):
+            check_name(name)
+            check_index(data, name)
         values = check_values(data.values, "the patches")
         source = torch.from_numpy(values.reshape(-1, *window))
-        starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.long)
+        starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.int32)
         starts[:, 0] = torch.arange(len(source))
         patches = cls(
             source=source,
@@ -111,11 +119,7 @@ class Patches:
             window=window,
             normalize=normalize,
             layout={str(name): data.sizes[name] for name in lead},
-            coords={
-                str(name): plain(coordinate)
-                for name, coordinate in data.coords.items()
-                if set(coordinate.dims) <= set(lead)
-            },
+            coords={str(name): plain(coordinate) for name, coordinate in coordinates.items()},
             positions=np.arange(len(source)),
             window_dims=tuple(map(str, window_dims)),
             **_lengths(data, window_dims),
@@ -142,10 +146,7 @@ class Patches:
             `batch x height x width` or `batch x length`, float32, on the source's device.
         """
         starts = self.starts if index is None else self.starts[index]
-        view = self.source
-        for axis, size in enumerate(self.window, start=1):
-            view = view.unfold(axis, size, 1)
-        windows = view[tuple(starts.unbind(-1))]
+        windows = gather(self.source, starts, self.window)
         return stretch(windows) if self.normalize == "patch" else windows
 
     def statistics(self, sample: int = 4096) -> dict[str, float]:
@@ -326,13 +327,9 @@ def _without_missing(patches: Patches) -> Patches:
     missing = torch.isnan(patches.source)
     if not missing.any():
         return patches
-    view = missing
-    for axis, size in enumerate(patches.window, start=1):
-        view = view.unfold(axis, size, 1)
-    # Any missing pixel per window, row by row so that the windows are never held all at once.
-    hit = torch.cat(
-        [view[tuple(part.unbind(-1))].flatten(1).any(1) for part in patches.starts.split(4096)]
-    )
+    # In parts, so that the windows are never held all at once.
+    parts = patches.starts.split(4096)
+    hit = torch.cat([gather(missing, part, patches.window).flatten(1).any(1) for part in parts])
     if not hit.any():
         return patches
     if hit.all():

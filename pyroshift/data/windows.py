@@ -1,4 +1,4 @@
-"""Where windows are cut: on a grid, or around positions."""
+"""Where windows are cut: on a grid, or around positions; and how they are gathered."""
 
 import warnings
 from collections.abc import Hashable, Sequence
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
-from pyroshift.data.checks import pixel_size, plain
+from pyroshift.data.checks import check_index, pixel_size, plain
 from pyroshift.errors import DataError
 
 
@@ -17,7 +18,7 @@ class Placement:
     """Windows placed in an image or a stack.
 
     Args:
-        starts: `patch x 3`: frame, and first pixel along y and x, of each window.
+        starts: `patch x 3`, int32: frame, and first pixel along y and x, of each window.
         layout: for each dimension of the patches, its name and size.
         coords: coordinates over these dimensions: the centres in the image's units, and frames.
     """
@@ -46,10 +47,10 @@ def on_grid(
     """
     steps = _steps(step, window)
     along = [
-        np.arange(0, extent - size + 1, jump)
+        np.arange(0, extent - size + 1, jump, dtype=np.int32)
         for extent, size, jump in zip(data.shape[-2:], window, steps, strict=True)
     ]
-    frames = np.arange(len(data) if data.ndim == 3 else 1)
+    frames = np.arange(_frames(data), dtype=np.int32)
     starts = np.stack(np.meshgrid(frames, *along, indexing="ij"), -1).reshape(-1, 3)
     layout = {"y": len(along[0]), "x": len(along[1])}
     coords = {
@@ -79,16 +80,14 @@ def around(data: xr.DataArray, window: tuple[int, ...], positions: Any) -> Place
 
     Example:
         >>> around(xr.DataArray(np.zeros((10, 10)), dims=("y", "x")), (3, 3), [[4.2, 5]]).starts
-        array([[0, 3, 4]])
+        array([[0, 3, 4]], dtype=int32)
     """
-    centres = _check_positions(positions, data.ndim)
-    starts = np.empty(centres.shape, dtype=np.int64)
-    starts[:, 0] = centres[:, 0]
+    centres = _check_positions(positions, _frames(data))
+    first = centres.copy()
     # Halves go up, so that windows of an even size keep their distances.
-    starts[:, 1:] = np.floor(centres[:, 1:] - (np.array(window) - 1) / 2 + 0.5)
-    frames = len(data) if data.ndim == 3 else 1
-    extents = np.array([frames, *(np.array(data.shape[-2:]) - window + 1)])
-    inside = ((starts >= 0) & (starts < extents)).all(axis=1)
+    first[:, 1:] = np.floor(centres[:, 1:] - (np.array(window) - 1) / 2 + 0.5)
+    extents = np.array([_frames(data), *(np.array(data.shape[-2:]) - window + 1)])
+    inside = ((first >= 0) & (first < extents)).all(axis=1)
     if not inside.any():
         raise DataError(
             f"no window of {window} around the {len(centres)} positions lies inside the image "
@@ -100,15 +99,42 @@ def around(data: xr.DataArray, window: tuple[int, ...], positions: Any) -> Place
             "would leave the image",
             stacklevel=3,
         )
-    starts = starts[inside]
+    starts = first[inside].astype(np.int32)
     coords = {
         "atom": xr.Variable("atom", np.flatnonzero(inside), {"long_name": "index of the position"}),
         "frame": xr.Variable("atom", starts[:, 0], {"long_name": "index of the frame"}),
     }
     for axis, (letter, name) in enumerate(zip("yx", data.dims[-2:], strict=True)):
-        first = starts[:, 1 + axis]
-        coords[letter] = _centres(data, name, first, window[axis], letter, "atom")
+        along = starts[:, 1 + axis]
+        coords[letter] = _centres(data, name, along, window[axis], letter, "atom")
     return Placement(starts, {"atom": len(starts)}, coords)
+
+
+def gather(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor:
+    """Windows copied out of a source.
+
+    Args:
+        source: `frame x height x width` or `signal x length`.
+        starts: `batch x (1 + axes)`: frame, and first pixel along each axis, of each window.
+        window: sizes of the windows, pixels.
+
+    Returns:
+        `batch x window`.
+
+    Example:
+        >>> import torch
+        >>> gather(torch.arange(10).reshape(1, 10), torch.tensor([[0, 2], [0, 7]]), (3,))
+        tensor([[2, 3, 4],
+                [7, 8, 9]])
+    """
+    view = source
+    for axis, size in enumerate(window, start=1):
+        view = view.unfold(axis, size, 1)
+    return view[tuple(starts.long().unbind(-1))]
+
+
+def _frames(data: xr.DataArray) -> int:
+    return len(data) if data.ndim == 3 else 1
 
 
 def _steps(step: int | Sequence[int] | None, window: tuple[int, ...]) -> tuple[int, ...]:
@@ -132,6 +158,7 @@ def _centres(
 
 def _frame_labels(data: xr.DataArray, name: Hashable) -> xr.Variable:
     """The frames' own labels, or their indices."""
+    check_index(data, name)
     if name not in data.coords:
         return xr.Variable(
             "frame", np.arange(data.sizes[name]), {"long_name": "index of the frame"}
@@ -140,7 +167,7 @@ def _frame_labels(data: xr.DataArray, name: Hashable) -> xr.Variable:
     return xr.Variable("frame", labels.values, {"long_name": "frame", **labels.attrs})
 
 
-def _check_positions(positions: Any, ndim: int) -> np.ndarray:
+def _check_positions(positions: Any, frames: int) -> np.ndarray:
     """Positions as `position x 3` (frame, y, x)."""
     try:
         centres = np.asarray(positions, dtype=float)
@@ -154,6 +181,10 @@ def _check_positions(positions: Any, ndim: int) -> np.ndarray:
     if not np.isfinite(centres).all():
         raise DataError("positions must be finite numbers")
     if centres.shape[1] == 2:
+        if frames > 1:
+            raise DataError(
+                f"positions must be `position x 3` (frame, y, x), as the stack has {frames} frames"
+            )
         return np.column_stack((np.zeros(len(centres)), centres))
     if (centres[:, 0] != np.rint(centres[:, 0])).any():
         raise DataError("the frames of positions (frame, y, x) must be whole numbers")
