@@ -103,6 +103,20 @@ def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
+def moments(distribution: Distribution) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation; not a number where torch knows none.
+
+    Example:
+        >>> moments(dist.Normal(1.0, 2.0))
+        (tensor(1.), tensor(2.))
+    """
+    try:
+        return torch.as_tensor(distribution.mean), torch.as_tensor(distribution.stddev)
+    except NotImplementedError:
+        unknown = torch.full(distribution.event_shape, math.nan)
+        return unknown, unknown
+
+
 def with_event_shape(prior: Any, event_shape: tuple[int, ...], name: str) -> Distribution:
     """A prior as one event of the given shape, where it is a scalar or one per element.
 

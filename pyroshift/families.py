@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Distribution, ExpTransform, Transform, biject_to, constraints
 from torch.nn.functional import softplus
 
-from pyroshift.distributions import ProjectedNormalAngle
+from pyroshift.distributions import ProjectedNormalAngle, moments
 from pyroshift.errors import SpecificationError
 
 # softplus(raw + this) is 1 at raw = 0, so that untrained networks start at the prior's width.
@@ -48,15 +48,6 @@ class GuideFamily(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
-
-
-def _moments(prior: Distribution, raw: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, no numbers where torch knows none; of raw's device and type."""
-    try:
-        return prior.mean, prior.stddev
-    except NotImplementedError:
-        unknown = raw.new_full(prior.event_shape, math.nan)
-        return unknown, unknown
 
 
 def _finite_or(value: Tensor, otherwise: float) -> Tensor:
@@ -94,7 +85,7 @@ class NormalFamily(GuideFamily):
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """A Normal of the prior's event shape."""
         loc, scale = _loc_and_scale(raw, prior.event_shape)
-        mean, stddev = _moments(prior, raw)
+        mean, stddev = (moment.to(raw) for moment in moments(prior))
         centre, width = _finite_or(mean, 0.0), _width_or_one(stddev)
         return dist.Normal(centre + width * loc, width * scale).to_event(len(prior.event_shape))
 
@@ -126,7 +117,7 @@ class TransformedNormalFamily(GuideFamily):
         positive = support is constraints.positive
         transform = ExpTransform() if positive else biject_to(support)
         loc, scale = _loc_and_scale(raw, prior.event_shape)
-        centre, width = _carried_back(transform, *_moments(prior, raw))
+        centre, width = _carried_back(transform, *(moment.to(raw) for moment in moments(prior)))
         centre, width = centre + width * loc, width * scale
         if positive:  # its KL divergence from a LogNormal prior is known in closed form
             return dist.LogNormal(centre, width).to_event(len(prior.event_shape))

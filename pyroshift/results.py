@@ -14,6 +14,7 @@ from torch import Tensor
 from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
+from pyroshift.distributions import moments
 from pyroshift.errors import DataError
 from pyroshift.inference.elbo import PatchELBO
 from pyroshift.models.pair import PoseVAE
@@ -169,8 +170,8 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
 
 def _in_words(site: Site) -> str:
     """A site's prior, with its mean and width."""
-    moments = [np.unique(value.cpu().numpy()) for value in (site.prior.mean, site.prior.stddev)]
-    mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in moments)
+    values = [np.unique(value.cpu().numpy()) for value in moments(site.prior)]
+    mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in values)
     return f"{site.prior}, mean {mean}, width {width}"
 
 
@@ -335,5 +336,5 @@ def manifold(
 def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each latent's prior; 0 and 1 where they don't exist."""
     prior = next(site.prior for site in model.sites if site.name == CONTENT)
-    mean, width = prior.mean.cpu().double().numpy(), prior.stddev.cpu().double().numpy()
+    mean, width = (moment.cpu().double().numpy() for moment in moments(prior))
     return np.nan_to_num(mean, posinf=0.0), np.where(np.isfinite(width), width, 1.0)

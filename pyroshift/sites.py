@@ -9,12 +9,11 @@ from collections.abc import Callable
 
 import pyro
 import pyro.distributions as dist
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift import pose
-from pyroshift.distributions import map_tensors, with_event_shape
+from pyroshift.distributions import map_tensors, moments, with_event_shape
 from pyroshift.errors import SpecificationError
 from pyroshift.families import GuideFamily, family_for
 
@@ -89,7 +88,7 @@ class PoseSite(Site):
 
     def _width(self) -> float:
         """The prior's standard deviation, the largest of its elements; 1 if it has none."""
-        width = float(torch.as_tensor(self.prior.stddev).max())
+        width = float(moments(self.prior)[1].max())
         return width if 0 < width < float("inf") else 1.0
 
 

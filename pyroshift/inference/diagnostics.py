@@ -6,6 +6,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
+from pyroshift.distributions import moments
 from pyroshift.errors import LatentWarning
 from pyroshift.models.pair import PoseVAE
 from pyroshift.sites import Content, Site
@@ -32,7 +33,7 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
         found = pair.guide_module.summary(pair, x)
     findings = []
     for site in pair.sites:
-        width = torch.as_tensor(site.prior.stddev, device=x.device)
+        mean, width = (moment.to(x.device) for moment in moments(site.prior))
         if not bool(torch.isfinite(width).all()):
             continue
         location, spread = found[site.name], found[f"{site.name}_std"]
@@ -40,7 +41,7 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
         if bool(collapsed.any()):
             which = [int(index) for index in collapsed.nonzero()]
             findings.append(_collapsed(site, which, bool(collapsed.all())))
-        beyond = ((location - site.prior.mean).abs() > PILE_UP_WIDTHS * width).float().mean(0)
+        beyond = ((location - mean).abs() > PILE_UP_WIDTHS * width).float().mean(0)
         share = float(torch.atleast_1d(beyond).max())
         if share > PILE_UP_SHARE and not isinstance(site.prior, dist.VonMises):
             findings.append(_piled_up(site, share, float(width.max())))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
+from pyroshift.distributions import moments
 from pyroshift.errors import DataError, ModelFileError, TrainingError
 from pyroshift.inference.annealing import KLAnnealing
 from pyroshift.inference.checkpoint import read_checkpoint, write_checkpoint
@@ -272,8 +273,9 @@ class Run:
 
 def _fingerprint(site: Site) -> str:
     """A site in words that change with its prior's parameters."""
-    moments = [torch.as_tensor(value).tolist() for value in (site.prior.mean, site.prior.stddev)]
-    return f"{site.name}: {site!r}, mean and width {moments}"
+    return (
+        f"{site.name}: {site!r}, mean and width {[value.tolist() for value in moments(site.prior)]}"
+    )
 
 
 class _Totals:

@@ -376,3 +376,12 @@ def test_all_that_differs_is_named(tmp_path):
     for words in ("gone was 1, is None", "new was None, is 3", "seed was 0, is 1"):
         assert words in str(caught.value)
     assert "same" not in str(caught.value).split("(")[1]
+
+
+def test_a_prior_without_known_moments_trains_with_a_checkpoint(tmp_path):
+    twice = dist.TransformedDistribution(
+        dist.Normal(torch.zeros(1), 1.0), [dist.transforms.AffineTransform(0.0, 2.0)]
+    )
+    settings = {"checkpoint": tmp_path / "run.ckpt", "epochs": 2}
+    history = train(small(priors={"z": twice}), **settings)
+    xr.testing.assert_identical(train(small(priors={"z": twice}), **settings), history)
