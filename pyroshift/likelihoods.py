@@ -12,6 +12,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.functional import softplus
 
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.sites import DATA
@@ -58,6 +59,34 @@ class Likelihood(nn.Module):
     def standardize(self, x: Tensor) -> Tensor:
         """Data with mean about 0 and spread about 1, as encoders like them."""
         return (x - self.location) / self.spread
+
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """What compares every patch with every output by one matrix product.
+
+        The log likelihood of exponential families is `statistic(x) * parameter - normalizer`, up
+        to a term of the data alone.
+
+        Args:
+            output: decoder's output, any shape.
+
+        Returns:
+            The natural parameter and the log normalizer of each pixel, of the output's shape.
+        """
+        raise SpecificationError(
+            f"{type(self).__name__} has no `natural` parameters, which the anchor guide compares "
+            "patches with poses by: give it that method, or take guide='normal'"
+        )
+
+    def statistic(self, x: Tensor) -> Tensor:
+        """What of the data the natural parameter multiplies: an affine function of them."""
+        return x
+
+    def information(self, output: Tensor) -> Tensor:
+        """Fisher information of a pixel about the decoder's output, of the output's shape.
+
+        The variance of the data, where the output is the natural parameter up to a constant.
+        """
+        return self.distribution(output).variance
 
     def check(self, minimum: float, maximum: float) -> None:
         """Raise a DataError if data of this range can't come from this likelihood."""
@@ -108,6 +137,11 @@ class Bernoulli(Likelihood):
         # Grey levels are outside the support that torch would check.
         return dist.Bernoulli(logits=output + _logit(self.location), validate_args=False)
 
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits, and their softplus."""
+        logits = output + _logit(self.location)
+        return logits, softplus(logits)
+
     def check(self, minimum: float, maximum: float) -> None:
         """Raise a DataError unless the data are in [0, 1]."""
         _check_unit_interval("Bernoulli", minimum, maximum)
@@ -126,6 +160,11 @@ class ContinuousBernoulli(Likelihood):
     def distribution(self, output: Tensor) -> Distribution:
         """Continuous Bernoulli with the output as logits."""
         return dist.ContinuousBernoulli(logits=output, validate_args=False)
+
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits, and minus the log density at zero."""
+        density = dist.ContinuousBernoulli(logits=output, validate_args=False)
+        return output, -density.log_prob(torch.zeros_like(output))
 
     def check(self, minimum: float, maximum: float) -> None:
         """Raise a DataError unless the data are in [0, 1]."""
@@ -172,6 +211,19 @@ class Gaussian(Likelihood):
         """Normal about the output, which is in units of the data's spread about their mean."""
         return dist.Normal(self.location + self.spread * output, self.noise)
 
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """The output over the noise's variance, both in units of the data's spread."""
+        precision = self.information(output)
+        return output * precision, output.square() * precision / 2
+
+    def statistic(self, x: Tensor) -> Tensor:
+        """Standardized data: raw ones far from zero would cost digits."""
+        return self.standardize(x)
+
+    def information(self, output: Tensor) -> Tensor:
+        """The inverse variance of the noise, in units of the data's spread."""
+        return (self.spread / self.noise).square().expand_as(output)
+
     def extra_repr(self) -> str:
         """The noise level."""
         return "learned sigma" if self.sigma is None else f"sigma={self.sigma}"
@@ -188,6 +240,11 @@ class Poisson(Likelihood):
     def distribution(self, output: Tensor) -> Distribution:
         """Poisson with the output as log rate, relative to the data's mean."""
         return dist.Poisson(output.clamp(max=30).exp() * self._mean_rate(), validate_args=False)
+
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """The log rate, and the rate."""
+        rate = output.clamp(max=30).exp() * self._mean_rate()
+        return rate.log(), rate
 
     def _mean_rate(self) -> Tensor:
         return torch.where(self.location > 0, self.location, torch.ones_like(self.location))

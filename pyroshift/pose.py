@@ -114,3 +114,25 @@ def wrap_angle(angle: Tensor) -> Tensor:
         tensor([ 1.0000,  1.0000, -0.5000])
     """
     return math.pi - torch.remainder(math.pi - angle, 2 * math.pi)
+
+
+def reduce_modulo(offset: Tensor, vectors: Tensor) -> Tensor:
+    """The shortest of the offsets that differ by lattice vectors.
+
+    Args:
+        offset: `... x axis`.
+        vectors: `axis x axis`, one lattice vector in each row; the shortest ones there are.
+
+    Example:
+        >>> reduce_modulo(torch.tensor([0.9, -0.2]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        tensor([-0.1000, -0.2000])
+    """
+    cells = offset @ torch.linalg.inv(vectors)
+    offset = offset - cells.round() @ vectors
+    # Of skew vectors, the nearest lattice point may be a neighbour of the one that rounding gives.
+    steps = torch.cartesian_prod(*[torch.arange(-1.0, 2.0)] * len(vectors)).reshape(
+        -1, len(vectors)
+    )
+    candidates = offset.unsqueeze(-2) - steps.to(vectors) @ vectors
+    shortest = candidates.norm(dim=-1).argmin(-1, keepdim=True).unsqueeze(-1)
+    return candidates.take_along_dim(shortest, -2).squeeze(-2)

@@ -18,7 +18,7 @@ from pyroshift.distributions import moments
 from pyroshift.errors import DataError
 from pyroshift.inference.elbo import PatchELBO
 from pyroshift.models.pair import PoseVAE
-from pyroshift.pose import half_window, wrap_angle
+from pyroshift.pose import half_window
 from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Site
 
 _LONG_NAMES = {
@@ -26,8 +26,12 @@ _LONG_NAMES = {
     OFFSET: "position of the motif in the window",
     ANGLE: "rotation of the motif, counter-clockwise",
     SCALE: "magnification of the motif",
+    "elbo": "evidence lower bound per patch",
+    "probability": "probability of each mode of the pose's posterior",
+    "pose_entropy": "entropy of the pose's posterior over bins",
 }
-_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1"}
+_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1", "probability": "1"}
+MODE = "mode_"  # what names of values at each mode of a posterior begin with
 
 
 @torch.no_grad()
@@ -49,7 +53,9 @@ def encode(
         `angle`, radians in (-pi, pi]; `scale`; for each the posterior's standard deviation under
         `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map of anomalies.
         NaN where a patch was left out for missing pixels. Written and read back by `to_netcdf`
-        and `to_zarr` unchanged.
+        and `to_zarr` unchanged. Guides may add more: the anchor guide gives `pose_entropy`, and over
+        `mode`, best first, `mode_probability`, `mode_offset`, `mode_angle`. Poses that a site's
+        period or symmetry makes alike are called by the one nearest to zero.
 
     Raises:
         DataError: if the patches don't fit the model's window or likelihood, or the batch size is
@@ -69,13 +75,24 @@ def encode(
     with _evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         for x in _batches(patches.to(model.device), batch_size):
-            found = model.guide_module.summary(model, x)
+            found = _reduced(model, model.guide_module.summary(model, x))
             terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
             found["elbo"] = terms.elbo
             for name, value in found.items():
                 batches.setdefault(name, []).append(value.cpu().numpy())
     values = {name: np.concatenate(parts) for name, parts in batches.items()}
     return _labelled(model, patches, values)
+
+
+def _reduced(model: PoseVAE, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Poses that are alike, by a period or a symmetry, under one value."""
+    reduced = {
+        name: site.reduce(found[name])
+        for site in model.pose_sites
+        for name in (site.name, f"{MODE}{site.name}")
+        if name in found
+    }
+    return found | reduced
 
 
 @contextmanager
@@ -112,21 +129,20 @@ def _labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -
     pixels = half_window(model.window) * np.array(patches.pixel_size)
     variables = {}
     for name, value in values.items():
-        site = name.removesuffix("_std")
+        site = name.removesuffix("_std").removeprefix(MODE)
         long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "nat")
-        trailing: tuple[str, ...] = ()
+        trailing: tuple[str, ...] = ("mode",) if name.startswith(MODE) else ()
         attrs: dict[str, Any] = {}
         if site == OFFSET:
-            value, trailing, units = value * pixels, ("axis",), _per_axis(patches.units)
+            value, units = value * pixels, _per_axis(patches.units)
+            trailing = (*trailing, "axis")
             attrs["pixel_size"] = _flat(patches.pixel_size)
         elif site == CONTENT:
             trailing = ("latent",)
-        elif name == ANGLE:
-            value = wrap_angle(torch.from_numpy(value)).numpy()
-        elif site == "elbo":
-            long_name = "evidence lower bound per patch"
-        if name != site:
+        if name.endswith("_std"):
             long_name = f"posterior standard deviation of the {long_name}"
+        elif name.startswith(MODE) and site != "probability":
+            long_name = f"{long_name}, of each mode of its posterior"
         data = patches.unflatten(value.astype(np.float32))
         attrs = {"long_name": long_name, "units": units, **attrs}
         variables[name] = xr.Variable((*dims, *trailing), data, attrs)
@@ -151,7 +167,7 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
     configuration = {
         "model": type(model).__name__,
-        "sites": {site.name: _in_words(site) for site in model.sites},
+        "sites": {site.name: _in_words(site) for site in model.given_sites},
         "likelihood": repr(model.likelihood),
         "decoder": type(model.decoder).__name__,
         "encoder": type(model.encoder).__name__,
@@ -228,11 +244,11 @@ def decode(
         offset = np.asarray(offset) / np.asarray(pixel_size) / unit
     given = {OFFSET: offset, ANGLE: angle, SCALE: scale}
     neutral = {OFFSET: 0.0, ANGLE: 0.0, SCALE: 1.0}
-    names = [site.name for site in model.sites]
+    names = [site.name for site in model.given_sites]
     if extra := [name for name, value in given.items() if value is not None and name not in names]:
         raise DataError(f"{extra} given, but this model's sites are {names}")
     values = {CONTENT: torch.from_numpy(latents.reshape(-1, model.latent_dim))}
-    for site in model.sites:
+    for site in model.given_sites:
         if site.name != CONTENT:
             value = given.get(site.name)
             filled = neutral.get(site.name, 0.0) if value is None else value

@@ -5,10 +5,11 @@ how a site is drawn or what it does to the coordinates, subclass it.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pyro
 import pyro.distributions as dist
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -56,9 +57,13 @@ class Site(nn.Module):
         """Shape of one value."""
         return tuple(self.prior.event_shape)
 
-    def draw(self) -> Tensor:
+    def prior_given(self, values: Mapping[str, Tensor]) -> Distribution:
+        """The prior, given the values of the sites drawn before this one, by name."""
+        return self.prior
+
+    def draw(self, values: Mapping[str, Tensor]) -> Tensor:
         """Sample one value per patch from the prior, as a Pyro site inside the patches' plate."""
-        return pyro.sample(self.name, self.prior)  # type: ignore[arg-type]
+        return pyro.sample(self.name, self.prior_given(values))  # type: ignore[arg-type]
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
         super()._apply(fn, recurse)
@@ -82,6 +87,19 @@ class PoseSite(Site):
             value: the site's value, `batch x event shape`.
         """
 
+    def inverse(self, value: Tensor) -> Tensor:
+        """The value whose transform undoes that of `value`: its negative, unless overridden."""
+        return -value
+
+    def reduce(self, value: Tensor) -> Tensor:
+        """The value by which to call a pose that has several: itself, unless overridden."""
+        return value
+
+    def is_reduced(self, value: Tensor) -> Tensor:
+        """Whether values are those that their poses are called by, `batch`."""
+        same = (self.reduce(value) - value).abs() < 1e-4
+        return same.flatten(1).all(1) if self.event_shape else same
+
     @abstractmethod
     def reach(self, radius: float) -> float:
         """How far from the motif's origin a window of the given radius can look, half-windows."""
@@ -101,6 +119,11 @@ class Offset(PoseSite):
             narrow is the commonest silent failure: match it to the spread of the data.
         ndim: number of axes of a window, 2 for images and 1 for signals.
         family: guide family; by default the one that fits the prior's support.
+        period: of a lattice, whose offsets are alike if they differ by it: one number for the same
+            along each axis, or one lattice vector (y, x) per axis; half-windows.
+
+    Raises:
+        SpecificationError: if the period is none.
 
     Example:
         >>> Offset(dist.Laplace(0.0, 0.3)).event_shape
@@ -112,13 +135,21 @@ class Offset(PoseSite):
         prior: Distribution | None = None,
         ndim: int = 2,
         family: GuideFamily | None = None,
+        period: float | Sequence[Sequence[float]] | None = None,
     ) -> None:
         super().__init__(OFFSET, dist.Normal(0.0, 0.3) if prior is None else prior, (ndim,), family)
-        self.ndim = ndim
+        self.ndim, self.period = ndim, period
+        self.vectors = None if period is None else _lattice_vectors(period, ndim)
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
         """Coordinates relative to the motif's position."""
         return pose.unshift(coordinates, value)
+
+    def reduce(self, value: Tensor) -> Tensor:
+        """The shortest of the offsets that differ by lattice vectors."""
+        if self.vectors is None:
+            return value
+        return pose.reduce_modulo(value, self.vectors.to(value))
 
     def reach(self, radius: float) -> float:
         """Further by 2.5 prior widths, but no more than a whole window's width."""
@@ -132,6 +163,10 @@ class Angle(PoseSite):
         prior: Pyro distribution of the angle; default `Normal(0, 1)`. `VonMises` and `Uniform`
             over a whole turn get a guide family on the circle.
         family: guide family; by default the one that fits the prior's support.
+        symmetry: of the motif, which looks the same after a full turn divided by it.
+
+    Raises:
+        SpecificationError: if the symmetry is none.
 
     Example:
         >>> Angle(dist.VonMises(0.0, 4.0)).family
@@ -139,14 +174,24 @@ class Angle(PoseSite):
     """
 
     def __init__(
-        self, prior: Distribution | None = None, family: GuideFamily | None = None
+        self,
+        prior: Distribution | None = None,
+        family: GuideFamily | None = None,
+        symmetry: int = 1,
     ) -> None:
+        if not (isinstance(symmetry, int) and symmetry >= 1):
+            raise SpecificationError(f"symmetry must be a whole number from 1, got {symmetry!r}")
         prior = dist.Normal(0.0, 1.0) if prior is None else prior
         super().__init__(ANGLE, prior, (), family, circular=True)
+        self.symmetry = symmetry
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
         """Coordinates turned back by the motif's angle."""
         return pose.unrotate(coordinates, value)
+
+    def reduce(self, value: Tensor) -> Tensor:
+        """The smallest of the angles by which the motif looks the same."""
+        return pose.wrap_angle(value * self.symmetry) / self.symmetry
 
     def reach(self, radius: float) -> float:
         """As far: a turn keeps distances."""
@@ -174,9 +219,24 @@ class Scale(PoseSite):
         """Coordinates divided by the motif's magnification."""
         return pose.unscale(coordinates, value)
 
+    def inverse(self, value: Tensor) -> Tensor:
+        """The reciprocal magnification."""
+        return value.reciprocal()
+
     def reach(self, radius: float) -> float:
         """Further by two prior widths of magnification."""
         return radius * (1 + 2 * self._width())
+
+
+def _lattice_vectors(period: float | Sequence[Sequence[float]], ndim: int) -> Tensor:
+    """The period as lattice vectors, `ndim x ndim`, one in each row."""
+    vectors = torch.as_tensor(period, dtype=torch.float)
+    vectors = vectors * torch.eye(ndim) if vectors.dim() == 0 else vectors
+    if vectors.shape != (ndim, ndim) or not float(torch.linalg.det(vectors).abs()) > 0:
+        raise SpecificationError(
+            f"period must be a positive number or {ndim} independent vectors, got {period!r}"
+        )
+    return vectors
 
 
 class Content(Site):

@@ -20,7 +20,7 @@ from pyroshift import distributions, families, likelihoods, sites
 from pyroshift._version import __version__
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.inference.checkpoint import read_torch, write_torch
-from pyroshift.models import guides, pair, vae
+from pyroshift.models import anchor, guides, pair, vae
 from pyroshift.models.pair import PoseVAE
 from pyroshift.networks import decoders, encoders
 
@@ -38,7 +38,7 @@ _COMPOSED: dict[type[Distribution], dict[str, str]] = {
     dist.MultivariateNormal: {"loc": "loc", "scale_tril": "scale_tril"},
     dist.Categorical: {"logits": "logits"},
 }
-_MODULES = (sites, families, likelihoods, encoders, decoders, guides, pair, vae)
+_MODULES = (sites, families, likelihoods, encoders, decoders, anchor, guides, pair, vae)
 
 
 def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
@@ -74,7 +74,7 @@ def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
         "class": type(model).__name__,
         "arguments": {
             "window": list(model.window),
-            "sites": [_describe(site) for site in model.sites],
+            "sites": [_describe(site) for site in model.given_sites],
             "likelihood": _describe(model.likelihood),
             "encoder": _describe(model.encoder),
             "decoder": _describe(model.decoder),
@@ -138,7 +138,7 @@ def _restore(content: dict[str, Any], classes: Iterable[type]) -> PoseVAE:
 
 def _check_restorable(model: PoseVAE, content: dict[str, Any]) -> None:
     """Raise a SpecificationError if what is to be written would not give the model back."""
-    parts = (*model.modules(), *(site.family for site in model.sites))
+    parts = (*model.modules(), *(site.family for site in model.given_sites))
     try:
         _restore(content, map(type, parts))
     except Exception as error:

@@ -32,7 +32,7 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
     with torch.no_grad():
         found = pair.guide_module.summary(pair, x)
     findings = []
-    for site in pair.sites:
+    for site in pair.given_sites:
         mean, width = (moment.to(x.device) for moment in moments(site.prior))
         if not bool(torch.isfinite(width).all()):
             continue

@@ -141,7 +141,7 @@ def _check_pair(name: str, drawn: dict[str, Any], site: dict[str, Any]) -> None:
             f"site {name!r} is scaled by {site['scale']} in the model and by {drawn['scale']} in "
             "the guide: scale both by the same number, or the bound is silently wrong"
         )
-    if torch.is_grad_enabled() and not drawn["fn"].has_rsample:
+    if not drawn["fn"].has_rsample and drawn["fn"].log_prob(drawn["value"]).requires_grad:
         raise SpecificationError(
             f"the guide's {type(drawn['fn']).__name__} at site {name!r} can't be reparametrised: "
             "train with elbo=pyro.infer.Trace_ELBO() or TraceGraph_ELBO()"

@@ -245,7 +245,7 @@ class Run:
             "kl": {name: dataclasses.asdict(kl) for name, kl in self.annealing.items()},
             "patches": len(self.patches),
             "data": self.statistics,
-            "model": [_fingerprint(site) for site in self.model.sites]
+            "model": [_fingerprint(site) for site in self.model.given_sites]
             + [repr(self.model.likelihood), repr(self.model.guide_module)],
             "elbo": type(self.elbo).__name__,
             "optimizer": type(self.optimizer).__name__,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyroshift.models.pair import PoseVAE
+    from pyroshift.sites import Site
 
 
 class Guide(nn.Module, ABC):
@@ -70,11 +71,7 @@ class NormalGuide(Guide):
         features = count_features(pair.encoder, pair.window)
         self.heads = nn.ModuleDict()
         for site in pair.sites:
-            head = nn.Linear(features, site.family.size(site.event_shape))
-            # Small weights start the posterior at the prior.
-            nn.init.normal_(head.weight, std=0.1 * features**-0.5)
-            nn.init.zeros_(head.bias)
-            self.heads[site.name] = head
+            self.heads[site.name] = posterior_head(site, features)
 
     def posterior(self, pair: PoseVAE, x: Tensor) -> dict[str, Distribution]:
         """The posterior of each site by name.
@@ -103,4 +100,14 @@ class NormalGuide(Guide):
         return found
 
 
-GUIDES: dict[str, type[Guide]] = {"normal": NormalGuide}
+def posterior_head(site: Site, features: int) -> nn.Linear:
+    """A layer from an encoder's features to what sets a site's posterior, which starts as the prior.
+
+    Args:
+        site: the site.
+        features: number of features.
+    """
+    head = nn.Linear(features, site.family.size(site.event_shape))
+    nn.init.normal_(head.weight, std=0.1 * features**-0.5)
+    nn.init.zeros_(head.bias)
+    return head

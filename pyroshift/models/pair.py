@@ -14,13 +14,16 @@ from torch import Tensor, nn
 
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
-from pyroshift.models.guides import GUIDES, Guide
+from pyroshift.models.anchor import AnchorGuide
+from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
 from pyroshift.pose import half_window, pixel_grid
-from pyroshift.sites import Angle, Content, PoseSite, Site
+from pyroshift.sites import CONTENT, Angle, Content, PoseSite, Site
 
 Component = TypeVar("Component")
+
+GUIDES: dict[str, type[Guide]] = {"anchor": AnchorGuide, "normal": NormalGuide}
 
 # Pyro's parameter store knows modules by name, and a second model of the same name would be given
 # the first one's weights. Weak keys, so that a copied model gets a name of its own.
@@ -62,6 +65,8 @@ class PoseVAE(nn.Module):
     """
 
     grid: Tensor
+    origin: Tensor
+    origin_by_latent: Tensor
 
     def __init__(
         self,
@@ -77,8 +82,12 @@ class PoseVAE(nn.Module):
         super().__init__()
         self.window = as_window(window)
         _check_sites(sites, self.window)
+        self.given_sites = list(sites)  # as specified; a guide may bin those in `sites`
         self.site_modules = nn.ModuleList(sites)
         self.register_buffer("grid", pixel_grid(self.window), persistent=False)
+        axes, latents = len(self.window), self.latent_dim
+        self.register_buffer("origin", torch.zeros(axes))
+        self.register_buffer("origin_by_latent", torch.zeros(latents, axes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.likelihood = _component("likelihood", likelihood, LIKELIHOODS)
@@ -160,7 +169,7 @@ class PoseVAE(nn.Module):
             values = {}
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
-                    values[site.name] = site.draw()
+                    values[site.name] = site.draw(values)
             return self.likelihood(self.output(values), x, event_dim=len(self.window))
 
     def sample_guide(self, x: Tensor, kl_weight: float | Mapping[str, float] = 1.0) -> None:
@@ -178,11 +187,43 @@ class PoseVAE(nn.Module):
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
         z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
-        coordinates = self.grid.expand(*z.shape[:-1], *self.grid.shape)
-        for site in self.sites:
-            if isinstance(site, PoseSite):
-                coordinates = site.transform(coordinates, values[site.name])
-        return self.decoder(z, coordinates)
+        grid = self.grid.expand(*z.shape[:-1], *self.grid.shape)
+        return self.decoder(z, self.into_motif(grid, {**values, CONTENT: z}))
+
+    @property
+    def pose_sites(self) -> list[PoseSite]:
+        """The sites that act on coordinates, in the order in which they do."""
+        return [site for site in self.sites if isinstance(site, PoseSite)]
+
+    def into_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """Carry coordinates of the window into the motif's frame.
+
+        Args:
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+            values: of all sites, by name.
+        """
+        for site in self.pose_sites:
+            coordinates = site.transform(coordinates, values[site.name])
+        return coordinates + self.origin_of(values[CONTENT])
+
+    def origin_of(self, z: Tensor) -> Tensor:
+        """Where in the decoder's frame the motif's own origin lies, as one pixel's coordinates.
+
+        A convention, which the anchor guide moves so that motifs are centred; else zero.
+        """
+        origin = self.origin + z @ self.origin_by_latent
+        return origin.reshape(*z.shape[:-1], *(1,) * len(self.window), len(self.window))
+
+    def out_of_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """Carry coordinates about the motif's origin into the window.
+
+        Args:
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+            values: of the pose sites, by name.
+        """
+        for site in reversed(self.pose_sites):
+            coordinates = site.transform(coordinates, site.inverse(values[site.name]))
+        return coordinates
 
     @staticmethod
     def latent_scale(

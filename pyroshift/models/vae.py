@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import pyro.distributions as dist
+import torch
 from torch import nn
 from torch.distributions import Distribution
 
@@ -10,6 +11,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.likelihoods import Likelihood
 from pyroshift.models.guides import Guide
 from pyroshift.models.pair import PoseVAE, as_window
+from pyroshift.pose import half_window
 from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Angle, Content, Offset, Scale, Site
 
 Priors = Mapping[str, Distribution | Site]
@@ -102,8 +104,10 @@ class ShiftVAE(PoseVAE):
             a `Likelihood`.
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
-        guide: "normal" or a `Guide`.
+        guide: "normal", "anchor" or a `Guide`.
         offset_scale: the offset prior's standard deviation in half-windows, the paper's k.
+        period: of the lattice in the data, if offsets are only meant modulo it: one number, or one
+            lattice vector (y, x) per axis; pixels. The offset's prior is then uniform.
         priors: other priors by site name, each a Pyro distribution or a `Site`.
         seed: seed of the initial weights.
 
@@ -126,14 +130,20 @@ class ShiftVAE(PoseVAE):
         guide: str | Guide = "normal",
         *,
         offset_scale: float = 0.3,
+        period: float | Sequence[Sequence[float]] | None = None,
         priors: Priors | None = None,
         seed: int = 0,
     ) -> None:
         ndim, offset_prior = len(as_window(window)), _normal("offset_scale", offset_scale)
+        if period is not None:
+            vectors = torch.as_tensor(period, dtype=torch.float) / half_window(as_window(window))
+            # No point of a lattice's cell is further from its centre than 0.71 lattice vectors.
+            reach = 0.75 * float(torch.atleast_1d(vectors).norm(dim=-1).max())
+            period, offset_prior = vectors.tolist(), dist.Uniform(-reach, reach)
         sites = _sites(
             priors,
             {
-                OFFSET: lambda prior: Offset(prior or offset_prior, ndim),
+                OFFSET: lambda prior: Offset(prior or offset_prior, ndim, period=period),
                 CONTENT: lambda prior: Content(latent_dim, prior),
             },
         )
@@ -164,8 +174,9 @@ class RVAE(PoseVAE):
             a `Likelihood`.
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
-        guide: "normal" or a `Guide`.
+        guide: "normal", "anchor" or a `Guide`.
         angle_scale: the angle prior's standard deviation, radians.
+        symmetry: of the motif, which looks the same after a full turn divided by it.
         offsets: whether the motif may also be shifted.
         offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
         scales: whether the motif may also be magnified.
@@ -192,6 +203,7 @@ class RVAE(PoseVAE):
         guide: str | Guide = "normal",
         *,
         angle_scale: float = 1.0,
+        symmetry: int = 1,
         offsets: bool = False,
         offset_scale: float = 0.3,
         scales: bool = False,
@@ -205,7 +217,7 @@ class RVAE(PoseVAE):
         defaults: dict[str, Callable[..., Site]] = {}
         if offsets:
             defaults[OFFSET] = lambda prior: Offset(prior or offset_prior, 2)
-        defaults[ANGLE] = lambda prior: Angle(prior or angle_prior)
+        defaults[ANGLE] = lambda prior: Angle(prior or angle_prior, symmetry=symmetry)
         if scales:
             defaults[SCALE] = lambda prior: Scale(prior or dist.LogNormal(0.0, scale_scale))
         defaults[CONTENT] = lambda prior: Content(latent_dim, prior)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample
+from torch.nn.functional import avg_pool1d, avg_pool2d, grid_sample
 
 from pyroshift.errors import SpecificationError
 from pyroshift.pose import half_window
@@ -69,12 +69,13 @@ class CanvasDecoder(nn.Module):
     Args:
         window: height and width of the windows (or the one length of signals), in pixels.
         latent_dim: number of latents.
-        margin: pixels of canvas beyond the window on each side, as far as poses look; beyond the
-            canvas its edge goes on.
+        margin: pixels of canvas beyond the window on each side, as far as poses look; negative
+            for a canvas smaller than the window, for motifs that are. Beyond the canvas its edge
+            goes on.
         hidden: width of each hidden layer.
 
     Raises:
-        SpecificationError: if the margin is negative.
+        SpecificationError: if the margin leaves no canvas.
 
     Example:
         >>> decoder = CanvasDecoder((8, 8), latent_dim=2, margin=4)
@@ -92,15 +93,18 @@ class CanvasDecoder(nn.Module):
         hidden: Sequence[int] = (128, 128),
     ) -> None:
         super().__init__()
-        if margin < 0:
-            raise SpecificationError(f"margin must not be negative, got {margin}")
         self.window, self.latent_dim = tuple(window), latent_dim
         self.margin, self.hidden = margin, tuple(hidden)
         self.canvas_shape = tuple(size + 2 * margin for size in self.window)
+        if min(self.canvas_shape) < 2:
+            raise SpecificationError(
+                f"margin={margin} leaves nothing of a window of {self.window}: the canvas would be "
+                f"{self.canvas_shape}"
+            )
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise((latent_dim, *self.hidden)):
             layers += [nn.Linear(narrow, wide), nn.Tanh()]
-        pixels = nn.Linear(self.hidden[-1], math.prod(self.canvas_shape))
+        pixels = nn.Linear(self.hidden[-1], math.prod(size + 2 for size in self.canvas_shape))
         # A canvas that starts almost flat: on one of random noise, poses would first be fitted to
         # the noise, and content found later or not at all.
         with torch.no_grad():
@@ -117,7 +121,12 @@ class CanvasDecoder(nn.Module):
         Returns:
             `batch x canvas height x canvas width` or `batch x canvas length`.
         """
-        return self.layers(z).reshape(*z.shape[:-1], *self.canvas_shape)
+        raw = self.layers(z).reshape(-1, 1, *(size + 2 for size in self.canvas_shape))
+        # The mean of the mean of two neighbours, (1, 2, 1) / 4: noise from pixel to pixel would
+        # tell poses apart that nothing in the motif does.
+        pool = avg_pool1d if len(self.window) == 1 else avg_pool2d
+        smooth = pool(pool(raw, 2, stride=1), 2, stride=1)
+        return smooth.reshape(*z.shape[:-1], *self.canvas_shape)
 
     def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
         """The likelihood's parameter at every pixel.
@@ -132,7 +141,9 @@ class CanvasDecoder(nn.Module):
         return look_at(self.canvas(z), coordinates, self.window)
 
 
-def look_at(canvas: Tensor, coordinates: Tensor, window: tuple[int, ...]) -> Tensor:
+def look_at(
+    canvas: Tensor, coordinates: Tensor, window: tuple[int, ...], beyond: str = "border"
+) -> Tensor:
     """Read a canvas at coordinates, by linear interpolation.
 
     Args:
@@ -140,6 +151,7 @@ def look_at(canvas: Tensor, coordinates: Tensor, window: tuple[int, ...]) -> Ten
             coordinates' origin.
         coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows of `window`.
         window: the window that sets the coordinates' unit.
+        beyond: what to read outside the canvas: its "border", or "zeros".
 
     Returns:
         `batch x height x width` or `batch x length`.
@@ -158,7 +170,7 @@ def look_at(canvas: Tensor, coordinates: Tensor, window: tuple[int, ...]) -> Ten
     if axes == 1:  # a signal is an image one pixel high
         canvas = canvas.unsqueeze(2)
         grid = torch.cat((grid, torch.zeros_like(grid)), dim=-1).unsqueeze(1)
-    seen = grid_sample(canvas, grid, padding_mode="border", align_corners=True)
+    seen = grid_sample(canvas, grid, padding_mode=beyond, align_corners=True)
     return seen.reshape(coordinates.shape[:-1])
 
 

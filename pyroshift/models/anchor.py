@@ -1,0 +1,390 @@
+"""The anchor guide: where a motif is and how it is turned, by analysis by synthesis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints, kl_divergence
+from torch.nn.functional import avg_pool1d, avg_pool2d
+
+from pyroshift.distributions import moments
+from pyroshift.errors import SpecificationError
+from pyroshift.models.bins import POSE, Binned, PoseBins
+from pyroshift.models.guides import Guide, posterior_head
+from pyroshift.models.refinement import Independent, Laplace, align, pack, refine, unpack
+from pyroshift.networks.encoders import count_features
+from pyroshift.pose import half_window, wrap_angle
+from pyroshift.sites import CONTENT, Angle, Content, Offset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroshift.models.pair import PoseVAE
+
+
+@dataclass(frozen=True)
+class Found:
+    """Bins of a batch of patches.
+
+    Args:
+        logits: log posterior of each bin, `batch x bin`.
+        anchor: number of the anchor that explains the patch best in each bin, `batch x bin`.
+    """
+
+    logits: Tensor
+    anchor: Tensor
+
+
+class AnchorGuide(Guide):
+    """Pose by search instead of by a network, over the whole window and the whole circle.
+
+    For each patch:
+
+        pose ~ Categorical: the exact posterior over bins of offset and angle, given that the motif
+            looks like an anchor, which is what the decoder makes of fixed latents
+        z ~ what the encoder says of the patch, brought back into the motif's frame
+        offset, angle, scale ~ Normal: Laplace's approximation, given z, within the bin
+
+    Nothing of it but the encoder is trained: at each step the pose's posterior is what the decoder
+    as it is implies (coordinate ascent), so it can't lag behind or get stuck. Since the encoder
+    sees aligned patches only, z can't take the pose over. The bins are a site of the model too,
+    so that the bound is one on the evidence of a mixture that is the sites' priors up to the bins'
+    width.
+
+    Args:
+        anchors: how many latents are tried as anchors: the prior's mean, and draws from it. More
+            help where motifs differ much, and cost as much again.
+        candidates: how many poses of each patch are compared in full when encoding: refined, with
+            latents of their own. These are the `modes` in the maps.
+        second_pass: whether training compares them as well, before a bin is drawn. For motifs
+            that look alike when turned half round; makes steps about twice as slow.
+        reduction: factor by which patches are reduced for the search, and the bins' distance in
+            pixels; by default 2 for images of at least 24 pixels, else 1.
+        turn: largest distance of neighbouring angles, radians.
+        frame: "common" for one origin of all motifs, or "content" for one that follows z linearly:
+            where motifs have no common feature to align by, each kind would else choose its own.
+
+    Raises:
+        SpecificationError: if a number makes no sense, or (from the model) there is no pose.
+
+    Example:
+        >>> from pyroshift import ShiftVAE
+        >>> [site.name for site in ShiftVAE((16, 16), guide="anchor").sites]
+        ['pose', 'offset', 'z']
+    """
+
+    anchor_latents: Tensor
+    search_grid: Tensor
+    centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
+
+    def __init__(
+        self,
+        anchors: int = 1,
+        candidates: int = 4,
+        second_pass: bool = False,
+        reduction: int | None = None,
+        turn: float = math.pi / 18,
+        frame: str = "common",
+    ) -> None:
+        super().__init__()
+        if min(anchors, candidates, 1 if reduction is None else reduction) < 1:
+            raise SpecificationError(
+                f"anchors, candidates and reduction must be at least 1, got {anchors}, "
+                f"{candidates} and {reduction}"
+            )
+        if not 0 < turn <= math.pi:
+            raise SpecificationError(f"turn must be in (0, pi], got {turn}")
+        if frame not in ("common", "content"):
+            raise SpecificationError(f"frame must be 'common' or 'content', got {frame!r}")
+        self.anchors, self.candidates, self.second_pass = anchors, candidates, second_pass
+        self.reduction, self.turn, self.frame = reduction, turn, frame
+
+    def setup(self, pair: PoseVAE) -> None:
+        """Bin the pose sites, draw the anchors, and build the head of z."""
+        small = len(pair.window) == 1 or min(pair.window) < 24
+        pitch = self.reduction or (1 if small else 2)
+        if pitch > min(pair.window) // 4:
+            raise SpecificationError(
+                f"reduction={pitch} leaves too little of a window of {pair.window}: at most a "
+                "quarter of its shorter side"
+            )
+        binned = [site for site in pair.pose_sites if isinstance(site, Offset | Angle)]
+        if pair.pose_sites[:1] != binned[:1] or any(isinstance(s, Offset) for s in binned[1:]):
+            raise SpecificationError(
+                "guide='anchor' needs the offset to act first, then the angle, but the sites are "
+                f"{[site.name for site in pair.pose_sites]}"
+            )
+        bins = PoseBins(binned, pair.window, pitch, self.turn)
+        sites = [Binned(site, bins) if site in binned else site for site in pair.sites]
+        pair.site_modules = nn.ModuleList([bins, *sites])
+        content = _content(pair)
+        mean = moments(content.prior)[0].nan_to_num(0.0)
+        draws = content.prior.sample(torch.Size([self.anchors - 1]))
+        self.register_buffer("anchor_latents", torch.cat((mean.unsqueeze(0), draws)))
+        self.register_buffer("search_grid", _search_grid(pair.window, bins), persistent=False)
+        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
+
+    def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
+        """Draw the bin, z given the patch aligned by it, and the pose given z."""
+        with torch.no_grad():
+            found = self._search(pair, x)
+            if self.second_pass:
+                found = self._compare(pair, x, found)
+        with pair.latent_scale(kl_weight, POSE):
+            pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
+        with torch.no_grad():
+            prior = _within(pair, pose)
+            start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
+        with pair.latent_scale(kl_weight, CONTENT):
+            z = pyro.sample(CONTENT, self._posterior(pair, x, start))  # type: ignore[arg-type]
+        with torch.no_grad():
+            laplace = refine(pair, x, z, start, prior)
+            if self.training:
+                self._fix_frame(pair, laplace.mean, z)
+        _draw(pair, laplace, kl_weight)
+
+    @torch.no_grad()
+    def summary(self, pair: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+        """Location and standard deviation of every site at the best of the candidate poses.
+
+        Beside them `pose_entropy` of the bins, and of all candidates, best first, the values of
+        the pose sites, `mode_offset` and so on, with `mode_probability`.
+        """
+        found = self._search(pair, x)
+        prior = _specified(pair, x)
+        modes = [self._pursue(pair, x, found, pose, prior) for pose in self._modes(pair, found)]
+        each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
+        evidence = _without_repeats(pair, each)
+        order = evidence.argsort(1, descending=True)
+        rows = torch.arange(len(x), device=x.device).unsqueeze(1)
+        each = {name: value[rows, order] for name, value in each.items()}
+        result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
+        for site in pair.pose_sites:
+            result[f"mode_{site.name}"] = each[site.name]
+        result["mode_probability"] = evidence[rows, order].softmax(1)
+        result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
+        return result
+
+    def _search(self, pair: PoseVAE, x: Tensor) -> Found:
+        """Every bin's posterior, if the motif looks like one of the anchors."""
+        bins = _bins(pair)
+        z = self.anchor_latents.repeat_interleave(len(bins.angles), 0)
+        values = {
+            site.name: moments(site.prior)[0].expand(len(z), *site.event_shape)
+            for site in pair.pose_sites
+        }
+        values |= {CONTENT: z, "offset": z.new_zeros(len(z), len(pair.window))}
+        if len(bins.angles) > 1:
+            values["angle"] = bins.angles.repeat(self.anchors)
+        grid = self.search_grid.expand(len(z), *self.search_grid.shape)
+        parameter, normalizer = pair.likelihood.natural(
+            pair.decoder(z, pair.into_motif(grid, values))
+        )
+        reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
+        size = reduced.shape[1:]
+        normalizer = _windows(normalizer, size).flatten(-len(size)).sum(-1).flatten()
+        pixels = _windows(parameter, size).reshape(len(normalizer), -1)
+        scores = torch.addmm(-normalizer, reduced.flatten(1), pixels.T)
+        scores = scores.mul_(bins.pitch ** len(size)).reshape(len(x), self.anchors, -1)
+        total = scores.logsumexp(1) if self.anchors > 1 else scores[:, 0]
+        return Found((total + bins.prior.logits).log_softmax(-1), scores.argmax(1))
+
+    def _anchor(self, found: Found, pose: Tensor) -> Tensor:
+        """Latents of the anchor that explains each patch best in its bin."""
+        return self.anchor_latents[found.anchor.gather(1, pose.unsqueeze(1)).squeeze(1)]
+
+    def _posterior(self, pair: PoseVAE, x: Tensor, pose: Tensor) -> Distribution:
+        """Posterior of z, of patches brought back into the motif's frame."""
+        with torch.no_grad():
+            z = self.anchor_latents[:1]
+            origin = pair.into_motif(pair.grid.unsqueeze(0), _neutral(pair, z))
+            expected = pair.likelihood.mean(pair.decoder(z, origin))
+            standardize = pair.likelihood.standardize
+            aligned = align(pair, standardize(x), pose, standardize(expected)[0])
+        content = _content(pair)
+        return content.family.distribution(self.head(pair.encoder(aligned)), content.prior)
+
+    def _modes(self, pair: PoseVAE, found: Found) -> list[Tensor]:
+        """The candidates of each patch: its most probable bins, no two of them neighbours."""
+        left, modes = found.logits, []
+        for _ in range(min(self.candidates, left.shape[1])):
+            modes.append(left.argmax(1))
+            left = left.masked_fill(_bins(pair).neighbours(modes[-1]), -math.inf)
+        return modes
+
+    def _pursue(
+        self, pair: PoseVAE, x: Tensor, found: Found, pose: Tensor, prior: Independent
+    ) -> dict[str, Tensor]:
+        """What a patch would be if its pose were near that bin, and how well this explains it."""
+        bounds = _within(pair, pose)
+        at = bounds.mean
+        for _ in range(2):
+            at = refine(pair, x, self._anchor(found, pose), at, bounds).mean
+        content = _content(pair)
+        for _ in range(2):
+            posterior = self._posterior(pair, x, at)
+            z, spread = content.family.summary(posterior)
+            laplace = refine(pair, x, z, at, prior)
+            at = bounds.mean + (laplace.mean - bounds.mean).clamp(
+                -4 * bounds.width, 4 * bounds.width
+            )
+        deviation = laplace.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+        values = unpack(pair, at)
+        output = pair.output(values | {CONTENT: z})
+        likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
+        volume = -torch.linalg.slogdet(laplace.precision)[1] / 2
+        evidence = likelihood + _bins(pair).prior.logits[pose] + volume
+        evidence = evidence - _divergence(posterior, content.prior, z)
+        spreads = {f"{name}_std": value for name, value in unpack(pair, deviation).items()}
+        return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
+
+    def _compare(self, pair: PoseVAE, x: Tensor, found: Found) -> Found:
+        """The bins' posterior, with the mass of each candidate by what it explains in full."""
+        logits = torch.full_like(found.logits, -math.inf)
+        prior = _specified(pair, x)
+        for pose in self._modes(pair, found):
+            near = _bins(pair).neighbours(pose)
+            local = found.logits.masked_fill(~near, -math.inf).log_softmax(1)
+            evidence = self._pursue(pair, x, found, pose, prior)["evidence"]
+            logits = torch.maximum(logits, local + evidence.unsqueeze(1))
+        return Found(logits.log_softmax(1), found.anchor)
+
+    def _fix_frame(self, pair: PoseVAE, pose: Tensor, z: Tensor) -> None:
+        """Move the origin of the motif's frame so that windows are centred on it in the mean.
+
+        The likelihood is the same wherever in the decoder's frame the motif lies; only the offset's
+        prior says where, and too faintly for a gradient to follow.
+        """
+        if not any(site.name == "offset" for site in pair.pose_sites):
+            return
+        middle = pair.grid.new_zeros(len(z), *(1,) * len(pair.window), len(pair.window))
+        values = unpack(pair, pose) | {CONTENT: z}
+        seen = (pair.into_motif(middle, values) - pair.origin_of(z)).reshape(len(z), -1)
+        pair.origin += self.centring * seen.mean(0)
+        if self.frame == "content":
+            pair.origin_by_latent += self.centring * (z.T @ (seen - seen.mean(0))) / len(z)
+
+
+def _bins(pair: PoseVAE) -> PoseBins:
+    return pair.sites[0]  # type: ignore[return-value]
+
+
+def _content(pair: PoseVAE) -> Content:
+    return next(site for site in pair.sites if isinstance(site, Content))
+
+
+def _neutral(pair: PoseVAE, z: Tensor) -> dict[str, Tensor]:
+    """A pose that does nothing: no offset, no angle, the prior's scale."""
+    values = {CONTENT: z}
+    for site in pair.pose_sites:
+        mean = moments(site.prior)[0].expand(len(z), *site.event_shape)
+        values[site.name] = torch.zeros_like(mean) if isinstance(site, Binned) else mean
+    return values
+
+
+def _within(pair: PoseVAE, pose: Tensor) -> Independent:
+    """The pose sites' prior in a bin."""
+    values, widths = {}, []
+    for site in pair.pose_sites:
+        mean, width = moments(site.prior)
+        binned = isinstance(site, Binned)
+        values[site.name] = site.centre(pose) if binned else mean.expand(len(pose))
+        widths += [site.width if binned else float(width)] * max(sum(site.event_shape), 1)
+    mean = pack(pair, values)
+    return Independent(mean, mean.new_tensor(widths))
+
+
+def _specified(pair: PoseVAE, x: Tensor) -> Independent:
+    """The pose sites' own priors, as Normals; where they have no width, a wide one."""
+    means, widths = [], []
+    for site in pair.pose_sites:
+        mean, width = (moment.to(x).reshape(-1) for moment in moments(site.prior))
+        means.append(mean.nan_to_num(0.0))
+        widths.append(torch.where(torch.isfinite(width) & (width > 0), width, 10.0))
+    return Independent(torch.cat(means).expand(len(x), -1), torch.cat(widths))
+
+
+def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
+    """Evidence of the modes, `batch x mode`; minus infinity for one that is another once more."""
+    evidence = modes["evidence"]
+    count = evidence.shape[1]
+    same = torch.ones(len(evidence), count, count, dtype=torch.bool, device=evidence.device)
+    for site in pair.pose_sites:
+        if isinstance(site, Binned):
+            value = modes[site.name].reshape(len(evidence), count, -1)
+            difference = value.unsqueeze(1) - value.unsqueeze(2)
+            difference = wrap_angle(difference) if site.circular else difference
+            same &= (difference.abs() < site.width).all(-1)
+    better = evidence.unsqueeze(1) > evidence.unsqueeze(2)
+    return evidence.masked_fill((same & better).any(2), -math.inf)
+
+
+def _divergence(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:
+    try:
+        return kl_divergence(posterior, prior)
+    except NotImplementedError:
+        return posterior.log_prob(z) - prior.log_prob(z)
+
+
+def _search_grid(window: tuple[int, ...], bins: PoseBins) -> Tensor:
+    """Coordinates of the reduced pixels less every offset: all offsets' windows in one grid."""
+    unit, pitch = half_window(window), bins.pitch
+    axes = []
+    for axis, size in enumerate(window):
+        count = size // pitch + bins.shape[1 + axis] - 1
+        # The first pixel of the reduced window, less the last offset.
+        first = (count_to_centre(pitch) - (size - 1) / 2) / unit - float(bins.shifts[:, axis].max())
+        axes.append(first + pitch / unit * torch.arange(count))
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+
+
+def count_to_centre(pitch: int) -> float:
+    """Position of the centre of the first block of so many pixels."""
+    return (pitch - 1) / 2
+
+
+def _reduced(x: Tensor, pitch: int) -> Tensor:
+    """Means over blocks of pixels."""
+    if pitch == 1:
+        return x
+    pool = avg_pool1d if x.dim() == 2 else avg_pool2d
+    return pool(x.unsqueeze(1), pitch).squeeze(1)
+
+
+def _windows(wide: Tensor, size: torch.Size) -> Tensor:
+    """All windows of a size in a wider field, the last first, as offsets run against pixels."""
+    for axis, length in enumerate(size, start=1):
+        wide = wide.unfold(axis, length, 1)
+    return wide.flip(tuple(range(1, len(size) + 1)))
+
+
+def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]) -> None:
+    """Draw the pose sites one after the other, each given those before it."""
+    factor = torch.linalg.cholesky(laplace.covariance)
+    noise = factor.new_zeros(len(factor), 0)
+    for site in pair.pose_sites:
+        done = noise.shape[1]
+        rows = slice(done, done + max(sum(site.event_shape), 1))
+        mean = laplace.mean[:, rows] + (factor[:, rows, :done] @ noise.unsqueeze(-1)).squeeze(-1)
+        own = factor[:, rows, rows]
+        with pair.latent_scale(kl_weight, site.name):
+            value = pyro.sample(site.name, _conditional(site, mean, own))
+        vector = value.reshape(mean.shape) - mean
+        white = torch.linalg.solve_triangular(own, vector.unsqueeze(-1), upper=False)
+        noise = torch.cat((noise, white.squeeze(-1)), 1)
+
+
+def _conditional(site: Content, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:
+    """Normal of a site's event shape, or log-normal about as wide for a positive one."""
+    if site.event_shape:
+        return dist.MultivariateNormal(mean, scale_tril=factor)
+    mean, width = mean.squeeze(-1), factor[:, 0, 0]
+    if site.prior.support is constraints.positive:
+        return dist.LogNormal(mean.log(), width / mean)
+    return dist.Normal(mean, width)

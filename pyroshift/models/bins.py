@@ -1,0 +1,195 @@
+"""Bins of poses: a site that says roughly where and how turned a motif is, and sites within a bin.
+
+With them the prior of the pose is a mixture, all of which a guide can search: `pose` is drawn with
+the mass that the sites' own priors give to each bin, then offset and angle about its centre.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pyroshift.distributions import moments
+from pyroshift.errors import SpecificationError
+from pyroshift.pose import half_window
+from pyroshift.sites import Angle, Offset, PoseSite, Site
+
+POSE = "pose"
+# A bin's Normal has this share of the bins' distance for its width: neighbours then add up to a
+# prior that is flat to within 1%.
+OVERLAP = 0.5
+# Bins cover so many prior widths to each side of its mean.
+WIDTHS = 2.5
+
+
+class PoseBins(Site):
+    """Which of a grid of poses a motif is near: every angle with every offset.
+
+    Args:
+        sites: the sites that are binned, an `Offset`, an `Angle` or both.
+        window: height and width of the windows, or their one length, in pixels.
+        pitch: distance of neighbouring offsets, pixels.
+        turn: largest distance of neighbouring angles, radians.
+
+    Raises:
+        SpecificationError: if there is nothing to bin.
+
+    Example:
+        >>> bins = PoseBins([Offset(dist.Uniform(-0.25, 0.25))], (16, 16), pitch=1, turn=0.2)
+        >>> bins.shape  # angles, and offsets along y and x
+        (1, 5, 5)
+    """
+
+    angles: Tensor
+    shifts: Tensor
+
+    def __init__(
+        self, sites: Sequence[PoseSite], window: tuple[int, ...], pitch: int, turn: float
+    ) -> None:
+        nn.Module.__init__(self)
+        if not sites:
+            raise SpecificationError(
+                "guide='anchor' searches offsets and angles, but the model has neither: take "
+                "ShiftVAE or RVAE, or guide='normal'"
+            )
+        self.name, self.circular, self.family = POSE, False, None
+        self.pitch, step = pitch, pitch / half_window(window)
+        angles, axes = torch.zeros(1), [torch.zeros(1)] * len(window)
+        self.widths: dict[str, float] = {}
+        for site in sites:
+            if isinstance(site, Angle):
+                angles, turn = _angles(site, turn)
+                self.widths[site.name] = OVERLAP * turn
+            else:
+                axes = _offsets(site, step, len(window))
+                self.widths[site.name] = OVERLAP * step
+        self.turn = turn
+        self.shape = (len(angles), *map(len, axes))
+        shifts = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
+        self.register_buffer("angles", angles, persistent=False)
+        self.register_buffer("shifts", shifts, persistent=False)
+        self.prior = dist.Categorical(logits=self._log_mass(sites))
+
+    def _log_mass(self, sites: Sequence[PoseSite]) -> Tensor:
+        """Log of each bin's share of the sites' priors."""
+        every = torch.arange(math.prod(self.shape))
+        mass = torch.zeros(len(every))
+        for site in sites:
+            mass = mass + _log_density(site, self.centre(site.name, every))
+        if not bool(torch.isfinite(mass).any()):
+            raise SpecificationError(
+                f"no bin has any mass under the priors of {[site.name for site in sites]}: they "
+                "are narrower than the bins; take guide='normal'"
+            )
+        return mass.log_softmax(-1)
+
+    @property
+    def circular_angles(self) -> bool:
+        """Whether the angles go all the way round."""
+        return self.shape[0] > 1 and abs(self.shape[0] * self.turn - 2 * math.pi) < 1e-3
+
+    def centre(self, name: str, pose: Tensor) -> Tensor:
+        """Value of a site at the centre of a bin.
+
+        Args:
+            name: the site's name.
+            pose: numbers of bins.
+        """
+        if name == "angle":
+            return self.angles[pose // len(self.shifts)]
+        return self.shifts[pose % len(self.shifts)]
+
+    def neighbours(self, pose: Tensor) -> Tensor:
+        """Which bins are next to a bin, or that bin itself: `batch x bin`."""
+        every = torch.arange(math.prod(self.shape), device=pose.device)
+        position = torch.stack(torch.unravel_index(every, self.shape), -1)
+        distance = (position - position[pose].unsqueeze(1)).abs()
+        if self.circular_angles:
+            around = self.shape[0] - distance[..., 0]
+            distance[..., 0] = torch.minimum(distance[..., 0], around)
+        return (distance <= 1).all(-1)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """A bin's number."""
+        return ()
+
+    def extra_repr(self) -> str:
+        """How many bins there are."""
+        return f"angles={self.shape[0]}, offsets={self.shape[1:]}, pitch={self.pitch}"
+
+
+class Binned(PoseSite):
+    """A pose site drawn about the centre of the bin that `pose` says.
+
+    Args:
+        site: the site as specified.
+        bins: the bins.
+    """
+
+    def __init__(self, site: PoseSite, bins: PoseBins) -> None:
+        super().__init__(site.name, site.prior, site.event_shape, site.family, site.circular)
+        self.site = site
+        self.width = bins.widths[site.name]
+        self._bins = [bins]  # not a submodule: the pair has it already
+
+    def prior_given(self, values: Mapping[str, Tensor]) -> Distribution:
+        """A Normal about the bin's centre."""
+        centre = self.centre(values[POSE])
+        return dist.Normal(centre, self.width).to_event(len(self.event_shape))
+
+    def centre(self, pose: Tensor) -> Tensor:
+        """Value at the centre of a bin."""
+        return self._bins[0].centre(self.name, pose)
+
+    def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
+        """As the site itself."""
+        return self.site.transform(coordinates, value)
+
+    def inverse(self, value: Tensor) -> Tensor:
+        """As the site itself."""
+        return self.site.inverse(value)
+
+    def reduce(self, value: Tensor) -> Tensor:
+        """As the site itself."""
+        return self.site.reduce(value)
+
+    def reach(self, radius: float) -> float:
+        """As the site itself."""
+        return self.site.reach(radius)
+
+
+def _log_density(site: PoseSite, values: Tensor) -> Tensor:
+    """Log density of a site's prior; minus infinity outside of its support or its cell."""
+    possible = site.prior.support.check(values) & site.is_reduced(values)
+    density = values.new_full((len(values),), -math.inf)
+    density[possible] = site.prior.log_prob(values[possible]).to(density)
+    return density
+
+
+def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
+    """Angles at most `turn` apart over where the prior is, and their distance."""
+    mean, width = (float(moment.nan_to_num(0.0)) for moment in moments(site.prior))
+    radius = min(WIDTHS * width or math.pi, math.pi / site.symmetry)
+    low, high = mean - radius, mean + radius
+    if hasattr(site.prior.support, "lower_bound"):
+        low = max(low, float(site.prior.support.lower_bound))
+        high = min(high, float(site.prior.support.upper_bound))
+    count = max(math.ceil((high - low) / turn - 1e-6), 1)
+    turn = (high - low) / count
+    return low + turn * (torch.arange(count) + 0.5), turn
+
+
+def _offsets(site: Offset, step: float, axes: int) -> list[Tensor]:
+    """Offsets along each axis, whole steps from zero, over where the prior is."""
+    found = []
+    means, widths = (moment.expand(axes).nan_to_num(0.0).tolist() for moment in moments(site.prior))
+    for mean, width in zip(means, widths, strict=True):
+        radius = WIDTHS * width or 1.0
+        low, high = max(mean - radius, -1.0), min(mean + radius, 1.0)
+        first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
+        found.append(step * torch.arange(first, max(last, first) + 1))
+    return found

@@ -1,0 +1,142 @@
+"""The pose of a motif whose appearance is known: aligned, and refined by Fisher scoring.
+
+A step is Newton's, with the Fisher information for the curvature. At the optimum it is the Laplace
+approximation of the pose's posterior: no network, nothing to train, and as sure as the noise lets
+it be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pyroshift.networks.decoders import look_at
+from pyroshift.sites import CONTENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyroshift.models.pair import PoseVAE
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Independent Normals over the elements of the pose: what was known before the patch.
+
+    Args:
+        mean: `batch x element`.
+        width: standard deviations, `element`.
+    """
+
+    mean: Tensor
+    width: Tensor
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """A Normal over all elements of the pose together.
+
+    Args:
+        mean: `batch x element`.
+        precision: `batch x element x element`.
+    """
+
+    mean: Tensor
+    precision: Tensor
+
+    @property
+    def covariance(self) -> Tensor:
+        """`batch x element x element`."""
+        return torch.linalg.inv(self.precision)
+
+
+def pack(pair: PoseVAE, values: Mapping[str, Tensor]) -> Tensor:
+    """The values of all pose sites as one vector, `batch x element`."""
+    parts = [values[site.name].flatten(1) if site.event_shape else values[site.name].unsqueeze(-1)
+             for site in pair.pose_sites]  # fmt: skip
+    return torch.cat(parts, -1)
+
+
+def unpack(pair: PoseVAE, vector: Tensor) -> dict[str, Tensor]:
+    """The values of the pose sites by name, from one vector `batch x element`."""
+    parts = vector.split([max(sum(site.event_shape), 1) for site in pair.pose_sites], -1)
+    return {
+        site.name: part if site.event_shape else part.squeeze(-1)
+        for site, part in zip(pair.pose_sites, parts, strict=True)
+    }
+
+
+def align(pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Tensor:
+    """Patches brought back into the motif's frame.
+
+    Args:
+        pair: the pair.
+        x: data, standardized, `batch x height x width` or `batch x length`.
+        pose: `batch x element`.
+        unseen: what stands beyond the patches' ends, one window. Where the motif was in the patch
+            could be read off their edges, unless they end in what is expected there.
+    """
+    grid = pair.grid.expand(len(x), *pair.grid.shape)
+    coordinates = pair.out_of_motif(grid, unpack(pair, pose))
+    difference = look_at(x, coordinates, pair.window, beyond="zeros")
+    seen = look_at(torch.ones_like(x), coordinates, pair.window, beyond="zeros")
+    return difference + (1 - seen) * unseen
+
+
+def refine(pair: PoseVAE, x: Tensor, z: Tensor, start: Tensor, prior: Independent) -> Laplace:
+    """One step of Fisher scoring from a pose, at given latents.
+
+    Args:
+        pair: the pair.
+        x: data, `batch x height x width` or `batch x length`.
+        z: the decoder's input, `batch x latent`.
+        start: pose to start from, `batch x element`.
+        prior: the pose's prior. No element moves by more than two of its widths.
+    """
+    coordinates, columns = _coordinates(pair, start, z)
+    output, slope = _output_and_slope(pair, z, coordinates)
+    jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1)
+    information = pair.likelihood.information(output).flatten(1).unsqueeze(1)
+    certainty = prior.width.square().reciprocal()
+    precision = (jacobian * information) @ jacobian.mT + torch.diag_embed(certainty)
+    score = _score(pair, x, output).flatten(1).unsqueeze(-1)
+    gradient = (jacobian @ score).squeeze(-1) + certainty * (prior.mean - start)
+    limit = 2 * prior.width
+    change = torch.linalg.solve(precision, gradient).clamp(-limit, limit)
+    return Laplace(start + change, precision)
+
+
+def _coordinates(pair: PoseVAE, pose: Tensor, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Coordinates in the motif's frame, and their derivative by each element of the pose."""
+    grid = pair.grid.expand(len(pose), *pair.grid.shape)
+
+    def carried(pose: Tensor) -> Tensor:
+        return pair.into_motif(grid, unpack(pair, pose) | {CONTENT: z})
+
+    columns = []
+    for direction in torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device):
+        coordinates, column = torch.func.jvp(carried, (pose,), (direction.expand_as(pose),))
+        columns.append(column)
+    return coordinates, columns
+
+
+def _output_and_slope(pair: PoseVAE, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+    """The decoder's output, and its derivative by the coordinates of the same pixel."""
+    with torch.enable_grad():
+        coordinates = coordinates.detach().requires_grad_()
+        output = pair.decoder(z.detach(), coordinates)
+        # One backward pass gives all, since a pixel depends on its own coordinates alone.
+        (slope,) = torch.autograd.grad(output.sum(), coordinates)
+    return output.detach(), slope
+
+
+def _score(pair: PoseVAE, x: Tensor, output: Tensor) -> Tensor:
+    """Derivative of the log likelihood by the decoder's output."""
+    with torch.enable_grad():
+        output = output.detach().requires_grad_()
+        log_likelihood = pair.likelihood.distribution(output).log_prob(x).sum()
+        (score,) = torch.autograd.grad(log_likelihood, output)
+    return score
