@@ -9,6 +9,7 @@ from pyroshift.inference.annealing import KLAnnealing
 from pyroshift.inference.elbo import PatchELBO
 from pyroshift.inference.fit import fit
 from pyroshift.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood, Poisson
+from pyroshift.models.anchor import AnchorGuide
 from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.models.pair import PoseVAE
 from pyroshift.models.vae import RVAE, VAE, ShiftVAE
@@ -21,6 +22,7 @@ from pyroshift.storage import load, save
 __all__ = [
     "RVAE",
     "VAE",
+    "AnchorGuide",
     "Angle",
     "Bernoulli",
     "CanvasDecoder",

@@ -113,7 +113,7 @@ class TransformedNormalFamily(GuideFamily):
 
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """A transformed Normal of the prior's event shape."""
-        support = _elementwise(prior.support)
+        support = elementwise(prior.support)
         positive = support is constraints.positive
         transform = ExpTransform() if positive else biject_to(support)
         loc, scale = _loc_and_scale(raw, prior.event_shape)
@@ -174,7 +174,7 @@ def _concentration(prior: Any) -> Tensor | float:
     return 0.0
 
 
-def _elementwise(support: Any) -> constraints.Constraint:
+def elementwise(support: Any) -> constraints.Constraint:
     """The constraint on one element of a support declared over whole events."""
     while hasattr(support, "base_constraint"):
         support = support.base_constraint
@@ -207,7 +207,7 @@ def family_for(prior: Distribution, circular: bool = False) -> GuideFamily:
         >>> family_for(dist.Laplace(0.0, 1.0)), family_for(dist.LogNormal(0.0, 0.1))
         (NormalFamily(), TransformedNormalFamily())
     """
-    base, support = _base(prior), _elementwise(prior.support)
+    base, support = _base(prior), elementwise(prior.support)
     if support.is_discrete or support.event_dim:
         raise SpecificationError(
             f"no guide family for the prior {prior}, whose values are in {support}: take a prior "

@@ -52,10 +52,10 @@ def encode(
         positive towards larger index, from the window's centre;
         `angle`, radians in (-pi, pi]; `scale`; for each the posterior's standard deviation under
         `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map of anomalies.
-        NaN where a patch was left out for missing pixels. Written and read back by `to_netcdf`
-        and `to_zarr` unchanged. Guides may add more: the anchor guide gives `pose_entropy`, and over
-        `mode`, best first, `mode_probability`, `mode_offset`, `mode_angle`. Poses that a site's
-        period or symmetry makes alike are called by the one nearest to zero.
+        NaN where a patch was left out for missing pixels. Poses that a site's period or symmetry
+        makes alike go by the one nearest to zero. The anchor guide adds `pose_entropy`, and over
+        `mode`, best first, `mode_probability`, `mode_offset` and `mode_angle`. Written and read
+        back by `to_netcdf` and `to_zarr` unchanged.
 
     Raises:
         DataError: if the patches don't fit the model's window or likelihood, or the batch size is

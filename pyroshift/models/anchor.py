@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyro
@@ -11,34 +10,21 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints, kl_divergence
-from torch.nn.functional import avg_pool1d, avg_pool2d
 
 from pyroshift.distributions import moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
 from pyroshift.models.guides import Guide, posterior_head
 from pyroshift.models.refinement import Independent, Laplace, align, pack, refine, unpack
+from pyroshift.models.search import Found, search
 from pyroshift.networks.encoders import count_features
-from pyroshift.pose import half_window, wrap_angle
-from pyroshift.sites import CONTENT, Angle, Content, Offset
+from pyroshift.pose import wrap_angle
+from pyroshift.sites import CONTENT, OFFSET, Angle, Content, Offset, Site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyroshift.models.pair import PoseVAE
-
-
-@dataclass(frozen=True)
-class Found:
-    """Bins of a batch of patches.
-
-    Args:
-        logits: log posterior of each bin, `batch x bin`.
-        anchor: number of the anchor that explains the patch best in each bin, `batch x bin`.
-    """
-
-    logits: Tensor
-    anchor: Tensor
 
 
 class AnchorGuide(Guide):
@@ -62,13 +48,9 @@ class AnchorGuide(Guide):
             help where motifs differ much, and cost as much again.
         candidates: how many poses of each patch are compared in full when encoding: refined, with
             latents of their own. These are the `modes` in the maps.
-        second_pass: whether training compares them as well, before a bin is drawn. For motifs
-            that look alike when turned half round; makes steps about twice as slow.
         reduction: factor by which patches are reduced for the search, and the bins' distance in
             pixels; by default 2 for images of at least 24 pixels, else 1.
         turn: largest distance of neighbouring angles, radians.
-        frame: "common" for one origin of all motifs, or "content" for one that follows z linearly:
-            where motifs have no common feature to align by, each kind would else choose its own.
 
     Raises:
         SpecificationError: if a number makes no sense, or (from the model) there is no pose.
@@ -80,17 +62,14 @@ class AnchorGuide(Guide):
     """
 
     anchor_latents: Tensor
-    search_grid: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
 
     def __init__(
         self,
         anchors: int = 1,
         candidates: int = 4,
-        second_pass: bool = False,
         reduction: int | None = None,
         turn: float = math.pi / 18,
-        frame: str = "common",
     ) -> None:
         super().__init__()
         if min(anchors, candidates, 1 if reduction is None else reduction) < 1:
@@ -100,10 +79,8 @@ class AnchorGuide(Guide):
             )
         if not 0 < turn <= math.pi:
             raise SpecificationError(f"turn must be in (0, pi], got {turn}")
-        if frame not in ("common", "content"):
-            raise SpecificationError(f"frame must be 'common' or 'content', got {frame!r}")
-        self.anchors, self.candidates, self.second_pass = anchors, candidates, second_pass
-        self.reduction, self.turn, self.frame = reduction, turn, frame
+        self.anchors, self.candidates = anchors, candidates
+        self.reduction, self.turn = reduction, turn
 
     def setup(self, pair: PoseVAE) -> None:
         """Bin the pose sites, draw the anchors, and build the head of z."""
@@ -127,15 +104,12 @@ class AnchorGuide(Guide):
         mean = moments(content.prior)[0].nan_to_num(0.0)
         draws = content.prior.sample(torch.Size([self.anchors - 1]))
         self.register_buffer("anchor_latents", torch.cat((mean.unsqueeze(0), draws)))
-        self.register_buffer("search_grid", _search_grid(pair.window, bins), persistent=False)
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw the bin, z given the patch aligned by it, and the pose given z."""
         with torch.no_grad():
-            found = self._search(pair, x)
-            if self.second_pass:
-                found = self._compare(pair, x, found)
+            found = search(pair, _bins(pair), x, self.anchor_latents)
         with pair.latent_scale(kl_weight, POSE):
             pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
         with torch.no_grad():
@@ -146,7 +120,7 @@ class AnchorGuide(Guide):
         with torch.no_grad():
             laplace = refine(pair, x, z, start, prior)
             if self.training:
-                self._fix_frame(pair, laplace.mean, z)
+                self._fix_frame(pair, laplace.mean)
         _draw(pair, laplace, kl_weight)
 
     @torch.no_grad()
@@ -156,7 +130,7 @@ class AnchorGuide(Guide):
         Beside them `pose_entropy` of the bins, and of all candidates, best first, the values of
         the pose sites, `mode_offset` and so on, with `mode_probability`.
         """
-        found = self._search(pair, x)
+        found = search(pair, _bins(pair), x, self.anchor_latents)
         prior = _specified(pair, x)
         modes = [self._pursue(pair, x, found, pose, prior) for pose in self._modes(pair, found)]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
@@ -170,30 +144,6 @@ class AnchorGuide(Guide):
         result["mode_probability"] = evidence[rows, order].softmax(1)
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
         return result
-
-    def _search(self, pair: PoseVAE, x: Tensor) -> Found:
-        """Every bin's posterior, if the motif looks like one of the anchors."""
-        bins = _bins(pair)
-        z = self.anchor_latents.repeat_interleave(len(bins.angles), 0)
-        values = {
-            site.name: moments(site.prior)[0].expand(len(z), *site.event_shape)
-            for site in pair.pose_sites
-        }
-        values |= {CONTENT: z, "offset": z.new_zeros(len(z), len(pair.window))}
-        if len(bins.angles) > 1:
-            values["angle"] = bins.angles.repeat(self.anchors)
-        grid = self.search_grid.expand(len(z), *self.search_grid.shape)
-        parameter, normalizer = pair.likelihood.natural(
-            pair.decoder(z, pair.into_motif(grid, values))
-        )
-        reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
-        size = reduced.shape[1:]
-        normalizer = _windows(normalizer, size).flatten(-len(size)).sum(-1).flatten()
-        pixels = _windows(parameter, size).reshape(len(normalizer), -1)
-        scores = torch.addmm(-normalizer, reduced.flatten(1), pixels.T)
-        scores = scores.mul_(bins.pitch ** len(size)).reshape(len(x), self.anchors, -1)
-        total = scores.logsumexp(1) if self.anchors > 1 else scores[:, 0]
-        return Found((total + bins.prior.logits).log_softmax(-1), scores.argmax(1))
 
     def _anchor(self, found: Found, pose: Tensor) -> Tensor:
         """Latents of the anchor that explains each patch best in its bin."""
@@ -230,45 +180,29 @@ class AnchorGuide(Guide):
         for _ in range(2):
             posterior = self._posterior(pair, x, at)
             z, spread = content.family.summary(posterior)
-            laplace = refine(pair, x, z, at, prior)
-            at = bounds.mean + (laplace.mean - bounds.mean).clamp(
-                -4 * bounds.width, 4 * bounds.width
-            )
+            laplace = refine(pair, x, z, at, prior, limit=2 * bounds.width)
+            at = laplace.mean
         deviation = laplace.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
         values = unpack(pair, at)
         output = pair.output(values | {CONTENT: z})
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1] / 2
-        evidence = likelihood + _bins(pair).prior.logits[pose] + volume
+        evidence = likelihood + _bins(pair).log_mass[pose] + volume
         evidence = evidence - _divergence(posterior, content.prior, z)
         spreads = {f"{name}_std": value for name, value in unpack(pair, deviation).items()}
         return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
 
-    def _compare(self, pair: PoseVAE, x: Tensor, found: Found) -> Found:
-        """The bins' posterior, with the mass of each candidate by what it explains in full."""
-        logits = torch.full_like(found.logits, -math.inf)
-        prior = _specified(pair, x)
-        for pose in self._modes(pair, found):
-            near = _bins(pair).neighbours(pose)
-            local = found.logits.masked_fill(~near, -math.inf).log_softmax(1)
-            evidence = self._pursue(pair, x, found, pose, prior)["evidence"]
-            logits = torch.maximum(logits, local + evidence.unsqueeze(1))
-        return Found(logits.log_softmax(1), found.anchor)
-
-    def _fix_frame(self, pair: PoseVAE, pose: Tensor, z: Tensor) -> None:
+    def _fix_frame(self, pair: PoseVAE, pose: Tensor) -> None:
         """Move the origin of the motif's frame so that windows are centred on it in the mean.
 
         The likelihood is the same wherever in the decoder's frame the motif lies; only the offset's
         prior says where, and too faintly for a gradient to follow.
         """
-        if not any(site.name == "offset" for site in pair.pose_sites):
-            return
-        middle = pair.grid.new_zeros(len(z), *(1,) * len(pair.window), len(pair.window))
-        values = unpack(pair, pose) | {CONTENT: z}
-        seen = (pair.into_motif(middle, values) - pair.origin_of(z)).reshape(len(z), -1)
-        pair.origin += self.centring * seen.mean(0)
-        if self.frame == "content":
-            pair.origin_by_latent += self.centring * (z.T @ (seen - seen.mean(0))) / len(z)
+        if any(site.name == OFFSET for site in pair.pose_sites):
+            axes = len(pair.window)
+            middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
+            seen = pair.into_motif(middle, unpack(pair, pose))
+            pair.origin += self.centring * (seen.flatten(0, -2).mean(0) - pair.origin)
 
 
 def _bins(pair: PoseVAE) -> PoseBins:
@@ -281,7 +215,7 @@ def _content(pair: PoseVAE) -> Content:
 
 def _neutral(pair: PoseVAE, z: Tensor) -> dict[str, Tensor]:
     """A pose that does nothing: no offset, no angle, the prior's scale."""
-    values = {CONTENT: z}
+    values = {}
     for site in pair.pose_sites:
         mean = moments(site.prior)[0].expand(len(z), *site.event_shape)
         values[site.name] = torch.zeros_like(mean) if isinstance(site, Binned) else mean
@@ -292,12 +226,15 @@ def _within(pair: PoseVAE, pose: Tensor) -> Independent:
     """The pose sites' prior in a bin."""
     values, widths = {}, []
     for site in pair.pose_sites:
-        mean, width = moments(site.prior)
-        binned = isinstance(site, Binned)
-        values[site.name] = site.centre(pose) if binned else mean.expand(len(pose))
-        widths += [site.width if binned else float(width)] * max(sum(site.event_shape), 1)
-    mean = pack(pair, values)
-    return Independent(mean, mean.new_tensor(widths))
+        if isinstance(site, Binned):
+            value, width = site.centre(pose), site.width
+        else:
+            mean, stddev = moments(site.prior)
+            value, width = mean.expand(pose.shape), float(stddev)
+        values[site.name] = value
+        widths += [width] * max(sum(site.event_shape), 1)
+    vector = pack(pair, values)
+    return Independent(vector, vector.new_tensor(widths))
 
 
 def _specified(pair: PoseVAE, x: Tensor) -> Independent:
@@ -332,38 +269,6 @@ def _divergence(posterior: Distribution, prior: Distribution, z: Tensor) -> Tens
         return posterior.log_prob(z) - prior.log_prob(z)
 
 
-def _search_grid(window: tuple[int, ...], bins: PoseBins) -> Tensor:
-    """Coordinates of the reduced pixels less every offset: all offsets' windows in one grid."""
-    unit, pitch = half_window(window), bins.pitch
-    axes = []
-    for axis, size in enumerate(window):
-        count = size // pitch + bins.shape[1 + axis] - 1
-        # The first pixel of the reduced window, less the last offset.
-        first = (count_to_centre(pitch) - (size - 1) / 2) / unit - float(bins.shifts[:, axis].max())
-        axes.append(first + pitch / unit * torch.arange(count))
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-
-
-def count_to_centre(pitch: int) -> float:
-    """Position of the centre of the first block of so many pixels."""
-    return (pitch - 1) / 2
-
-
-def _reduced(x: Tensor, pitch: int) -> Tensor:
-    """Means over blocks of pixels."""
-    if pitch == 1:
-        return x
-    pool = avg_pool1d if x.dim() == 2 else avg_pool2d
-    return pool(x.unsqueeze(1), pitch).squeeze(1)
-
-
-def _windows(wide: Tensor, size: torch.Size) -> Tensor:
-    """All windows of a size in a wider field, the last first, as offsets run against pixels."""
-    for axis, length in enumerate(size, start=1):
-        wide = wide.unfold(axis, length, 1)
-    return wide.flip(tuple(range(1, len(size) + 1)))
-
-
 def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]) -> None:
     """Draw the pose sites one after the other, each given those before it."""
     factor = torch.linalg.cholesky(laplace.covariance)
@@ -380,7 +285,7 @@ def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float
         noise = torch.cat((noise, white.squeeze(-1)), 1)
 
 
-def _conditional(site: Content, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:
+def _conditional(site: Site, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:
     """Normal of a site's event shape, or log-normal about as wide for a positive one."""
     if site.event_shape:
         return dist.MultivariateNormal(mean, scale_tril=factor)

@@ -14,8 +14,9 @@ from torch.distributions import Distribution
 
 from pyroshift.distributions import moments
 from pyroshift.errors import SpecificationError
+from pyroshift.families import elementwise
 from pyroshift.pose import half_window
-from pyroshift.sites import Angle, Offset, PoseSite, Site
+from pyroshift.sites import ANGLE, Angle, Offset, PoseSite, Site
 
 POSE = "pose"
 # A bin's Normal has this share of the bins' distance for its width: neighbours then add up to a
@@ -45,6 +46,7 @@ class PoseBins(Site):
 
     angles: Tensor
     shifts: Tensor
+    prior: dist.Categorical
 
     def __init__(
         self, sites: Sequence[PoseSite], window: tuple[int, ...], pitch: int, turn: float
@@ -55,7 +57,7 @@ class PoseBins(Site):
                 "guide='anchor' searches offsets and angles, but the model has neither: take "
                 "ShiftVAE or RVAE, or guide='normal'"
             )
-        self.name, self.circular, self.family = POSE, False, None
+        self.name, self.circular = POSE, False
         self.pitch, step = pitch, pitch / half_window(window)
         angles, axes = torch.zeros(1), [torch.zeros(1)] * len(window)
         self.widths: dict[str, float] = {}
@@ -63,7 +65,7 @@ class PoseBins(Site):
             if isinstance(site, Angle):
                 angles, turn = _angles(site, turn)
                 self.widths[site.name] = OVERLAP * turn
-            else:
+            elif isinstance(site, Offset):
                 axes = _offsets(site, step, len(window))
                 self.widths[site.name] = OVERLAP * step
         self.turn = turn
@@ -71,14 +73,20 @@ class PoseBins(Site):
         shifts = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
         self.register_buffer("angles", angles, persistent=False)
         self.register_buffer("shifts", shifts, persistent=False)
-        self.prior = dist.Categorical(logits=self._log_mass(sites))
+        self.prior = dist.Categorical(logits=self._log_mass_of(sites))
 
-    def _log_mass(self, sites: Sequence[PoseSite]) -> Tensor:
-        """Log of each bin's share of the sites' priors."""
+    @property
+    def log_mass(self) -> Tensor:
+        """Log of the share of the sites' priors that is in each bin."""
+        return self.prior.logits
+
+    def _log_mass_of(self, sites: Sequence[PoseSite]) -> Tensor:
+        """Log of each bin's share of the priors of some sites."""
         every = torch.arange(math.prod(self.shape))
         mass = torch.zeros(len(every))
         for site in sites:
-            mass = mass + _log_density(site, self.centre(site.name, every))
+            half = self.widths[site.name] / OVERLAP / 2
+            mass = mass + _log_density(site, self.centre(site.name, every), half)
         if not bool(torch.isfinite(mass).any()):
             raise SpecificationError(
                 f"no bin has any mass under the priors of {[site.name for site in sites]}: they "
@@ -98,7 +106,7 @@ class PoseBins(Site):
             name: the site's name.
             pose: numbers of bins.
         """
-        if name == "angle":
+        if name == ANGLE:
             return self.angles[pose // len(self.shifts)]
         return self.shifts[pose % len(self.shifts)]
 
@@ -162,11 +170,26 @@ class Binned(PoseSite):
         return self.site.reach(radius)
 
 
-def _log_density(site: PoseSite, values: Tensor) -> Tensor:
-    """Log density of a site's prior; minus infinity outside of its support or its cell."""
-    possible = site.prior.support.check(values) & site.is_reduced(values)
+def _bounds(site: PoseSite) -> tuple[Tensor, Tensor]:
+    """Where a site's prior begins and ends, of the site's event shape; infinite if nowhere."""
+    support = elementwise(site.prior.support)
+    bounds = getattr(support, "lower_bound", -math.inf), getattr(support, "upper_bound", math.inf)
+    low, high = (torch.as_tensor(bound).expand(site.event_shape) for bound in bounds)
+    return low, high
+
+
+def _log_density(site: PoseSite, values: Tensor, half: float) -> Tensor:
+    """Log density of a site's prior about values; minus infinity outside its support or its cell.
+
+    Where a support ends in a bin, within `half` of its centre, the bin has the density of that end.
+    """
+    low, high = _bounds(site)
+    inside = values.clamp(low, torch.nextafter(high, low))  # torch's Uniform lacks its upper end
+    near = (inside - values).abs() <= half * (1 + 1e-6)
+    possible = near.flatten(1).all(1) if site.event_shape else near
+    possible = possible & site.is_reduced(values)
     density = values.new_full((len(values),), -math.inf)
-    density[possible] = site.prior.log_prob(values[possible]).to(density)
+    density[possible] = site.prior.log_prob(inside[possible]).to(density)
     return density
 
 
@@ -174,10 +197,8 @@ def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
     """Angles at most `turn` apart over where the prior is, and their distance."""
     mean, width = (float(moment.nan_to_num(0.0)) for moment in moments(site.prior))
     radius = min(WIDTHS * width or math.pi, math.pi / site.symmetry)
-    low, high = mean - radius, mean + radius
-    if hasattr(site.prior.support, "lower_bound"):
-        low = max(low, float(site.prior.support.lower_bound))
-        high = min(high, float(site.prior.support.upper_bound))
+    lowest, highest = map(float, _bounds(site))
+    low, high = max(mean - radius, lowest), min(mean + radius, highest)
     count = max(math.ceil((high - low) / turn - 1e-6), 1)
     turn = (high - low) / count
     return low + turn * (torch.arange(count) + 0.5), turn
@@ -185,11 +206,13 @@ def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
 
 def _offsets(site: Offset, step: float, axes: int) -> list[Tensor]:
     """Offsets along each axis, whole steps from zero, over where the prior is."""
-    found = []
-    means, widths = (moment.expand(axes).nan_to_num(0.0).tolist() for moment in moments(site.prior))
-    for mean, width in zip(means, widths, strict=True):
-        radius = WIDTHS * width or 1.0
-        low, high = max(mean - radius, -1.0), min(mean + radius, 1.0)
-        first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
-        found.append(step * torch.arange(first, max(last, first) + 1))
-    return found
+    means, widths = (moment.expand(axes).nan_to_num(0.0) for moment in moments(site.prior))
+    radius = torch.where(widths > 0, WIDTHS * widths, 1.0)
+    lowest, highest = _bounds(site)
+    low = torch.maximum(means - radius, lowest - step / 2).clamp(min=-1.0)
+    high = torch.minimum(means + radius, highest + step / 2).clamp(max=1.0)
+    first, last = (low / step - 1e-6).ceil().int(), (high / step + 1e-6).floor().int()
+    return [
+        step * torch.arange(begin, max(end, begin) + 1)
+        for begin, end in zip(first.tolist(), last.tolist(), strict=True)
+    ]

@@ -101,7 +101,7 @@ class NormalGuide(Guide):
 
 
 def posterior_head(site: Site, features: int) -> nn.Linear:
-    """A layer from an encoder's features to what sets a site's posterior, which starts as the prior.
+    """A layer from an encoder's features to what sets a site's posterior; it starts at the prior.
 
     Args:
         site: the site.

@@ -19,7 +19,7 @@ from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
 from pyroshift.pose import half_window, pixel_grid
-from pyroshift.sites import CONTENT, Angle, Content, PoseSite, Site
+from pyroshift.sites import Angle, Content, PoseSite, Site
 
 Component = TypeVar("Component")
 
@@ -66,7 +66,6 @@ class PoseVAE(nn.Module):
 
     grid: Tensor
     origin: Tensor
-    origin_by_latent: Tensor
 
     def __init__(
         self,
@@ -85,9 +84,9 @@ class PoseVAE(nn.Module):
         self.given_sites = list(sites)  # as specified; a guide may bin those in `sites`
         self.site_modules = nn.ModuleList(sites)
         self.register_buffer("grid", pixel_grid(self.window), persistent=False)
-        axes, latents = len(self.window), self.latent_dim
-        self.register_buffer("origin", torch.zeros(axes))
-        self.register_buffer("origin_by_latent", torch.zeros(latents, axes))
+        # Where in the decoder's frame the motif's own origin lies: a convention, which a guide may
+        # set so that motifs are centred.
+        self.register_buffer("origin", torch.zeros(len(self.window)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.likelihood = _component("likelihood", likelihood, LIKELIHOODS)
@@ -166,7 +165,7 @@ class PoseVAE(nn.Module):
     ) -> Tensor:
         """As `model`, but without entering the weights into Pyro's global parameter store."""
         with pyro.plate("patches", n if x is None else self._count(x)):
-            values = {}
+            values: dict[str, Tensor] = {}
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
                     values[site.name] = site.draw(values)
@@ -188,7 +187,7 @@ class PoseVAE(nn.Module):
         """
         z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
         grid = self.grid.expand(*z.shape[:-1], *self.grid.shape)
-        return self.decoder(z, self.into_motif(grid, {**values, CONTENT: z}))
+        return self.decoder(z, self.into_motif(grid, values))
 
     @property
     def pose_sites(self) -> list[PoseSite]:
@@ -200,19 +199,11 @@ class PoseVAE(nn.Module):
 
         Args:
             coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
-            values: of all sites, by name.
+            values: of the pose sites, by name.
         """
         for site in self.pose_sites:
             coordinates = site.transform(coordinates, values[site.name])
-        return coordinates + self.origin_of(values[CONTENT])
-
-    def origin_of(self, z: Tensor) -> Tensor:
-        """Where in the decoder's frame the motif's own origin lies, as one pixel's coordinates.
-
-        A convention, which the anchor guide moves so that motifs are centred; else zero.
-        """
-        origin = self.origin + z @ self.origin_by_latent
-        return origin.reshape(*z.shape[:-1], *(1,) * len(self.window), len(self.window))
+        return coordinates + self.origin
 
     def out_of_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """Carry coordinates about the motif's origin into the window.

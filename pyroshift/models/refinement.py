@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from pyroshift.networks.decoders import look_at
-from pyroshift.sites import CONTENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +85,14 @@ def align(pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Tensor:
     return difference + (1 - seen) * unseen
 
 
-def refine(pair: PoseVAE, x: Tensor, z: Tensor, start: Tensor, prior: Independent) -> Laplace:
+def refine(
+    pair: PoseVAE,
+    x: Tensor,
+    z: Tensor,
+    start: Tensor,
+    prior: Independent,
+    limit: Tensor | None = None,
+) -> Laplace:
     """One step of Fisher scoring from a pose, at given latents.
 
     Args:
@@ -94,9 +100,10 @@ def refine(pair: PoseVAE, x: Tensor, z: Tensor, start: Tensor, prior: Independen
         x: data, `batch x height x width` or `batch x length`.
         z: the decoder's input, `batch x latent`.
         start: pose to start from, `batch x element`.
-        prior: the pose's prior. No element moves by more than two of its widths.
+        prior: the pose's prior.
+        limit: largest change of each element; by default two widths of its prior.
     """
-    coordinates, columns = _coordinates(pair, start, z)
+    coordinates, columns = _coordinates(pair, start)
     output, slope = _output_and_slope(pair, z, coordinates)
     jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1)
     information = pair.likelihood.information(output).flatten(1).unsqueeze(1)
@@ -104,23 +111,22 @@ def refine(pair: PoseVAE, x: Tensor, z: Tensor, start: Tensor, prior: Independen
     precision = (jacobian * information) @ jacobian.mT + torch.diag_embed(certainty)
     score = _score(pair, x, output).flatten(1).unsqueeze(-1)
     gradient = (jacobian @ score).squeeze(-1) + certainty * (prior.mean - start)
-    limit = 2 * prior.width
+    limit = 2 * prior.width if limit is None else limit
     change = torch.linalg.solve(precision, gradient).clamp(-limit, limit)
     return Laplace(start + change, precision)
 
 
-def _coordinates(pair: PoseVAE, pose: Tensor, z: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _coordinates(pair: PoseVAE, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Coordinates in the motif's frame, and their derivative by each element of the pose."""
     grid = pair.grid.expand(len(pose), *pair.grid.shape)
 
     def carried(pose: Tensor) -> Tensor:
-        return pair.into_motif(grid, unpack(pair, pose) | {CONTENT: z})
+        return pair.into_motif(grid, unpack(pair, pose))
 
     columns = []
     for direction in torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device):
-        coordinates, column = torch.func.jvp(carried, (pose,), (direction.expand_as(pose),))
-        columns.append(column)
-    return coordinates, columns
+        columns.append(torch.func.jvp(carried, (pose,), (direction.expand_as(pose),))[1])
+    return carried(pose), columns
 
 
 def _output_and_slope(pair: PoseVAE, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:

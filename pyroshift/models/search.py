@@ -1,0 +1,95 @@
+"""The search for poses: what every patch would be worth in every bin, by one matrix product.
+
+The log likelihood of an exponential family is the data times a natural parameter, less a
+normalizer. So the decoder's output at every pose makes one matrix, the patches another, and their
+product has it all. (By Fourier transforms, every pair of a patch and an angle would need one back.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool1d, avg_pool2d
+
+from pyroshift.distributions import moments
+from pyroshift.pose import half_window
+from pyroshift.sites import ANGLE, OFFSET
+
+if TYPE_CHECKING:
+    from pyroshift.models.bins import PoseBins
+    from pyroshift.models.pair import PoseVAE
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search finds in a batch of patches.
+
+    Args:
+        logits: log posterior of each bin, `batch x bin`.
+        anchor: number of the latents that explain the patch best in each bin, `batch x bin`.
+    """
+
+    logits: Tensor
+    anchor: Tensor
+
+
+def search(pair: PoseVAE, bins: PoseBins, x: Tensor, latents: Tensor) -> Found:
+    """The posterior of each bin, if what patches show is one of a few motifs.
+
+    Exact at the bins' centres, up to the reduction of pixels by the bins' pitch.
+
+    Args:
+        pair: the pair.
+        bins: the bins.
+        x: data, `batch x height x width` or `batch x length`.
+        latents: the decoder's input for each motif, all equally probable, `anchor x latent`.
+    """
+    z = latents.repeat_interleave(len(bins.angles), 0)
+    values = {
+        site.name: moments(site.prior)[0].expand(len(z), *site.event_shape)
+        for site in pair.pose_sites
+    }
+    values[OFFSET] = z.new_zeros(len(z), len(pair.window))  # the offsets are in the grid
+    if len(bins.angles) > 1:
+        values[ANGLE] = bins.angles.repeat(len(latents))
+    grid = _all_offsets(pair.window, bins).expand(len(z), *(-1,) * (len(pair.window) + 1))
+    output = pair.decoder(z, pair.into_motif(grid, values))
+    parameter, normalizer = pair.likelihood.natural(output)
+    reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
+    size = reduced.shape[1:]
+    normalizer = _windows(normalizer, size).flatten(-len(size)).sum(-1).flatten()
+    pixels = _windows(parameter, size).reshape(len(normalizer), -1)
+    score = torch.addmm(-normalizer, reduced.flatten(1), pixels.mT) * bins.pitch ** len(size)
+    score = score.reshape(len(x), len(latents), -1)
+    total = score.logsumexp(1) if len(latents) > 1 else score[:, 0]
+    return Found((total + bins.log_mass).log_softmax(-1), score.argmax(1))
+
+
+def _all_offsets(window: tuple[int, ...], bins: PoseBins) -> Tensor:
+    """Coordinates of the reduced pixels less every offset: all offsets' windows in one grid."""
+    unit, pitch = half_window(window), bins.pitch
+    axes = []
+    for axis, size in enumerate(window):
+        count = size // pitch + bins.shape[1 + axis] - 1
+        # The centre of the first block of pixels, less the last offset.
+        first = (pitch - size) / 2 / unit - bins.shifts[-1, axis]
+        axes.append(first + pitch / unit * torch.arange(count, device=first.device))
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+
+
+def _reduced(x: Tensor, pitch: int) -> Tensor:
+    """Means over blocks of pixels."""
+    if pitch == 1:
+        return x
+    pool = avg_pool1d if x.dim() == 2 else avg_pool2d
+    return pool(x.unsqueeze(1), pitch).squeeze(1)
+
+
+def _windows(wide: Tensor, size: torch.Size) -> Tensor:
+    """All windows of a size in a wider field, the last first, as offsets run against pixels."""
+    for axis, length in enumerate(size, start=1):
+        wide = wide.unfold(axis, length, 1)
+    return wide.flip(tuple(range(1, len(size) + 1)))
