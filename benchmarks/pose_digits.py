@@ -23,16 +23,17 @@ DIGITS: Settings = {
     "window": 48,
     "max_offset": 8.0,
     "turns": True,
-    # Grey levels without noise, so Bernoulli: README, "Choices".
-    "model": {"likelihood": "bernoulli", "latent_dim": 2},
+    # A canvas hardly larger than a digit, so that digits are centred on it.
+    "model": {"likelihood": "gaussian", "latent_dim": 6, "margin": -11},
     "guides": {
         "anchor": {
-            "priors": {"angle": dist.Uniform(-np.pi, np.pi), "offset": dist.Uniform(-0.38, 0.38)}
+            "priors": {"angle": dist.Uniform(-np.pi, np.pi), "offset": dist.Uniform(-0.36, 0.36)},
+            "search": {"anchors": 4, "reduction": 3, "turn": np.pi / 12},
         },
         "normal": {"offset_scale": 0.2, "priors": {"angle": dist.Uniform(-np.pi, np.pi)}},
         "pyroved": {"dx_prior": 0.2},
     },
-    "fit": {"epochs": 30, "batch_size": 128, "kl": 1.0},
+    "fit": {"epochs": 20, "batch_size": 128, "kl": 1.0},
     "peer": {"epochs": 30},
     "small": {"train": 300, "test": 100, "fit": {"epochs": 1}, "peer": {"epochs": 1}},
 }

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pose_peers
+import torch
 import xarray as xr
 from pose_found import Array, Found, Settings, Trained
 from recovery_synthetic import train as train_and_encode
 
-from pyroshift import RVAE, Patches, PoseVAE, ShiftVAE, encode
+from pyroshift import RVAE, AnchorGuide, CanvasDecoder, Patches, PoseVAE, ShiftVAE, encode
 
 GUIDES = ("anchor", "normal", "pyroved")
 
@@ -42,9 +43,15 @@ def train(guide: str, data: Array, seed: int, settings: Settings) -> Trained:
 def make(guide: str, window: tuple[int, ...], seed: int, settings: Settings) -> PoseVAE:
     """An untrained ShiftVAE, or an RVAE with offsets if motifs turn."""
     options: dict[str, Any] = settings["model"] | settings["guides"][guide]
+    search, margin = options.pop("search", {}), options.pop("margin", None)
+    if margin is not None:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            options["decoder"] = CanvasDecoder(window, options["latent_dim"], margin)
+    chosen = AnchorGuide(**search) if guide == "anchor" else guide
     if settings["turns"]:
-        return RVAE(window, offsets=True, guide=guide, seed=seed, **options)
-    return ShiftVAE(window, guide=guide, seed=seed, **options)
+        return RVAE(window, offsets=True, guide=chosen, seed=seed, **options)
+    return ShiftVAE(window, guide=chosen, seed=seed, **options)
 
 
 def found(maps: xr.Dataset) -> Found:

@@ -27,11 +27,14 @@ PEAKS: Settings = {
     "turns": False,
     "model": {"likelihood": "gaussian", "latent_dim": 2},
     "guides": {
-        "anchor": {"priors": {"offset": dist.Uniform(-0.95, 0.95)}},
+        "anchor": {
+            "priors": {"offset": dist.Uniform(-0.95, 0.95)}, "search": {"anchors": 4},
+        },
         "normal": {"offset_scale": 0.55},
         "pyroved": {"dx_prior": 0.55, "sampler_d": "gaussian", "sigmoid_d": False},
     },
-    "fit": {"epochs": 30, "batch_size": 128, "kl": 1.0},
+    # Peaks as faint as the noise take their time: the canvas is averaged over many poses.
+    "fit": {"epochs": 60, "batch_size": 128, "kl": 1.0},
     "peer": {"epochs": 30},
     "small": {
         "data": {"n": 400}, "asymmetries": (0.5,), "noises": (0.1,),

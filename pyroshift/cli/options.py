@@ -1,14 +1,10 @@
 """What can be typed after `pyroshift`, and what each option means."""
 
-from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter, _ArgumentGroup
+from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from pyroshift._version import __version__
-
-# The names that the package knows, written out so that --help needn't import torch.
-LIKELIHOODS = ("gaussian", "bernoulli", "continuous_bernoulli", "poisson")
-ENCODERS = ("fully_connected", "convolutional")
-DECODERS = ("canvas", "spatial")
+from pyroshift.cli.groups import model_options, preparation, size, training_options
 
 _DESCRIPTION = """\
 Find what varies in a microscope image. It is cut into windows, and each is described by what its
@@ -33,7 +29,9 @@ which model:
 examples:
   pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite
   pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite --resume
-  pyroshift fit graphene.npy --model rvae --offsets --window 32 --positions atoms.csv --out grains
+  pyroshift fit graphene.npy --model rvae --window 32 --positions atoms.csv --out grains
+  pyroshift fit particles.tif --model rvae --offsets --guide anchor --angle-scale inf --window 48 \
+      --out particles
   pyroshift fit scan.sxm --channel Z --level 1 --window 48 --latent-dim 3 --out scan
 """
 _ENCODE_DESCRIPTION = """\
@@ -93,15 +91,15 @@ def _fit(parser: ArgumentParser) -> None:
     options = [
         data.add_argument(
             "--window",
-            type=_size,
+            type=size,
             required=True,
             metavar="PX",
             help="height and width of the windows in pixels, such as 40 or 40x56; take two to "
             "three unit cells, or one particle with some surroundings",
         ),
-        *_preparation(data),
-        *_model(model),
-        *_training(training),
+        *preparation(data),
+        *model_options(model),
+        *training_options(training),
     ]
     training.add_argument(
         "--resume",
@@ -123,7 +121,7 @@ def _encode(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="netCDF file to write, such as maps.nc",
     )
-    _preparation(parser.add_argument_group("the image and its windows"))
+    preparation(parser.add_argument_group("the image and its windows"))
     parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")
     _common(parser)
 
@@ -142,187 +140,3 @@ def _demo(parser: ArgumentParser) -> None:
 def _common(parser: ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--quiet", action="store_true", help="tell nothing but notes and errors")
-
-
-def _preparation(group: _ArgumentGroup) -> list[Action]:
-    """How an image becomes windows, but for their size."""
-    return [
-        group.add_argument(
-            "--step",
-            type=_size,
-            metavar="PX",
-            help="pixels from one window to the next, the resolution of the maps; a step that "
-            "divides no lattice period makes the offsets beat (default: half of the window)",
-        ),
-        group.add_argument(
-            "--positions",
-            type=Path,
-            metavar="FILE",
-            help="windows around these places instead of on a grid: .npy, or .csv with the columns "
-            "y, x in pixels, for a stack of images frame, y, x",
-        ),
-        group.add_argument(
-            "--channel", help="which image of a file that has several, by name or number"
-        ),
-        group.add_argument(
-            "--level",
-            type=int,
-            metavar="ORDER",
-            help="take off the tilt of a scanned surface first: 1 for a plane, 2 for a paraboloid",
-        ),
-        group.add_argument(
-            "--normalize",
-            choices=("patch", "image", "none"),
-            default="patch",
-            help="grey levels to [0, 1]: of each window, which drops differences in brightness "
-            "between windows; of the whole image, which keeps them; or as they are "
-            "(default: %(default)s)",
-        ),
-    ]
-
-
-def _model(group: _ArgumentGroup) -> list[Action]:
-    return [
-        group.add_argument(
-            "--model",
-            choices=("shift", "rvae", "vae"),
-            default="shift",
-            help="which pose is kept apart from what the motif looks like: with shift where it "
-            "sits, with rvae how it is turned, with vae none (default: %(default)s)",
-        ),
-        group.add_argument(
-            "--offsets", action="store_true", help="with rvae: the motif may be shifted as well"
-        ),
-        group.add_argument(
-            "--latent-dim",
-            type=int,
-            default=2,
-            metavar="N",
-            help="how many latents z describe what the motif looks like; those that the data don't "
-            "need collapse (default: %(default)s)",
-        ),
-        group.add_argument(
-            "--offset-scale",
-            type=float,
-            metavar="WIDTH",
-            help="how far motifs sit from the windows' centres, as the standard deviation of the "
-            "prior in half-windows; too narrow a prior fails silently (default: 0.3)",
-        ),
-        group.add_argument(
-            "--angle-scale",
-            type=float,
-            metavar="WIDTH",
-            help="with rvae: how far motifs are turned, as the standard deviation of the prior in "
-            "radians (default: 1.0)",
-        ),
-        group.add_argument(
-            "--likelihood",
-            choices=LIKELIHOODS,
-            default="gaussian",
-            help="the noise of a pixel: gaussian learns its level; bernoulli, as in the papers, is "
-            "for grey levels in [0, 1]; poisson is for counts, with --normalize none "
-            "(default: %(default)s)",
-        ),
-        group.add_argument(
-            "--encoder",
-            choices=ENCODERS,
-            default="fully_connected",
-            help="network from a window to its latents; convolutional is slower and sees textures "
-            "(default: %(default)s)",
-        ),
-        group.add_argument(
-            "--decoder",
-            choices=DECODERS,
-            default="canvas",
-            help="network from latents to the motif: canvas draws it once and resamples it; "
-            "spatial, as in the papers, computes it at every pixel, many times slower "
-            "(default: %(default)s)",
-        ),
-    ]
-
-
-def _training(group: _ArgumentGroup) -> list[Action]:
-    return [
-        group.add_argument(
-            "--epochs",
-            type=int,
-            default=100,
-            metavar="N",
-            help="how many times to go through all windows; see in training.png whether the loss "
-            "has settled (default: %(default)s)",
-        ),
-        group.add_argument(
-            "--batch-size",
-            type=int,
-            default=128,
-            metavar="N",
-            help="windows per step of the optimiser (default: %(default)s)",
-        ),
-        group.add_argument(
-            "--learning-rate",
-            type=float,
-            default=2e-3,
-            metavar="RATE",
-            help="step size of the optimiser; take a tenth of it if the loss jumps "
-            "(default: %(default)s)",
-        ),
-        group.add_argument(
-            "--schedule",
-            choices=("cosine", "constant"),
-            default="cosine",
-            help="whether the learning rate goes down to 0 over the epochs, which settles the "
-            "result, or stays (default: %(default)s)",
-        ),
-        group.add_argument(
-            "--kl",
-            type=float,
-            metavar="WEIGHT",
-            help="what latents cost: above 1 fewer and smoother ones are used, below 1 more "
-            "details are told apart (default: 1)",
-        ),
-        group.add_argument(
-            "--kl-initial",
-            type=float,
-            metavar="WEIGHT",
-            help="instead of --kl: the weight in the first epoch, when latents should be cheap",
-        ),
-        group.add_argument(
-            "--kl-final",
-            type=float,
-            metavar="WEIGHT",
-            help="with --kl-initial: the weight that it goes to (default: 1)",
-        ),
-        group.add_argument(
-            "--kl-epochs",
-            type=int,
-            metavar="N",
-            help="with --kl-initial: after how many epochs (default: half of --epochs)",
-        ),
-        group.add_argument(
-            "--validation-fraction",
-            type=float,
-            default=0.0,
-            metavar="SHARE",
-            help="share of the windows held out, whose loss tells whether the model learns them by "
-            "heart; windows that overlap hide that (default: %(default)s)",
-        ),
-        group.add_argument(
-            "--seed",
-            type=int,
-            default=0,
-            metavar="N",
-            help="of all randomness: the same seed gives the same result (default: %(default)s)",
-        ),
-        group.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)"),
-    ]
-
-
-def _size(text: str) -> tuple[int, int]:
-    """`40` or `40x56` as height and width."""
-    sizes = tuple(int(part) for part in text.lower().split("x"))
-    if len(sizes) not in (1, 2):
-        raise ValueError
-    return sizes[0], sizes[-1]
-
-
-_size.__name__ = "size (such as 40 or 40x56)"  # argparse names it so in its error message

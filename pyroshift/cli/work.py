@@ -133,6 +133,7 @@ def _model(arguments: Namespace) -> "PoseVAE":
         arguments.likelihood,
         arguments.encoder,
         arguments.decoder,
+        arguments.guide,
         seed=arguments.seed,
         **_pose(arguments),
     )
@@ -144,12 +145,15 @@ def _pose(arguments: Namespace) -> dict[str, Any]:
         "offsets": arguments.offsets or None,
         "offset_scale": arguments.offset_scale,
         "angle_scale": arguments.angle_scale,
+        "period": arguments.period,
+        "symmetry": arguments.symmetry,
     }
     pose = {name: value for name, value in given.items() if value is not None}
     usable: dict[str, set[str]] = {
         "vae": set(),
-        "shift": {"offset_scale"},
-        "rvae": {"angle_scale", "offsets"} | ({"offset_scale"} if arguments.offsets else set()),
+        "shift": {"offset_scale", "period"},
+        "rvae": {"angle_scale", "symmetry", "offsets"}
+        | ({"offset_scale"} if arguments.offsets else set()),
     }
     for name in pose:
         if name not in usable[arguments.model]:

@@ -1,5 +1,6 @@
 """VAE, ShiftVAE and RVAE: three lists of sites."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import pyro.distributions as dist
@@ -175,7 +176,8 @@ class RVAE(PoseVAE):
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
         guide: "normal", "anchor" or a `Guide`.
-        angle_scale: the angle prior's standard deviation, radians.
+        angle_scale: the angle prior's standard deviation, radians; infinite for a uniform prior
+            over the whole circle, which wants `guide="anchor"`.
         symmetry: of the motif, which looks the same after a full turn divided by it.
         offsets: whether the motif may also be shifted.
         offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
@@ -212,7 +214,9 @@ class RVAE(PoseVAE):
         seed: int = 0,
     ) -> None:
         offset_prior = _normal("offset_scale", offset_scale)
-        angle_prior = _normal("angle_scale", angle_scale)
+        angle_prior: Distribution = dist.Uniform(-math.pi, math.pi)
+        if angle_scale != math.inf:
+            angle_prior = _normal("angle_scale", angle_scale)
         _normal("scale_scale", scale_scale)
         defaults: dict[str, Callable[..., Site]] = {}
         if offsets:

@@ -1,0 +1,217 @@
+"""The options that commands share: the windows, the model, the training."""
+
+from argparse import Action, _ArgumentGroup
+from pathlib import Path
+
+# The names that the package knows, written out so that --help needn't import torch.
+LIKELIHOODS = ("gaussian", "bernoulli", "continuous_bernoulli", "poisson")
+ENCODERS = ("fully_connected", "convolutional")
+DECODERS = ("canvas", "spatial")
+GUIDES = ("normal", "anchor")
+
+
+def preparation(group: _ArgumentGroup) -> list[Action]:
+    """How an image becomes windows, but for their size."""
+    return [
+        group.add_argument(
+            "--step",
+            type=size,
+            metavar="PX",
+            help="pixels from one window to the next, the resolution of the maps; a step that "
+            "divides no lattice period makes the offsets beat (default: half of the window)",
+        ),
+        group.add_argument(
+            "--positions",
+            type=Path,
+            metavar="FILE",
+            help="windows around these places instead of on a grid: .npy, or .csv with the columns "
+            "y, x in pixels, for a stack of images frame, y, x",
+        ),
+        group.add_argument(
+            "--channel", help="which image of a file that has several, by name or number"
+        ),
+        group.add_argument(
+            "--level",
+            type=int,
+            metavar="ORDER",
+            help="take off the tilt of a scanned surface first: 1 for a plane, 2 for a paraboloid",
+        ),
+        group.add_argument(
+            "--normalize",
+            choices=("patch", "image", "none"),
+            default="patch",
+            help="grey levels to [0, 1]: of each window, which drops differences in brightness "
+            "between windows; of the whole image, which keeps them; or as they are "
+            "(default: %(default)s)",
+        ),
+    ]
+
+
+def model_options(group: _ArgumentGroup) -> list[Action]:
+    """What the model is."""
+    return [
+        group.add_argument(
+            "--model",
+            choices=("shift", "rvae", "vae"),
+            default="shift",
+            help="which pose is kept apart from what the motif looks like: with shift where it "
+            "sits, with rvae how it is turned, with vae none (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--offsets", action="store_true", help="with rvae: the motif may be shifted as well"
+        ),
+        group.add_argument(
+            "--latent-dim",
+            type=int,
+            default=2,
+            metavar="N",
+            help="how many latents z describe what the motif looks like; those that the data don't "
+            "need collapse (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--offset-scale",
+            type=float,
+            metavar="WIDTH",
+            help="how far motifs sit from the windows' centres, as the standard deviation of the "
+            "prior in half-windows; too narrow a prior fails silently (default: 0.3)",
+        ),
+        group.add_argument(
+            "--angle-scale",
+            type=float,
+            metavar="WIDTH",
+            help="with rvae: how far motifs are turned, as the standard deviation of the prior in "
+            "radians, or inf for any angle alike, which wants --guide anchor (default: 1.0)",
+        ),
+        group.add_argument(
+            "--guide",
+            choices=GUIDES,
+            default="normal",
+            help="how poses are found: normal by a network, as in the papers; anchor by searching "
+            "all of them, for wide offsets, any angle, and smooth maps of z at --kl 1; it takes "
+            "two to four times as long per epoch (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--period",
+            type=float,
+            metavar="PX",
+            help="with shift: the lattice's period in pixels along both axes, if offsets are only "
+            "meant modulo it",
+        ),
+        group.add_argument(
+            "--symmetry",
+            type=int,
+            metavar="N",
+            help="with rvae: the motif looks the same after the N-th part of a full turn",
+        ),
+        group.add_argument(
+            "--likelihood",
+            choices=LIKELIHOODS,
+            default="gaussian",
+            help="the noise of a pixel: gaussian learns its level; bernoulli, as in the papers, is "
+            "for grey levels in [0, 1]; poisson is for counts, with --normalize none "
+            "(default: %(default)s)",
+        ),
+        group.add_argument(
+            "--encoder",
+            choices=ENCODERS,
+            default="fully_connected",
+            help="network from a window to its latents; convolutional is slower and sees textures "
+            "(default: %(default)s)",
+        ),
+        group.add_argument(
+            "--decoder",
+            choices=DECODERS,
+            default="canvas",
+            help="network from latents to the motif: canvas draws it once and resamples it; "
+            "spatial, as in the papers, computes it at every pixel, many times slower "
+            "(default: %(default)s)",
+        ),
+    ]
+
+
+def training_options(group: _ArgumentGroup) -> list[Action]:
+    """How it is trained."""
+    return [
+        group.add_argument(
+            "--epochs",
+            type=int,
+            default=100,
+            metavar="N",
+            help="how many times to go through all windows; see in training.png whether the loss "
+            "has settled (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--batch-size",
+            type=int,
+            default=128,
+            metavar="N",
+            help="windows per step of the optimiser (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--learning-rate",
+            type=float,
+            default=2e-3,
+            metavar="RATE",
+            help="step size of the optimiser; take a tenth of it if the loss jumps "
+            "(default: %(default)s)",
+        ),
+        group.add_argument(
+            "--schedule",
+            choices=("cosine", "constant"),
+            default="cosine",
+            help="whether the learning rate goes down to 0 over the epochs, which settles the "
+            "result, or stays (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--kl",
+            type=float,
+            metavar="WEIGHT",
+            help="what latents cost: above 1 fewer and smoother ones are used, below 1 more "
+            "details are told apart (default: 1)",
+        ),
+        group.add_argument(
+            "--kl-initial",
+            type=float,
+            metavar="WEIGHT",
+            help="instead of --kl: the weight in the first epoch, when latents should be cheap",
+        ),
+        group.add_argument(
+            "--kl-final",
+            type=float,
+            metavar="WEIGHT",
+            help="with --kl-initial: the weight that it goes to (default: 1)",
+        ),
+        group.add_argument(
+            "--kl-epochs",
+            type=int,
+            metavar="N",
+            help="with --kl-initial: after how many epochs (default: half of --epochs)",
+        ),
+        group.add_argument(
+            "--validation-fraction",
+            type=float,
+            default=0.0,
+            metavar="SHARE",
+            help="share of the windows held out, whose loss tells whether the model learns them by "
+            "heart; windows that overlap hide that (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--seed",
+            type=int,
+            default=0,
+            metavar="N",
+            help="of all randomness: the same seed gives the same result (default: %(default)s)",
+        ),
+        group.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)"),
+    ]
+
+
+def size(text: str) -> tuple[int, int]:
+    """`40` or `40x56` as height and width."""
+    sizes = tuple(int(part) for part in text.lower().split("x"))
+    if len(sizes) not in (1, 2):
+        raise ValueError
+    return sizes[0], sizes[-1]
+
+
+size.__name__ = "size (such as 40 or 40x56)"  # argparse names it so in its error message
