@@ -24,11 +24,11 @@ DIGITS: Settings = {
     "max_offset": 8.0,
     "turns": True,
     # A canvas hardly larger than a digit, so that digits are centred on it.
-    "model": {"likelihood": "gaussian", "latent_dim": 6, "margin": -11},
+    "model": {"likelihood": "gaussian", "latent_dim": 4, "margin": -11},
     "guides": {
         "anchor": {
             "priors": {"angle": dist.Uniform(-np.pi, np.pi), "offset": dist.Uniform(-0.36, 0.36)},
-            "search": {"anchors": 4, "reduction": 3, "turn": np.pi / 12},
+            "search": {"reduction": 3, "turn": np.pi / 12},
         },
         "normal": {"offset_scale": 0.2, "priors": {"angle": dist.Uniform(-np.pi, np.pi)}},
         "pyroved": {"dx_prior": 0.2},

@@ -27,9 +27,7 @@ PEAKS: Settings = {
     "turns": False,
     "model": {"likelihood": "gaussian", "latent_dim": 2},
     "guides": {
-        "anchor": {
-            "priors": {"offset": dist.Uniform(-0.95, 0.95)}, "search": {"anchors": 4},
-        },
+        "anchor": {"priors": {"offset": dist.Uniform(-0.95, 0.95)}},
         "normal": {"offset_scale": 0.55},
         "pyroved": {"dx_prior": 0.55, "sampler_d": "gaussian", "sigmoid_d": False},
     },

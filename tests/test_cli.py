@@ -9,11 +9,12 @@ import pytest
 import xarray as xr
 
 import pyroshift
-from pyroshift.cli import command, folder, main, options, work
+from pyroshift.cli import command, folder, groups, main, options, work
 from pyroshift.cli.folder import CHECKPOINT, RESULTS
 from pyroshift.cli.positions import read_positions
 from pyroshift.inference.run import Run
 from pyroshift.likelihoods import LIKELIHOODS
+from pyroshift.models.pair import GUIDES
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
 
@@ -366,9 +367,10 @@ class TestHelp:
             assert f"(default: {default})" in told[name]
 
     def test_names_are_those_of_the_package(self):
-        assert set(options.LIKELIHOODS) == set(LIKELIHOODS)
-        assert set(options.ENCODERS) == set(ENCODERS)
-        assert set(options.DECODERS) == set(DECODERS)
+        assert set(groups.LIKELIHOODS) == set(LIKELIHOODS)
+        assert set(groups.ENCODERS) == set(ENCODERS)
+        assert set(groups.DECODERS) == set(DECODERS)
+        assert set(groups.GUIDES) == set(GUIDES)
 
 
 class TestPositions:

@@ -140,6 +140,7 @@ LAYERS = [
     ["networks"],
     ["models"],
     ["data", "inference"],
+    ["labels"],
     ["results"],
     ["storage"],
     ["analysis"],
@@ -181,7 +182,7 @@ def is_module(part):
 
 
 def test_the_import_walk_finds_imports():
-    assert {"data", "models", "inference", "pose", "errors"} <= set(parts_imported("results.py"))
+    assert {"data", "models", "inference", "labels", "errors"} <= set(parts_imported("results.py"))
     assert "pyroshift.inference.run.Run" in set(imported("inference/fit.py"))
     assert "synthetic" not in set(parts_imported("__init__.py"))
 

@@ -1,0 +1,108 @@
+"""What `encode` finds, under the names and in the units of the user's data."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from torch import Tensor
+
+from pyroshift._version import __version__
+from pyroshift.data.checks import plain_attributes
+from pyroshift.data.patches import Patches
+from pyroshift.distributions import moments
+from pyroshift.models.pair import PoseVAE
+from pyroshift.pose import half_window
+from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Site
+
+_LONG_NAMES = {
+    CONTENT: "conventional latent",
+    OFFSET: "position of the motif in the window",
+    ANGLE: "rotation of the motif, counter-clockwise",
+    SCALE: "magnification of the motif",
+    "elbo": "evidence lower bound per patch",
+    "probability": "probability of each mode of the pose's posterior",
+    "pose_entropy": "entropy of the pose's posterior over bins",
+}
+_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1", "probability": "1"}
+MODE = "mode_"  # what names of values at each mode of a posterior begin with
+
+
+def reduced(model: PoseVAE, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Poses that are alike, by a period or a symmetry, under one value."""
+    reduced = {
+        name: site.reduce(found[name])
+        for site in model.pose_sites
+        for name in (site.name, f"{MODE}{site.name}")
+        if name in found
+    }
+    return found | reduced
+
+
+def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -> xr.Dataset:
+    """Values per patch as a Dataset over the patches' dimensions, in the user's units."""
+    dims = tuple(patches.layout)
+    pixels = half_window(model.window) * np.array(patches.pixel_size)
+    variables = {}
+    for name, value in values.items():
+        site = name.removesuffix("_std").removeprefix(MODE)
+        long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "nat")
+        trailing: tuple[str, ...] = ("mode",) if name.startswith(MODE) else ()
+        attrs: dict[str, Any] = {}
+        if site == OFFSET:
+            value, units = value * pixels, _per_axis(patches.units)
+            trailing = (*trailing, "axis")
+            attrs["pixel_size"] = _flat(patches.pixel_size)
+        elif site == CONTENT:
+            trailing = ("latent",)
+        if name.endswith("_std"):
+            long_name = f"posterior standard deviation of the {long_name}"
+        elif name.startswith(MODE) and site != "probability":
+            long_name = f"{long_name}, of each mode of its posterior"
+        data = patches.unflatten(value.astype(np.float32))
+        attrs = {"long_name": long_name, "units": units, **attrs}
+        variables[name] = xr.Variable((*dims, *trailing), data, attrs)
+    coords: dict[str, Any] = dict(patches.coords)
+    if OFFSET in values:
+        coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
+    coords["latent"] = np.arange(model.latent_dim)
+    return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
+
+
+def _per_axis(units: Sequence[str]) -> str:
+    """The unit of all axes, or where they differ that of each: "nm, eV"."""
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+
+def _flat(numbers: Sequence[float]) -> list[float] | float:
+    """Numbers as an attribute that comes back from a file as it went in: one alone is no list."""
+    return list(numbers) if len(numbers) > 1 else numbers[0]
+
+
+def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
+    """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
+    configuration = {
+        "model": type(model).__name__,
+        "sites": {site.name: _in_words(site) for site in model.given_sites},
+        "likelihood": repr(model.likelihood),
+        "decoder": type(model.decoder).__name__,
+        "encoder": type(model.encoder).__name__,
+        "guide": type(model.guide_module).__name__,
+    }
+    source = {f"source_{name}": value for name, value in plain_attributes(patches.attrs).items()}
+    return {
+        "title": f"{type(model).__name__} latent maps",
+        "pyroshift_version": __version__,
+        "configuration": json.dumps(configuration),
+        "window": _flat(model.window),
+        "normalize": str(patches.normalize),
+        **source,
+    }
+
+
+def _in_words(site: Site) -> str:
+    """A site's prior, with its mean and width."""
+    values = [np.unique(value.cpu().numpy()) for value in moments(site.prior)]
+    mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in values)
+    return f"{site.prior}, mean {mean}, width {width}"
