@@ -18,7 +18,6 @@ from pyroshift.models.guides import Guide, posterior_head
 from pyroshift.models.refinement import Independent, Laplace, align, pack, refine, unpack
 from pyroshift.models.search import Found, search
 from pyroshift.networks.encoders import count_features
-from pyroshift.pose import wrap_angle
 from pyroshift.sites import CONTENT, OFFSET, Angle, Content, Offset, Site
 
 if TYPE_CHECKING:
@@ -255,8 +254,7 @@ def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
     for site in pair.pose_sites:
         if isinstance(site, Binned):
             value = modes[site.name].reshape(len(evidence), count, -1)
-            difference = value.unsqueeze(1) - value.unsqueeze(2)
-            difference = wrap_angle(difference) if site.circular else difference
+            difference = site.reduce(value.unsqueeze(1) - value.unsqueeze(2))
             same &= (difference.abs() < site.width).all(-1)
     better = evidence.unsqueeze(1) > evidence.unsqueeze(2)
     return evidence.masked_fill((same & better).any(2), -math.inf)

@@ -63,6 +63,7 @@ class PoseBins(Site):
         self.widths: dict[str, float] = {}
         for site in sites:
             if isinstance(site, Angle):
+                self.round = 2 * math.pi / site.symmetry
                 angles, turn = _angles(site, turn)
                 self.widths[site.name] = OVERLAP * turn
             elif isinstance(site, Offset):
@@ -96,8 +97,8 @@ class PoseBins(Site):
 
     @property
     def circular_angles(self) -> bool:
-        """Whether the angles go all the way round."""
-        return self.shape[0] > 1 and abs(self.shape[0] * self.turn - 2 * math.pi) < 1e-3
+        """Whether the angles go all the way round, to where the motif looks the same again."""
+        return self.shape[0] > 1 and abs(self.shape[0] * self.turn - self.round) < 1e-3
 
     def centre(self, name: str, pose: Tensor) -> Tensor:
         """Value of a site at the centre of a bin.
@@ -196,6 +197,8 @@ def _log_density(site: PoseSite, values: Tensor, half: float) -> Tensor:
 def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
     """Angles at most `turn` apart over where the prior is, and their distance."""
     mean, width = (float(moment.nan_to_num(0.0)) for moment in moments(site.prior))
+    if isinstance(site.prior, dist.VonMises):  # its variance is circular, 1 at most
+        width = math.sqrt(-2 * math.log1p(-(width**2)))
     radius = min(WIDTHS * width or math.pi, math.pi / site.symmetry)
     lowest, highest = map(float, _bounds(site))
     low, high = max(mean - radius, lowest), min(mean + radius, highest)

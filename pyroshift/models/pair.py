@@ -51,7 +51,7 @@ class PoseVAE(nn.Module):
         encoder: a name ("fully_connected", "convolutional") or a module that returns
             `batch x features`.
         decoder: a name ("canvas", "spatial") or a module called with (z, coordinates).
-        guide: a name ("normal") or a `Guide`.
+        guide: a name ("normal", "anchor") or a `Guide`.
         seed: seed of the initial weights; the process's random state stays as it is.
 
     Raises:
