@@ -24,7 +24,7 @@ POSITIONS: dict[str, Settings] = {
         "window": 40,
         "model": {"likelihood": "gaussian", "latent_dim": 2, "offset_scale": 0.3},
         "guides": {"anchor": {}, "normal": {}},
-        "fit": {"epochs": 30, "batch_size": 128, "kl": 1.0},
+        "fit": {"epochs": 15, "batch_size": 128, "kl": 1.0},
         # A Gaussian much wider than this along the rows is no longer one atom's.
         "maxima": {"smoothing": 2.5, "background": 14.0, "apart": 8.0},
         "fit_radius": 9.0,
@@ -38,7 +38,7 @@ POSITIONS: dict[str, Settings] = {
         # Half a cell is 0.67 half-windows.
         "model": {"likelihood": "gaussian", "latent_dim": 2, "offset_scale": 0.4},
         "guides": {"anchor": {}, "normal": {}},
-        "fit": {"epochs": 30, "batch_size": 128, "kl": 1.0},
+        "fit": {"epochs": 15, "batch_size": 128, "kl": 1.0},
         # Between the titanium columns (19 px away) and the next strontium ones (27 px).
         "maxima": {"smoothing": 2.0, "background": 40.0, "apart": 22.0},
         "fit_radius": 7.0,
@@ -54,7 +54,7 @@ GRAPHENE: Settings = {
     "window": 32,
     "model": {"likelihood": "gaussian", "latent_dim": 2, "offsets": True, "offset_scale": 0.3},
     "guides": {"anchor": {}, "normal": {}},
-    "fit": {"epochs": 60, "batch_size": 64, "kl": 1.0},
+    "fit": {"epochs": 20, "batch_size": 64, "kl": 1.0},
     "neighbours": 3,
     # Positions further from atoms than this show none, for the specimen is covered there.
     "near": 20.0,

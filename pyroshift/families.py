@@ -20,6 +20,8 @@ from pyroshift.errors import SpecificationError
 
 # softplus(raw + this) is 1 at raw = 0, so that untrained networks start at the prior's width.
 _UNIT_SOFTPLUS = math.log(math.e - 1)
+# In widths of the prior: a width of zero has no logarithm, and one outlier can bring it there.
+_NARROWEST = 1e-4
 
 
 class GuideFamily(ABC):
@@ -64,7 +66,7 @@ def _loc_and_scale(raw: Tensor, event_shape: tuple[int, ...]) -> tuple[Tensor, T
     """Split raw outputs into a location and a positive width, each of the event's shape."""
     loc, scale = raw.chunk(2, dim=-1)
     shape = raw.shape[:-1] + event_shape
-    return loc.reshape(shape), softplus(scale + _UNIT_SOFTPLUS).reshape(shape)
+    return loc.reshape(shape), _NARROWEST + softplus(scale + _UNIT_SOFTPLUS).reshape(shape)
 
 
 class NormalFamily(GuideFamily):

@@ -62,6 +62,7 @@ class AnchorGuide(Guide):
 
     anchor_latents: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
+    farthest = 0.5  # that it may move along each axis, half-windows
 
     def __init__(
         self,
@@ -201,7 +202,9 @@ class AnchorGuide(Guide):
             axes = len(pair.window)
             middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
             seen = pair.into_motif(middle, unpack(pair, pose))
-            pair.origin += self.centring * (seen.flatten(0, -2).mean(0) - pair.origin)
+            moved = pair.origin.lerp(seen.flatten(0, -2).mean(0), self.centring)
+            # A lattice has no middle, which its origin would follow out of the decoder's frame.
+            pair.origin.copy_(moved.clamp(-self.farthest, self.farthest))
 
 
 def _bins(pair: PoseVAE) -> PoseBins:
