@@ -224,4 +224,5 @@ def _finish(
     if "loss per pixel" not in row.figures:
         row.add("loss per pixel", float(history.loss[-1]) / np.prod(model.window))
     plot.maps(maps, image).savefig(f"{stem}_maps.png", dpi=110)
-    plot.manifold(manifold(model)).figure.savefig(f"{stem}_manifold.png", dpi=110)
+    figure: Any = plot.manifold(manifold(model)).figure
+    figure.savefig(f"{stem}_manifold.png", dpi=110)

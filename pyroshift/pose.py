@@ -134,5 +134,8 @@ def reduce_modulo(offset: Tensor, vectors: Tensor) -> Tensor:
         -1, len(vectors)
     )
     candidates = offset.unsqueeze(-2) - steps.to(vectors) @ vectors
-    shortest = candidates.norm(dim=-1).argmin(-1, keepdim=True).unsqueeze(-1)
+    # On the cell's edge two are as short; take the same one whatever the rounding.
+    order = torch.linspace(1.0, 0.5, len(vectors)).to(vectors)
+    bias = 1e-5 * vectors.abs().max() * (candidates.sign() @ order)
+    shortest = (candidates.norm(dim=-1) - bias).argmin(-1, keepdim=True).unsqueeze(-1)
     return candidates.take_along_dim(shortest, -2).squeeze(-2)

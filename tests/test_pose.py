@@ -11,7 +11,15 @@ from scipy import ndimage
 from skimage.transform import rotate
 
 from pyroshift.networks.decoders import look_at
-from pyroshift.pose import half_window, pixel_grid, unrotate, unscale, unshift, wrap_angle
+from pyroshift.pose import (
+    half_window,
+    pixel_grid,
+    reduce_modulo,
+    unrotate,
+    unscale,
+    unshift,
+    wrap_angle,
+)
 
 WINDOWS = pytest.mark.parametrize("window", [(40, 40), (41, 41), (30, 48), (48, 31)], ids=str)
 
@@ -214,6 +222,58 @@ def test_wrapped_angles_are_the_same_angles_in_one_turn(angle):
 def test_both_ends_wrap_to_plus_pi():
     ends = torch.tensor([math.pi, -math.pi, 3 * math.pi, -3 * math.pi], dtype=torch.double)
     torch.testing.assert_close(wrap_angle(ends), torch.full((4,), math.pi, dtype=torch.double))
+
+
+@st.composite
+def lattices(draw):
+    """Two shortest vectors of a lattice, one in each row."""
+    length, angle = draw(st.floats(0.05, 2)), draw(angles)
+    along = draw(st.floats(-0.5, 0.5))
+    across = max(draw(st.floats(0.5, 3)), math.sqrt(1 - along**2))
+    first = length * np.array([math.cos(angle), math.sin(angle)])
+    second = along * first + across * np.array([-first[1], first[0]])
+    return torch.from_numpy(np.stack((first, second)))
+
+
+def whole(cells):
+    return bool(((cells - cells.round()).abs() < 1e-9).all())
+
+
+@settings(deadline=None)
+@given(vectors=lattices(), offset=st.tuples(st.floats(-5, 5), st.floats(-5, 5)))
+@example(vectors=torch.eye(2, dtype=torch.double), offset=(0.5, -0.5))
+@example(vectors=torch.tensor([[1.0, 0.0], [0.5, 0.75**0.5]]).double(), offset=(0.5, 0.5))
+def test_reduced_offsets_are_the_shortest_and_differ_by_lattice_vectors(vectors, offset):
+    offset = torch.tensor([offset], dtype=torch.double)
+    reduced = reduce_modulo(offset, vectors)
+    assert reduced.shape == offset.shape
+    assert whole((reduced - offset) @ torch.linalg.inv(vectors))
+    steps = torch.cartesian_prod(*[torch.arange(-3.0, 4.0, dtype=torch.double)] * 2)
+    assert bool((reduced.norm() <= (reduced + steps @ vectors).norm(dim=-1) + 1e-9).all())
+    # Once more changes nothing, but for offsets halfway between two lattice points.
+    again = reduce_modulo(reduced, vectors)
+    torch.testing.assert_close(again.norm(), reduced.norm())
+    assert whole((again - reduced) @ torch.linalg.inv(vectors))
+    nearest = (reduced + steps @ vectors).norm(dim=-1).sort().values
+    if float(nearest[1] - nearest[0]) > 1e-6:
+        torch.testing.assert_close(again, reduced)
+
+
+@settings(deadline=None)
+@given(period=st.floats(0.05, 2), offset=st.floats(-5, 5))
+def test_reduced_offsets_of_signals_are_the_shortest(period, offset):
+    reduced = reduce_modulo(
+        torch.tensor([[offset]], dtype=torch.double), torch.tensor([[period]], dtype=torch.double)
+    )
+    assert abs(float(reduced)) <= period / 2 + 1e-9
+    assert whole((reduced - offset) / period)
+
+
+def test_offsets_are_reduced_each_on_its_own():
+    offset = torch.randn(4, 3, 2)
+    vectors = torch.tensor([[0.5, 0.1], [-0.2, 0.6]])
+    one_by_one = torch.stack([reduce_modulo(o, vectors) for o in offset.reshape(-1, 2)])
+    torch.testing.assert_close(reduce_modulo(offset, vectors), one_by_one.reshape(4, 3, 2))
 
 
 def test_gradients_reach_every_pose():

@@ -8,16 +8,17 @@ say what was seen. All passed, which by itself only bounds the failure rate of a
 import math
 
 import numpy as np
+import pyro.distributions as dist
 import pytest
 
 from pyroshift import RVAE, VAE, KLAnnealing, Patches, ShiftVAE, encode, fit, synthetic
 
 
-def train(model, data, epochs, kl=1.0, batch_size=64):
+def train(model, data, epochs, kl=1.0, batch_size=64, seed=0):
     """Maps of the data by a model just trained on them."""
     patches = Patches.from_array(data)
     fit(model, patches, epochs=epochs, batch_size=batch_size, learning_rate=2e-3,
-        schedule="cosine", kl=kl, seed=0, progress=False)  # fmt: skip
+        schedule="cosine", kl=kl, seed=seed, progress=False)  # fmt: skip
     return encode(model, patches)
 
 
@@ -94,3 +95,104 @@ def test_angle_of_motifs():
     maps = train(RVAE(20, offsets=True), truth.patch, 25, batch_size=32)
     # Seen: 0.9996 to 0.9997.
     assert circular_correlation(maps.angle.values, truth.angle.values) > 0.95
+
+
+# Poses from the whole window and the whole circle, by the anchor guide
+
+
+def less_turning_gauge(error, angle):
+    """Errors of offsets (sample x axis), less a constant and a constant that turns with the motif.
+
+    Where the origin of the windows lies, and that of the motif, no data can tell.
+    """
+    cosine, sine = np.cos(angle), np.sin(angle)
+    one, zero = np.ones_like(angle), np.zeros_like(angle)
+    rows = [(one, zero, cosine, -sine), (zero, one, sine, cosine)]
+    design = np.concatenate([np.stack(row, 1) for row in rows])
+    both = error.T.ravel()
+    return (both - design @ np.linalg.lstsq(design, both)[0]).reshape(2, -1).T
+
+
+def turned_motifs(seed=0):
+    truth = synthetic.motifs(n=1000, window=20, max_angle=math.pi, max_offset=3.0, seed=seed)
+    model = RVAE(
+        20, offsets=True, guide="anchor", seed=seed,
+        priors={"angle": dist.Uniform(-math.pi, math.pi)},
+    )  # fmt: skip
+    return train(model, truth.patch, 6, seed=seed), truth
+
+
+@pytest.fixture(scope="module")
+def turned():
+    return turned_motifs()
+
+
+def test_angle_of_motifs_over_the_whole_circle(turned):
+    maps, truth = turned
+    # SEEN-ANGLE
+    assert circular_correlation(maps.angle.values, truth.angle.values) > 0.98
+    error = np.angle(np.exp(1j * (maps.angle.values - truth.angle.values)))
+    error = np.angle(np.exp(1j * (error - np.angle(np.mean(np.exp(1j * error))))))
+    assert np.median(np.abs(error)) < 0.03
+
+
+def test_offset_of_motifs_over_the_whole_circle(turned):
+    maps, truth = turned
+    error = less_turning_gauge(maps.offset.values - truth.offset.values, truth.angle.values)
+    # SEEN-OFFSET
+    assert np.median(np.linalg.norm(error, axis=1)) < 0.1
+
+
+def test_pose_of_motifs_is_not_in_their_content(turned):
+    maps, truth = turned
+    angle, offset = truth.angle.values, truth.offset.values
+    for target in (np.cos(angle), np.sin(angle), offset[:, 0], offset[:, 1]):
+        # SEEN-LEAK
+        assert predictability(maps.z.values, target) < 0.1
+    # SEEN-CONTENT
+    assert predictability(maps.z.values, truth.content.values) > 0.7
+
+
+def scattered_peaks(seed=0):
+    """Peaks with white noise of one standard deviation, the likelihood's own assumption."""
+    truth = synthetic.peaks(n=2000, length=64, offset_spread=9.0, noise=0.0, seed=seed)
+    noise = 0.05 * np.random.default_rng([seed, 1]).standard_normal(truth.signal.shape)
+    model = ShiftVAE((64,), guide="anchor", seed=seed, priors={"offset": dist.Uniform(-0.95, 0.95)})
+    maps = train(model, (truth.signal.values + noise).astype(np.float32), 10, seed=seed)
+    return maps, truth
+
+
+@pytest.fixture(scope="module")
+def scattered():
+    return scattered_peaks()
+
+
+def offset_errors(scattered):
+    """Errors of the peaks' offsets in samples, less a cubic of their width.
+
+    A wider peak can't be told from one whose origin lies elsewhere.
+    """
+    maps, truth = scattered
+    spacing = float(truth.x[1] - truth.x[0])
+    error = maps.offset.values[:, 0] - truth.offset.values / spacing
+    design = np.vander(truth.width.values - 1, 4)
+    return error - design @ np.linalg.lstsq(design, error)[0]
+
+
+def test_offset_of_peaks_over_the_whole_window(scattered):
+    maps, truth = scattered
+    # SEEN-R2
+    assert squared_correlation(maps.offset.values[:, 0], truth.offset.values) > 0.99
+    # SEEN-ERROR
+    assert np.sqrt(np.mean(offset_errors(scattered) ** 2)) < 0.2
+    # SEEN-PEAKLEAK
+    assert predictability(maps.z.values, truth.offset.values) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("level", "widths", "lowest", "highest"), [(0.5, 0.6745, 0.35, 0.65), (0.9, 1.6449, 0.78, 0.97)]
+)
+def test_credible_intervals_hold_the_truth(scattered, level, widths, lowest, highest):
+    # SEEN-COVER
+    inside = np.abs(offset_errors(scattered)) < widths * scattered[0].offset_std.values[:, 0]
+    assert lowest < inside.mean() < highest

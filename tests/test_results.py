@@ -19,6 +19,7 @@ from torch import nn
 from pyroshift import (
     RVAE,
     VAE,
+    AnchorGuide,
     FullyConnectedEncoder,
     Patches,
     ShiftVAE,
@@ -89,6 +90,21 @@ LAYOUTS = {
     "windows": lambda: (
         Patches.from_array(RANDOM.random((4, 6, 6))), small(VAE, (6, 6), 2), {"patch": 4}, "px",
     ),
+    "grid by anchor": lambda: (
+        extract_patches(image((12, 16)), (6, 8), 3),
+        small(ShiftVAE, (6, 8), 2, guide="anchor"), {"y": 3, "x": 3}, "nm",
+    ),
+    "atoms by anchor": lambda: (
+        extract_patches(image((2, 12, 12)), 5, positions=[[0, 3, 3], [1, 6, 7], [1, 8, 4]]),
+        small(RVAE, (5, 5), 3, offsets=True, scales=True, guide="anchor"), {"atom": 3}, "nm",
+    ),
+    "windows by anchor": lambda: (
+        Patches.from_array(RANDOM.random((4, 6, 6))),
+        small(RVAE, (6, 6), 2, guide=AnchorGuide(candidates=2)), {"patch": 4}, "px",
+    ),
+    "cube by anchor": lambda: (
+        cube(), small(ShiftVAE, (12,), 2, guide="anchor"), {"y": 2, "x": 3}, "eV",
+    ),
 }  # fmt: skip
 EVERY_LAYOUT = pytest.mark.parametrize("layout", LAYOUTS)
 
@@ -100,13 +116,20 @@ EVERY_LAYOUT = pytest.mark.parametrize("layout", LAYOUTS)
 def test_maps_are_labelled(layout):
     patches, model, dims, unit = LAYOUTS[layout]()
     maps = encode(model, patches)
-    names = [site.name for site in model.sites]
-    assert set(maps.data_vars) == {*names, *(f"{name}_std" for name in names), "elbo"}
+    names = [site.name for site in model.given_sites]
+    expected = {*names, *(f"{name}_std" for name in names), "elbo"}
+    if isinstance(model.guide_module, AnchorGuide):
+        modes = {f"mode_{name}" for name in names if name != "z"}
+        expected |= {"pose_entropy", "mode_probability", *modes}
+        assert maps.sizes["mode"] == model.guide_module.candidates
+    assert set(maps.data_vars) == expected
     trailing = {"z": ("latent",), "offset": ("axis",)}
     units = {"offset": unit, "z": "1", "angle": "rad", "scale": "1", "elbo": "nat"}
+    units |= {"probability": "1", "pose_entropy": "nat"}
     for name, values in maps.data_vars.items():
-        site = name.removesuffix("_std")
-        assert values.dims == (*dims, *trailing.get(site, ())), name
+        site = name.removesuffix("_std").removeprefix("mode_")
+        mode = ("mode",) if name.startswith("mode_") else ()
+        assert values.dims == (*dims, *mode, *trailing.get(site, ())), name
         assert values.dtype == np.float32
         assert values.attrs["units"] == units[site]
         assert values.attrs["long_name"]
@@ -290,12 +313,13 @@ def test_data_out_of_range_are_refused():
         encode(small(VAE, (16,), likelihood="bernoulli"), counts)
 
 
-def test_nothing_is_made_up_where_patches_were_left_out():
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+def test_nothing_is_made_up_where_patches_were_left_out(guide):
     data = image((12, 12))
     data[5, 7] = np.nan
     with pytest.warns(UserWarning, match="left out"):
         patches = extract_patches(data, 4, 2)
-    maps = encode(small(ShiftVAE, (4, 4)), patches)
+    maps = encode(small(ShiftVAE, (4, 4), guide=guide), patches)
     gaps = patches.to_xarray().isnull().any(("window_y", "window_x")).values
     assert 0 < gaps.sum() < gaps.size
     for name, values in maps.data_vars.items():
@@ -403,14 +427,17 @@ def test_stacked_dimensions_are_refused():
         extract_patches(frames.transpose("point", "y", "x"), 2)
 
 
-@pytest.mark.parametrize("name", ["z", "latent", "axis", "offset", "elbo", "angle_std"])
+@pytest.mark.parametrize(
+    "name",
+    ["z", "latent", "axis", "offset", "elbo", "angle_std", "mode", "mode_offset", "pose_entropy"],
+)
 def test_dimensions_named_as_results_are_refused(name):
     data = xr.DataArray(RANDOM.random((3, 10)), coords={name: [1, 2, 3]}, dims=(name, "x"))
     with pytest.raises(DataError, match=name):
         Patches.from_array(data)
 
 
-@pytest.mark.parametrize("name", ["angle", "scale", "latent"])
+@pytest.mark.parametrize("name", ["angle", "scale", "latent", "mode", "mode_probability"])
 def test_coordinates_named_as_results_are_refused(name):
     data = xr.DataArray(
         RANDOM.random((3, 10)), coords={name: ("sample", [1, 2, 3])}, dims=("sample", "x")

@@ -13,6 +13,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.families import NormalFamily, ProjectedNormalFamily, TransformedNormalFamily
 from pyroshift.inference.elbo import PatchELBO
 from pyroshift.models.pair import PoseVAE
+from pyroshift.models.vae import RVAE, ShiftVAE
 from pyroshift.sites import Angle, Content, Offset, PoseSite, Scale
 
 
@@ -31,6 +32,13 @@ class Shear(PoseSite):
         return radius * (1 + 2 * self.width)
 
 
+class LongContent(Content):
+    """Latents that vary more the further the motif is from the centre."""
+
+    def prior_given(self, values):
+        return dist.Normal(0.0, 1 + 10 * values["offset"].norm(dim=-1, keepdim=True)).to_event(1)
+
+
 class LearnedContent(Content):
     """Latents whose prior's location and width are learned with the model."""
 
@@ -39,9 +47,8 @@ class LearnedContent(Content):
         self.prior_loc = nn.Parameter(torch.zeros(latent_dim))
         self.prior_log_scale = nn.Parameter(torch.zeros(latent_dim))
 
-    def draw(self):
-        learned = dist.Normal(self.prior_loc, self.prior_log_scale.exp()).to_event(1)
-        return pyro.sample(self.name, learned)
+    def prior_given(self, values):
+        return dist.Normal(self.prior_loc, self.prior_log_scale.exp()).to_event(1)
 
 
 def coordinates(batch=1):
@@ -111,9 +118,122 @@ def test_content_needs_a_latent(latent_dim):
 
 def test_draw_is_a_sample_statement_within_the_plate():
     with pyro.poutine.trace() as tracer, pyro.plate("patches", 5):
-        value = Offset().draw()
+        value = Offset().draw({})
     assert value.shape == (5, 2)
     assert tracer.trace.nodes["offset"]["fn"].batch_shape == (5,)
+
+
+def test_a_site_is_drawn_given_those_before_it():
+    trace = pyro.poutine.trace(PoseVAE((6, 8), [Offset(), LongContent(1)]).model).get_trace(n=5)
+    distance = trace.nodes["offset"]["value"].norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(trace.nodes["z"]["fn"].stddev, 1 + 10 * distance)
+
+
+def test_without_more_the_prior_is_what_was_given():
+    for site in (Offset(), Angle(), Scale(), Content()):
+        assert site.prior_given({}) is site.prior
+
+
+# Poses that are alike
+
+
+def test_the_inverse_undoes_the_transform():
+    grid = coordinates(3)
+    sites_and_values = [
+        (Offset(), torch.randn(3, 2)),
+        (Angle(), torch.randn(3)),
+        (Scale(), torch.rand(3) + 0.5),
+    ]
+    for site, value in sites_and_values:
+        there = site.transform(grid, value)
+        torch.testing.assert_close(site.transform(there, site.inverse(value)), grid)
+
+
+def test_without_a_period_or_symmetry_every_offset_stands_for_itself():
+    offset = torch.tensor([[5.0, -3.0], [0.1, 0.2]])
+    assert Offset().reduce(offset) is offset
+    assert bool(Offset().is_reduced(offset).all())
+    assert Offset().vectors is None
+    scale = torch.tensor([0.1, 7.0])
+    assert Scale().reduce(scale) is scale
+    assert Scale().is_reduced(scale).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("period", "offset", "reduced"),
+    [
+        (0.5, [0.6, -0.3], [0.1, 0.2]),
+        ([[0.5, 0.0], [0.0, 0.25]], [0.6, -0.3], [0.1, -0.05]),
+        ([[0.4, 0.2], [-0.2, 0.4]], [0.5, 0.2], [0.1, 0.0]),
+    ],
+)
+def test_offsets_of_a_lattice_are_called_by_the_shortest(period, offset, reduced):
+    site, offset, reduced = Offset(period=period), torch.tensor([offset]), torch.tensor([reduced])
+    torch.testing.assert_close(site.reduce(offset), reduced)
+    assert site.is_reduced(torch.cat((offset, reduced))).tolist() == [False, True]
+
+
+def test_offsets_of_periodic_signals_are_called_by_the_shortest():
+    site = Offset(ndim=1, period=0.5)
+    found = site.reduce(torch.tensor([[0.6], [-0.3], [0.2]]))
+    torch.testing.assert_close(found, torch.tensor([[0.1], [0.2], [0.2]]))
+    torch.testing.assert_close(Offset(ndim=1, period=[[0.5]]).reduce(found), found)
+
+
+@pytest.mark.parametrize("symmetry", [1, 2, 3, 6])
+def test_angles_are_called_by_the_smallest(symmetry):
+    site, turn = Angle(symmetry=symmetry), 2 * math.pi / symmetry
+    angle = torch.linspace(-10, 10, 101)
+    found = site.reduce(angle)
+    assert float(found.abs().max()) <= turn / 2 + 1e-6
+    whole = (angle - found) / turn
+    torch.testing.assert_close(whole, whole.round(), rtol=0, atol=1e-5)
+    assert site.is_reduced(torch.tensor([0.45, -0.45, 0.55, -0.55]) * turn).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    "period",
+    [0, 0.0, float("nan"), [0.5], [[0.5, 0.0]], [[0.5, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.5]]],
+    ids=str,
+)
+def test_periods_that_are_none_are_refused(period):
+    with pytest.raises(SpecificationError, match="period"):
+        Offset(period=period)
+
+
+@pytest.mark.parametrize("symmetry", [0, -2, 1.5, "six", None])
+def test_symmetries_that_are_none_are_refused(symmetry):
+    with pytest.raises(SpecificationError, match="symmetry"):
+        Angle(symmetry=symmetry)
+
+
+@pytest.mark.parametrize("period", [5, [[5, 0], [0, 4]]], ids=str)
+def test_a_models_period_is_in_pixels(period):
+    model = ShiftVAE((16, 20), period=period)
+    site = model.given_sites[0]
+    expected = torch.tensor([[0.5, 0.0], [0.0, 0.5 if period == 5 else 0.4]])
+    torch.testing.assert_close(site.vectors, expected)
+    # No pose is lost: the prior is uniform over more than a cell.
+    assert isinstance(site.prior.base_dist, dist.Uniform)
+    corner = torch.tensor([0.25, 0.25 if period == 5 else 0.2])
+    assert bool(torch.isfinite(site.prior.log_prob(corner)))
+
+
+def test_a_models_own_prior_keeps_the_period():
+    model = ShiftVAE((16,), period=4, priors={"offset": dist.Normal(0.0, 0.1)})
+    assert float(model.given_sites[0].prior.stddev) == pytest.approx(0.1)
+    assert float(model.given_sites[0].vectors) == 0.5
+
+
+def test_a_models_symmetry():
+    assert RVAE(8, symmetry=3).given_sites[0].symmetry == 3
+    with pytest.raises(SpecificationError, match="symmetry"):
+        RVAE(8, symmetry=0)
 
 
 def test_the_prior_moves_with_the_site():

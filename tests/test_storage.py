@@ -163,7 +163,7 @@ class LearnedContent(Content):
         super().__init__(latent_dim)
         self.width = nn.Parameter(torch.tensor(0.7))
 
-    def draw(self):
+    def draw(self, values):
         return pyro.sample(self.name, dist.Normal(torch.zeros(2), self.width).to_event(1))
 
 

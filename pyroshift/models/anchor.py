@@ -40,7 +40,7 @@ class AnchorGuide(Guide):
     as it is implies (coordinate ascent), so it can't lag behind or get stuck. Since the encoder
     sees aligned patches only, z can't take the pose over. The bins are a site of the model too,
     so that the bound is one on the evidence of a mixture that is the sites' priors up to the bins'
-    width.
+    width. It draws one particle after the other, and can't vectorise them.
 
     Args:
         anchors: how many latents are tried as anchors: the prior's mean, and draws from it. More
@@ -62,7 +62,7 @@ class AnchorGuide(Guide):
 
     anchor_latents: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
-    farthest = 0.5  # that it may move along each axis, half-windows
+    farthest = 1.5  # that it may move along each axis, half-windows
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class AnchorGuide(Guide):
         values = unpack(pair, at)
         output = pair.output(values | {CONTENT: z})
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
-        volume = -torch.linalg.slogdet(laplace.precision)[1] / 2
+        volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
         evidence = evidence - _divergence(posterior, content.prior, z)
         spreads = {f"{name}_std": value for name, value in unpack(pair, deviation).items()}
@@ -203,8 +203,10 @@ class AnchorGuide(Guide):
             middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
             seen = pair.into_motif(middle, unpack(pair, pose))
             moved = pair.origin.lerp(seen.flatten(0, -2).mean(0), self.centring)
-            # A lattice has no middle, which its origin would follow out of the decoder's frame.
-            pair.origin.copy_(moved.clamp(-self.farthest, self.farthest))
+            # A lattice has no middle, which its origin would follow out of the decoder's frame;
+            # where motifs turn, that frame must hold them in every direction.
+            farthest = self.farthest / (3 if len(_bins(pair).angles) > 1 else 1)
+            pair.origin.copy_(moved.clamp(-farthest, farthest))
 
 
 def _bins(pair: PoseVAE) -> PoseBins:
@@ -260,6 +262,7 @@ def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
             difference = site.reduce(value.unsqueeze(1) - value.unsqueeze(2))
             same &= (difference.abs() < site.width).all(-1)
     better = evidence.unsqueeze(1) > evidence.unsqueeze(2)
+    better |= (evidence.unsqueeze(1) == evidence.unsqueeze(2)).tril(-1)
     return evidence.masked_fill((same & better).any(2), -math.inf)
 
 
@@ -272,7 +275,7 @@ def _divergence(posterior: Distribution, prior: Distribution, z: Tensor) -> Tens
 
 def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]) -> None:
     """Draw the pose sites one after the other, each given those before it."""
-    factor = torch.linalg.cholesky(laplace.covariance)
+    factor = torch.linalg.cholesky(laplace.covariance.double()).to(laplace.mean)
     noise = factor.new_zeros(len(factor), 0)
     for site in pair.pose_sites:
         done = noise.shape[1]

@@ -188,9 +188,11 @@ def _log_density(site: PoseSite, values: Tensor, half: float) -> Tensor:
     inside = values.clamp(low, torch.nextafter(high, low))  # torch's Uniform lacks its upper end
     near = (inside - values).abs() <= half * (1 + 1e-6)
     possible = near.flatten(1).all(1) if site.event_shape else near
-    possible = possible & site.is_reduced(values)
+    if isinstance(site, Offset):  # angles were chosen within one turn by the symmetry
+        possible = possible & site.is_reduced(values)
     density = values.new_full((len(values),), -math.inf)
-    density[possible] = site.prior.log_prob(inside[possible]).to(density)
+    if bool(possible.any()):
+        density[possible] = site.prior.log_prob(inside[possible]).to(density)
     return density
 
 
@@ -212,8 +214,8 @@ def _offsets(site: Offset, step: float, axes: int) -> list[Tensor]:
     means, widths = (moment.expand(axes).nan_to_num(0.0) for moment in moments(site.prior))
     radius = torch.where(widths > 0, WIDTHS * widths, 1.0)
     lowest, highest = _bounds(site)
-    low = torch.maximum(means - radius, lowest - step / 2).clamp(min=-1.0)
-    high = torch.minimum(means + radius, highest + step / 2).clamp(max=1.0)
+    low = (torch.maximum(means - radius, lowest) - step / 2).clamp(min=-1.0)
+    high = (torch.minimum(means + radius, highest) + step / 2).clamp(max=1.0)
     first, last = (low / step - 1e-6).ceil().int(), (high / step + 1e-6).floor().int()
     return [
         step * torch.arange(begin, max(end, begin) + 1)

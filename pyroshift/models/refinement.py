@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pyroshift.models.pair import PoseVAE
 
+_STEP = 0.01  # half-windows, or radians
+
 
 @dataclass(frozen=True)
 class Independent:
@@ -40,7 +42,8 @@ class Laplace:
 
     Args:
         mean: `batch x element`.
-        precision: `batch x element x element`.
+        precision: `batch x element x element`, in double precision: what is known of one element
+            may outweigh what is known of another by more than floats have digits.
     """
 
     mean: Tensor
@@ -49,7 +52,7 @@ class Laplace:
     @property
     def covariance(self) -> Tensor:
         """`batch x element x element`."""
-        return torch.linalg.inv(self.precision)
+        return torch.linalg.inv(self.precision).to(self.mean)
 
 
 def pack(pair: PoseVAE, values: Mapping[str, Tensor]) -> Tensor:
@@ -105,15 +108,15 @@ def refine(
     """
     coordinates, columns = _coordinates(pair, start)
     output, slope = _output_and_slope(pair, z, coordinates)
-    jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1)
+    jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1).double()
     information = pair.likelihood.information(output).flatten(1).unsqueeze(1)
     certainty = prior.width.square().reciprocal()
     precision = (jacobian * information) @ jacobian.mT + torch.diag_embed(certainty)
-    score = _score(pair, x, output).flatten(1).unsqueeze(-1)
+    score = _score(pair, x, output).flatten(1).unsqueeze(-1).double()
     gradient = (jacobian @ score).squeeze(-1) + certainty * (prior.mean - start)
     limit = 2 * prior.width if limit is None else limit
-    change = torch.linalg.solve(precision, gradient).clamp(-limit, limit)
-    return Laplace(start + change, precision)
+    change = torch.linalg.solve(precision, gradient).to(start)
+    return Laplace(start + change.clamp(-limit, limit), precision)
 
 
 def _coordinates(pair: PoseVAE, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -123,9 +126,9 @@ def _coordinates(pair: PoseVAE, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
     def carried(pose: Tensor) -> Tensor:
         return pair.into_motif(grid, unpack(pair, pose))
 
-    columns = []
-    for direction in torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device):
-        columns.append(torch.func.jvp(carried, (pose,), (direction.expand_as(pose),))[1])
+    # Central differences: exact for offsets, good to 1e-5 for angles.
+    steps = _STEP * torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device)
+    columns = [(carried(pose + step) - carried(pose - step)) / (2 * _STEP) for step in steps]
     return carried(pose), columns
 
 

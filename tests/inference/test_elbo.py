@@ -299,9 +299,44 @@ def test_a_model_without_data_is_refused():
 
 
 def test_guides_that_cannot_be_reparametrised_are_refused():
-    guide = guide_of(dist.VonMises(0.0, 1.0))
+    guide = guide_of(dist.VonMises(torch.zeros((), requires_grad=True), 1.0))
     with pytest.raises(SpecificationError, match=r"VonMises at site 'z'.*Trace_ELBO"):
         PatchELBO().terms(latent_and_data, guide, torch.rand(3))
+
+
+def test_guides_that_need_no_gradient_need_not_be_reparametrised():
+    # 4,000 samples, 5 standard errors.
+    guide, x = guide_of(dist.VonMises(0.3, 2.0)), torch.full((4000,), 0.7)
+    terms = PatchELBO().terms(latent_and_data, guide, x)
+    assert not terms.elbo.requires_grad
+    expected = [-Trace_ELBO().loss(latent_and_data, guide, x) / len(x) for _ in range(3)]
+    bound, error = mean_and_error(terms.elbo)
+    assert bound == pytest.approx(sum(expected) / 3, abs=5 * error * (4 / 3) ** 0.5)
+    # Nor does it matter where gradients are off.
+    learned = guide_of(dist.VonMises(torch.zeros((), requires_grad=True), 1.0))
+    with torch.no_grad():
+        assert bool(torch.isfinite(PatchELBO().terms(latent_and_data, learned, x).elbo).all())
+
+
+def test_a_constant_discrete_site_counts_in_closed_form():
+    def model(x):
+        with pyro.plate("patches", len(x)):
+            which = pyro.sample("which", dist.Categorical(torch.tensor([0.5, 0.25, 0.25])))
+            z = pyro.sample("z", dist.Normal(which.float(), 1.0))
+            pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+
+    location = torch.zeros((), requires_grad=True)
+
+    def guide(x):
+        with pyro.plate("patches", len(x)):
+            pyro.sample("which", dist.Categorical(torch.tensor([0.1, 0.2, 0.7])))
+            pyro.sample("z", dist.Normal(location, 1.0))
+
+    terms = PatchELBO().terms(model, guide, torch.rand(3))
+    by_hand = sum(q * math.log(q / p) for q, p in ((0.1, 0.5), (0.2, 0.25), (0.7, 0.25)))
+    torch.testing.assert_close(terms.kl["which"], torch.full((3,), by_hand))
+    terms.objective.sum().backward()
+    assert float(location.grad.abs()) > 0
 
 
 def test_guides_that_cannot_be_reparametrised_are_refused_despite_a_closed_form():

@@ -292,6 +292,144 @@ def test_nuts_agrees_with_the_guide_about_where_a_peak_is(trained, peaks):
     assert float(found["z"].mean()) == pytest.approx(float(guide["z"]), abs=2.5 * z_width)
 
 
+# The anchor guide, which draws bins of poses that can't be reparametrised
+
+
+def searching_model(seed=0, **options):
+    model = small_model(seed, guide="anchor", **options)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():  # a motif worth to search for
+        torch.manual_seed(seed)
+        for parameter in model.decoder.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def seeded_loss(elbo, model, x, seed):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return elbo.loss(model.model, model.guide, x)
+
+
+@pytest.mark.parametrize("elbo", [Trace_ELBO, PatchELBO])
+def test_svi_trains_what_searches(elbo):
+    model, x = small_model(guide="anchor"), blobs()
+    before = weights_of(model)
+    svi = svi_for(model, elbo())
+    losses = [svi.step(x) for _ in range(100)]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 5 * len(x)
+    assert set(moved(model, before)) == set(before)
+
+
+def test_other_elbos_take_what_searches():
+    model, x = searching_model(), blobs(8)
+    for elbo in (TraceGraph_ELBO(), RenyiELBO(alpha=0.5, num_particles=2)):
+        assert math.isfinite(elbo.loss(model.model, model.guide, x))
+
+
+@pytest.mark.parametrize("weight", [1.0, {"pose": 0.4, "offset": 2.0, "z": 0.5}])
+def test_what_searches_has_the_bound_of_trace_elbo(weight):
+    # Means over 120 seeds of each, within 5 standard errors: about once in 10^6.
+    model, x = searching_model(), blobs(64)
+
+    def loss(elbo, seed):
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            return float(elbo().loss(model.sample_model, model.sample_guide, x, weight))
+
+    ours = np.array([loss(PatchELBO, seed) for seed in range(120)])
+    pyros = np.array([loss(Trace_ELBO, seed) for seed in range(1000, 1120)])
+    error = 5 * math.hypot(ours.std(), pyros.std()) / 120**0.5
+    assert ours.mean() == pytest.approx(pyros.mean(), abs=error)
+    # Sharp enough to notice if the KL term of a site, or its weight, went missing.
+    terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
+    scale = {name: 1.0 if weight == 1.0 else weight[name] for name in terms.kl}
+    least = min(scale[name] * float(terms.kl[name].sum()) for name in ("pose", "offset"))
+    assert error < 0.7 * least
+
+
+def test_what_searches_has_the_bound_of_trace_mean_field():
+    # Which is so careful as to refuse bins, whose gradient needs no reparametrisation: there is
+    # none. Nor does the order of z and the pose matter, which don't know of each other in the
+    # model. Without its checks, it has the same terms.
+    model, x = searching_model(), blobs(8)
+    with (
+        pytest.warns(UserWarning, match="mean field restriction"),
+        pytest.raises(NotImplementedError, match="reparameterized"),
+    ):
+        TraceMeanField_ELBO().loss(model.model, model.guide, x)
+    with pyro.validation_enabled(False):
+        for seed in range(3):
+            ours, pyros = (
+                seeded_loss(elbo(), model, x, seed) for elbo in (PatchELBO, TraceMeanField_ELBO)
+            )
+            assert ours == pytest.approx(pyros, rel=1e-5)
+
+
+def test_what_searches_samples_the_prior():
+    # 40,000 poses: the shares of 9 bins are known to 0.0017 at most; 5 of these.
+    model = searching_model(offset_scale=0.2)
+    bins, site, _ = model.sites
+    found = Predictive(model.model, num_samples=20)(n=2000)
+    assert found["pose"].shape == (20, 2000)
+    assert found["x"].shape == (20, 2000, 12)
+    share = found["pose"].flatten().bincount() / 40_000
+    torch.testing.assert_close(share, bins.log_mass.exp(), rtol=0, atol=0.013)
+    within = found["offset"] - site.centre(found["pose"])
+    assert float(within.std()) == pytest.approx(site.width, rel=0.018)
+    # And so the whole is as wide as the prior that was given, but for its tails and the bins.
+    variance = (bins.log_mass.exp() * bins.shifts[:, 0] ** 2).sum() + site.width**2
+    assert float(found["offset"].std()) == pytest.approx(float(variance) ** 0.5, rel=0.018)
+    assert float(found["offset"].std()) == pytest.approx(0.2, rel=0.1)
+    assert Predictive(model.model, num_samples=3, parallel=True)(n=4)["x"].shape == (3, 4, 12)
+
+
+def test_what_searches_samples_the_posterior():
+    model, x = searching_model(), blobs(3)
+    found = Predictive(model.model, guide=model.guide, num_samples=300)(x)
+    assert found["offset"].shape == (300, 3, 1)
+    probability = poutine.trace(model.guide).get_trace(x).nodes["pose"]["fn"].probs.detach()
+    for patch in range(3):  # 300 draws: shares are known to 0.029 at most; 5 of these
+        share = found["pose"][:, patch].bincount(minlength=probability.shape[1]) / 300
+        torch.testing.assert_close(share, probability[patch], rtol=0, atol=0.15)
+    latents = {name: found[name].detach() for name in ("pose", "offset", "z")}
+    again = Predictive(model.model, posterior_samples=latents, return_sites=["x"])(n=3)["x"]
+    assert again.shape == (300, 3, 12)
+
+
+def test_the_graph_of_what_searches():
+    model, x = RVAE((6, 6), offsets=True, guide="anchor"), torch.rand(2, 6, 6)
+    relations = get_model_relations(model.model, model_args=(x,))
+    assert set(relations["sample_sample"]["x"]) == {"offset", "angle", "z"}
+    assert set(relations["sample_sample"]["offset"]) == {"pose"}
+    assert set(relations["sample_sample"]["angle"]) == {"pose"}
+    assert relations["sample_sample"]["pose"] == relations["sample_sample"]["z"] == []
+
+
+def test_render_what_searches():
+    pytest.importorskip("graphviz", reason="render_model needs the graphviz package")
+    graph = pyro.render_model(
+        searching_model().model, model_args=(blobs(4),), render_distributions=True
+    )
+    for name in ("pose", "offset", "z", "x", "patches", "Categorical"):
+        assert name in graph.source
+
+
+def test_nuts_within_a_bin():
+    # Discrete sites are no business of NUTS; in a given bin it moves as it does without.
+    model, x = searching_model(likelihood=Gaussian(0.3)), blobs(1)
+    pose = poutine.trace(model.guide).get_trace(x).nodes["pose"]["fn"].logits.argmax(1)
+    mcmc = MCMC(
+        NUTS(poutine.condition(model.model, data={"pose": pose})),
+        num_samples=30,
+        warmup_steps=20,
+        disable_progbar=True,
+    )
+    mcmc.run(x)
+    offset = mcmc.get_samples()["offset"]
+    centre, width = model.sites[1].centre(pose), model.sites[1].width
+    assert float((offset - centre).abs().max()) < 5 * width
+
+
 # Other priors and guides
 
 

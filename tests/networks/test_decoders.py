@@ -117,10 +117,64 @@ def test_gradients_of_the_pose_are_those_of_the_interpolation():
     assert torch.autograd.gradcheck(window, (pose.requires_grad_(), canvas))
 
 
-@pytest.mark.parametrize("margin", [-1, -5])
-def test_negative_margins_are_refused(margin):
-    with pytest.raises(SpecificationError, match="margin"):
-        CanvasDecoder((8, 8), 2, margin)
+@pytest.mark.parametrize(
+    ("window", "margin"), [((8, 8), -3), ((6, 9), -2), ((12,), -5), ((8, 8), -1)], ids=str
+)
+def test_a_canvas_may_be_smaller_than_the_window(window, margin):
+    decoder, z = CanvasDecoder(window, 2, margin), torch.randn(3, 2)
+    canvas = decoder.canvas(z)
+    sizes = tuple(size + 2 * margin for size in window)
+    assert canvas.shape == (3, *sizes) == (3, *decoder.canvas_shape)
+    seen = decoder(z, coordinates(window))
+    middle = (slice(None), *(slice(-margin, size + margin) for size in window))
+    torch.testing.assert_close(seen[middle], canvas)
+    # Beyond it, its edge goes on.
+    first, last = (slice(None), *(0,) * len(window)), (slice(None), *(-1,) * len(window))
+    torch.testing.assert_close(seen[first], canvas[first])
+    torch.testing.assert_close(seen[last], canvas[last])
+    torch.testing.assert_close(seen[:, -margin - 1], seen[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("window", "margin"), [((8, 8), -4), ((8, 8), -5), ((7, 9), -3), ((6,), -3)], ids=str
+)
+def test_margins_that_leave_no_canvas_are_refused(window, margin):
+    with pytest.raises(SpecificationError, match=f"margin={margin}"):
+        CanvasDecoder(window, 2, margin)
+
+
+@pytest.mark.parametrize("window", [(8, 8), (5, 9), (12,)], ids=str)
+def test_the_canvas_is_smoothed(window):
+    # (1, 2, 1) / 4 along every axis: a checkerboard is gone, a gradient stays.
+    decoder = CanvasDecoder(window, 2)
+    shape = tuple(size + 2 for size in window)
+    ramp = torch.stack(torch.meshgrid(*map(torch.arange, shape), indexing="ij")).sum(0)
+
+    def canvas(raw):
+        with torch.no_grad():
+            decoder.layers[-1].weight.zero_()
+            decoder.layers[-1].bias.copy_(raw.flatten())
+            return decoder.canvas(torch.randn(1, 2))[0]
+
+    checkerboard = 1 - 2.0 * (ramp % 2)
+    torch.testing.assert_close(canvas(checkerboard), torch.zeros(window))
+    inner = (slice(1, -1),) * len(window)
+    torch.testing.assert_close(canvas(ramp.float()), ramp.float()[inner])
+    spike = torch.zeros(shape)
+    spike[(3,) * len(window)] = 1
+    found = canvas(spike)
+    assert float(found.sum()) == pytest.approx(1)
+    assert float(found[(2,) * len(window)]) == pytest.approx(0.5 ** len(window))
+    assert int((found != 0).sum()) == 3 ** len(window)
+
+
+@pytest.mark.parametrize("window", [(16, 16), (32,)], ids=str)
+def test_the_canvas_starts_almost_flat(window):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        canvas = CanvasDecoder(window, 2, margin=4).canvas(torch.randn(64, 2)).detach()
+    assert float(canvas.abs().max()) < 0.2
+    assert float((canvas - canvas.mean(0)).abs().max()) > 1e-4  # but z is seen
 
 
 # The coordinate network
