@@ -66,7 +66,7 @@ def _loc_and_scale(raw: Tensor, event_shape: tuple[int, ...]) -> tuple[Tensor, T
     """Split raw outputs into a location and a positive width, each of the event's shape."""
     loc, scale = raw.chunk(2, dim=-1)
     shape = raw.shape[:-1] + event_shape
-    scale = _NARROWEST + (1 - _NARROWEST) * softplus(scale + _UNIT_SOFTPLUS)
+    scale = softplus(scale + _UNIT_SOFTPLUS).clamp(min=_NARROWEST)
     return loc.reshape(shape), scale.reshape(shape)
 
 

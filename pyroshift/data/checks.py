@@ -166,12 +166,12 @@ def plain_attributes(attrs: Mapping[Any, Any]) -> dict[str, str | int | float]:
     }
 
 
-RESERVED = ("z", "latent", "axis", "offset", "angle", "scale", "elbo")
+RESERVED = ("z", "latent", "axis", "offset", "angle", "scale", "elbo", "pose_entropy", "mode")
 
 
 def check_name(name: Hashable) -> None:
     """Raise a DataError if a dimension or coordinate has the name of something in the results."""
-    if str(name).removesuffix("_std") in RESERVED:
+    if str(name).removesuffix("_std") in RESERVED or str(name).startswith("mode_"):
         raise DataError(
             f"a dimension or coordinate of the patches can't be called {name!r}, which is a name "
             "in the results: rename it"
