@@ -109,6 +109,17 @@ def test_maps_show_the_image_and_every_map(grid, image):
     assert list(panels(plot.maps(grid))) == titles[1:]
 
 
+def test_maps_of_a_search_show_the_best_mode_and_how_sure_it_is(patches):
+    found = pyroshift.encode(pyroshift.ShiftVAE((WINDOW, WINDOW), guide="anchor"), patches)
+    titles = [ax.get_title() for ax in plot.maps(found).axes]
+    assert not [title for title in titles if "mode" in title]
+    assert len([title for title in titles if "entropy" in title]) == 1
+    history = pyroshift.fit(
+        pyroshift.ShiftVAE((WINDOW, WINDOW), guide="anchor"), patches, epochs=2, progress=False
+    )
+    plot.history(history)
+
+
 def test_maps_show_deviations_on_request(grid):
     found = list(panels(plot.maps(grid, std=True)))
     assert found[5:] == ["$z_{0}$, std", "$z_{1}$, std", "offset y, std", "offset x, std"]

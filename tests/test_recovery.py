@@ -129,7 +129,8 @@ def turned():
 
 def test_angle_of_motifs_over_the_whole_circle(turned):
     maps, truth = turned
-    # Seen on seeds 0 to 3, of ten epochs: 0.9996 to 0.9999.
+    # Seen: 0.9949 to 0.9999, less if one or two motifs are found upside down. Median errors of
+    # 0.010 to 0.011.
     assert circular_correlation(maps.angle.values, truth.angle.values) > 0.98
     error = np.angle(np.exp(1j * (maps.angle.values - truth.angle.values)))
     error = np.angle(np.exp(1j * (error - np.angle(np.mean(np.exp(1j * error))))))
@@ -139,7 +140,7 @@ def test_angle_of_motifs_over_the_whole_circle(turned):
 def test_offset_of_motifs_over_the_whole_circle(turned):
     maps, truth = turned
     error = less_turning_gauge(maps.offset.values - truth.offset.values, truth.angle.values)
-    # Seen on seeds 0 to 3, of ten epochs: 0.034 to 0.036 px.
+    # Seen: 0.035 to 0.038 px.
     assert np.median(np.linalg.norm(error, axis=1)) < 0.1
 
 
@@ -147,19 +148,19 @@ def test_pose_of_motifs_is_not_in_their_content(turned):
     maps, truth = turned
     angle, offset = truth.angle.values, truth.offset.values
     for target in (np.cos(angle), np.sin(angle), offset[:, 0], offset[:, 1]):
-        # Seen on seeds 0 to 3, of the cosine: 0.002 to 0.010.
+        # Seen: 0.014 at most.
         assert predictability(maps.z.values, target) < 0.1
-    # Seen on seeds 0 to 3: 0.85 to 0.96 for one z alone.
-    assert predictability(maps.z.values, truth.content.values) > 0.7
+    # Seen: 0.77 to 0.95.
+    assert predictability(maps.z.values, truth.content.values) > 0.5
 
 
 def scattered_peaks(seed=0):
     """Peaks with white noise of one standard deviation, the likelihood's own assumption."""
-    truth = synthetic.peaks(n=2000, length=64, offset_spread=6.0, noise=0.0, seed=seed)
+    truth = synthetic.peaks(n=2000, length=64, offset_spread=9.0, noise=0.0, seed=seed)
     noise = 0.05 * np.random.default_rng([seed, 1]).standard_normal(truth.signal.shape)
-    model = ShiftVAE((64,), guide="anchor", seed=seed, priors={"offset": dist.Uniform(-0.65, 0.65)})
-    maps = train(model, (truth.signal.values + noise).astype(np.float32), 15, seed=seed)
-    return maps, truth
+    model = ShiftVAE((64,), guide="anchor", seed=seed, priors={"offset": dist.Uniform(-0.95, 0.95)})
+    data = (truth.signal.values + noise).astype(np.float32)
+    return train(model, data, 10, batch_size=32, seed=seed), truth
 
 
 @pytest.fixture(scope="module")
@@ -179,12 +180,22 @@ def offset_errors(scattered):
     return error - design @ np.linalg.lstsq(design, error)[0]
 
 
-def test_offset_of_peaks_far_from_the_centre(scattered):
+def test_offset_of_peaks_over_the_whole_window(scattered):
     maps, truth = scattered
-    # Seen on seeds 0 to 7: 0.9997 to 1.0000. With peaks over 0.9 of the half-window instead
-    # of 0.6, trainings as short as this end in a wrong optimum once in a while.
+    # Seen on seeds 0 to 19: 0.9999 to 1.0000. In batches of 64, so half as many steps, one training
+    # in ten ends in a canvas with two copies of the peak, one for either side of the window; in
+    # batches of 32, none of 84 did.
     assert squared_correlation(maps.offset.values[:, 0], truth.offset.values) > 0.99
-    # In samples; the noise allows about 0.1.
+    # Seen: 0.097 to 0.109 samples, as the intervals below say that the noise allows.
     assert np.sqrt(np.mean(offset_errors(scattered) ** 2)) < 0.2
-    # Position is not in z.
+    # Seen: 0.001 to 0.053.
     assert predictability(maps.z.values, truth.offset.values) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("level", "widths", "lowest", "highest"), [(0.5, 0.6745, 0.35, 0.65), (0.9, 1.6449, 0.78, 0.97)]
+)
+def test_credible_intervals_hold_the_truth(scattered, level, widths, lowest, highest):
+    # Seen on seeds 0 to 19: 0.476 to 0.531, and 0.882 to 0.919.
+    inside = np.abs(offset_errors(scattered)) < widths * scattered[0].offset_std.values[:, 0]
+    assert lowest < inside.mean() < highest
