@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool1d, avg_pool2d, grid_sample
+from torch.nn.functional import grid_sample, linear
 
 from pyroshift.errors import SpecificationError
 from pyroshift.pose import half_window
@@ -121,12 +121,26 @@ class CanvasDecoder(nn.Module):
         Returns:
             `batch x canvas height x canvas width` or `batch x canvas length`.
         """
-        raw = self.layers(z).reshape(-1, 1, *(size + 2 for size in self.canvas_shape))
-        # The mean of the mean of two neighbours, (1, 2, 1) / 4: noise from pixel to pixel would
-        # tell poses apart that nothing in the motif does.
-        pool = avg_pool1d if len(self.window) == 1 else avg_pool2d
-        smooth = pool(pool(raw, 2, stride=1), 2, stride=1)
+        *hidden, pixels = self.layers
+        for layer in hidden:
+            z = layer(z)
+        # Noise from pixel to pixel would tell poses apart that nothing in the motif does. To smooth
+        # the last layer's weights is to smooth every canvas, and cheaper by far.
+        weight, bias = (self._smoothed(parameter) for parameter in pixels.parameters())
+        smooth = linear(z, weight, bias)
         return smooth.reshape(*z.shape[:-1], *self.canvas_shape)
+
+    def _smoothed(self, raw: Tensor) -> Tensor:
+        """Values over a canvas larger by a pixel on each side, smoothed by (1, 2, 1) / 4.
+
+        Args:
+            raw: `pixels x ...`.
+        """
+        values = raw.unflatten(0, [size + 2 for size in self.canvas_shape])
+        for axis, size in enumerate(self.canvas_shape):
+            for pixels in (size + 1, size):  # the mean of two neighbours, twice
+                values = values.narrow(axis, 0, pixels) + values.narrow(axis, 1, pixels)
+        return values.flatten(0, len(self.window) - 1) / 4 ** len(self.window)
 
     def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
         """The likelihood's parameter at every pixel.
@@ -164,12 +178,13 @@ def look_at(
     # grid_sample wants (x, y), with -1 and 1 at the centres of the first and the last pixel.
     axes = len(window)
     sizes = canvas.shape[-axes:]
-    ends = [max(size - 1, 1) / (2 * half_window(window)) for size in sizes]
-    grid = (coordinates / coordinates.new_tensor(ends)).flip(-1).flatten(0, -axes - 2)
+    ends = [2 * half_window(window) / max(size - 1, 1) for size in sizes]
+    along = (coordinates * coordinates.new_tensor(ends)).flatten(0, -axes - 2).unbind(-1)
     canvas = canvas.reshape(-1, 1, *sizes)
     if axes == 1:  # a signal is an image one pixel high
         canvas = canvas.unsqueeze(2)
-        grid = torch.cat((grid, torch.zeros_like(grid)), dim=-1).unsqueeze(1)
+        along = (torch.zeros_like(along[0]).unsqueeze(1), along[0].unsqueeze(1))
+    grid = torch.stack(along[::-1], dim=-1)
     seen = grid_sample(canvas, grid, padding_mode=beyond, align_corners=True)
     return seen.reshape(coordinates.shape[:-1])
 
