@@ -6,6 +6,7 @@ how a site is drawn or what it does to the coordinates, subclass it.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -76,7 +77,18 @@ class Site(nn.Module):
 
 
 class PoseSite(Site):
-    """A site that acts on coordinates: where, or how turned, the motif is."""
+    """A site that acts on coordinates: where, or how turned, the motif is.
+
+    A subclass whose `transform` is affine in the coordinates may say so by `affine = True`, which
+    saves most of its arithmetic.
+    """
+
+    affine = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "transform" in vars(cls) and "affine" not in vars(cls):
+            cls.affine = False  # what is known of a parent's transform says nothing of this one
 
     @abstractmethod
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
@@ -130,6 +142,8 @@ class Offset(PoseSite):
         (2,)
     """
 
+    affine = True
+
     def __init__(
         self,
         prior: Distribution | None = None,
@@ -173,6 +187,8 @@ class Angle(PoseSite):
         ProjectedNormalFamily()
     """
 
+    affine = True
+
     def __init__(
         self,
         prior: Distribution | None = None,
@@ -209,6 +225,8 @@ class Scale(PoseSite):
         >>> Scale().family
         TransformedNormalFamily()
     """
+
+    affine = True
 
     def __init__(
         self, prior: Distribution | None = None, family: GuideFamily | None = None

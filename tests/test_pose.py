@@ -12,6 +12,7 @@ from skimage.transform import rotate
 
 from pyroshift.networks.decoders import look_at
 from pyroshift.pose import (
+    affine_grid,
     half_window,
     pixel_grid,
     reduce_modulo,
@@ -274,6 +275,25 @@ def test_offsets_are_reduced_each_on_its_own():
     vectors = torch.tensor([[0.5, 0.1], [-0.2, 0.6]])
     one_by_one = torch.stack([reduce_modulo(o, vectors) for o in offset.reshape(-1, 2)])
     torch.testing.assert_close(reduce_modulo(offset, vectors), one_by_one.reshape(4, 3, 2))
+
+
+@settings(deadline=None)
+@given(
+    window=st.tuples(st.integers(2, 9), st.integers(2, 9)),
+    offset=offsets,
+    angle=angles,
+    scale=scales,
+)
+def test_a_row_and_a_column_tell_what_an_affine_map_does(window, offset, angle, scale):
+    def carried(points):
+        points = points.expand(3, *points.shape)
+        shift = torch.tensor([offset] * 3, dtype=torch.double)
+        turn = torch.tensor([angle, 0.0, -angle], dtype=torch.double)
+        zoom = torch.tensor([scale, 1.0, 2.0], dtype=torch.double)
+        return unscale(unrotate(unshift(points, shift), turn), zoom)
+
+    grid = pixel_grid(window).double()
+    torch.testing.assert_close(affine_grid(carried, grid), carried(grid))
 
 
 def test_gradients_reach_every_pose():

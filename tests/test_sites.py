@@ -271,6 +271,30 @@ def test_a_pose_site_of_the_users_own_is_drawn_applied_and_trained():
     assert model.guide_module.summary(model, x)["shear_std"].shape == (3,)
 
 
+class Lens(Offset):
+    """An offset seen through a lens, which bends rows and columns."""
+
+    def transform(self, coordinates, value):
+        moved = super().transform(coordinates, value)
+        return moved * (1 + 0.3 * moved.square().sum(-1, keepdim=True))
+
+
+def test_a_site_that_bends_is_evaluated_at_every_pixel():
+    assert Offset.affine
+    assert not Lens.affine
+    model = PoseVAE((6, 8), [Lens(), Content(1)], decoder=Seen())
+    values = {"offset": torch.randn(3, 2), "z": torch.zeros(3, 1)}
+    grid = model.grid.expand(3, *model.grid.shape)
+    torch.testing.assert_close(model.output(values), model.into_motif(grid, values).sum(-1))
+
+
+class Seen(torch.nn.Module):
+    """A decoder that shows the coordinates."""
+
+    def forward(self, z, coordinates):
+        return coordinates.sum(-1)
+
+
 def test_the_canvas_covers_the_reach_of_the_users_site():
     def margin(shear):
         return PoseVAE((6, 8), [Shear(shear), Content(1)]).decoder.margin

@@ -18,7 +18,7 @@ from pyroshift.models.anchor import AnchorGuide
 from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
-from pyroshift.pose import half_window, pixel_grid
+from pyroshift.pose import affine_grid, half_window, pixel_grid
 from pyroshift.sites import Angle, Content, PoseSite, Site
 
 Component = TypeVar("Component")
@@ -186,8 +186,12 @@ class PoseVAE(nn.Module):
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
         z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
-        grid = self.grid.expand(*z.shape[:-1], *self.grid.shape)
-        return self.decoder(z, self.into_motif(grid, values))
+
+        def carried(points: Tensor) -> Tensor:
+            return self.into_motif(points.expand(*z.shape[:-1], *points.shape), values)
+
+        affine = len(self.window) == 2 and all(site.affine for site in self.pose_sites)
+        return self.decoder(z, affine_grid(carried, self.grid) if affine else carried(self.grid))
 
     @property
     def pose_sites(self) -> list[PoseSite]:
