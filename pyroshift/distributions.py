@@ -81,6 +81,41 @@ class ProjectedNormalAngle(dist.TorchDistribution):
         return self.stddev.square()
 
 
+class HomoscedasticNormal(dist.Normal):
+    """Normals of one and the same width: the usual density, in half the passes over the values.
+
+    Args:
+        loc: means, any shape.
+        width: standard deviation of all, a scalar.
+
+    Example:
+        >>> normal = HomoscedasticNormal(torch.zeros(2, 3), torch.tensor(2.0))
+        >>> expected = dist.Normal(torch.zeros(2, 3), 2.0)
+        >>> value = torch.ones(2, 3)
+        >>> torch.allclose(normal.log_prob(value), expected.log_prob(value))
+        True
+    """
+
+    def __init__(self, loc: Tensor, width: Tensor, validate_args: bool | None = None) -> None:
+        self.width = width
+        super().__init__(loc, width, validate_args=validate_args)
+
+    def expand(
+        self, batch_shape: Sequence[int], _instance: "HomoscedasticNormal | None" = None
+    ) -> "HomoscedasticNormal":
+        """The same distribution broadcast to a batch shape."""
+        new = HomoscedasticNormal(self.loc.expand(batch_shape), self.width, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density."""
+        if self._validate_args:
+            self._validate_sample(value)
+        constant = self.width.log() + 0.5 * math.log(2 * math.pi)
+        return (value - self.loc).square() * (-0.5 / self.width.square()) - constant
+
+
 def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     """A copy of a distribution with `function` applied to every tensor that it holds.
 

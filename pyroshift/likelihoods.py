@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
+from pyroshift.distributions import HomoscedasticNormal
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.sites import DATA
 
@@ -217,7 +218,7 @@ class Gaussian(Likelihood):
 
     def distribution(self, output: Tensor) -> Distribution:
         """Normal about the output, which is in units of the data's spread about their mean."""
-        return dist.Normal(self.location + self.spread * output, self.noise)
+        return HomoscedasticNormal(self.location + self.spread * output, self.noise)
 
     def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """The output over the noise's variance, both in units of the data's spread."""

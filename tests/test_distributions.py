@@ -7,7 +7,12 @@ import pytest
 import torch
 from torch.distributions import constraints
 
-from pyroshift.distributions import ProjectedNormalAngle, map_tensors, with_event_shape
+from pyroshift.distributions import (
+    HomoscedasticNormal,
+    ProjectedNormalAngle,
+    map_tensors,
+    with_event_shape,
+)
 from pyroshift.errors import SpecificationError
 from pyroshift.sites import Scale
 
@@ -113,6 +118,48 @@ def test_expand_and_shapes():
 def test_samples_are_valid_by_its_own_support():
     angle = ProjectedNormalAngle(torch.tensor([-5.0, 0.0]), validate_args=True)
     assert bool(angle.support.check(angle.sample((1000,))).all())
+
+
+# HomoscedasticNormal
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (3, 5, 2)], ids=str)
+def test_one_width_for_all_is_the_usual_density_and_gradient(shape):
+    loc = torch.randn(shape, dtype=torch.double, requires_grad=True)
+    width = torch.tensor(0.3, dtype=torch.double, requires_grad=True)
+    value = torch.randn(shape, dtype=torch.double, requires_grad=True)
+    found, expected = (
+        normal(loc, width).log_prob(value) for normal in (HomoscedasticNormal, dist.Normal)
+    )
+    torch.testing.assert_close(found, expected)
+    weights = torch.rand_like(value)
+    for one, other in zip(
+        torch.autograd.grad((found * weights).sum(), (loc, width, value)),
+        torch.autograd.grad((expected * weights).sum(), (loc, width, value)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_one_width_for_all_expands_and_has_closed_divergences():
+    normal = HomoscedasticNormal(torch.tensor([0.0, 1.0]), torch.tensor(2.0))
+    wide = normal.expand((3, 2))
+    assert wide.batch_shape == (3, 2)
+    assert wide.rsample().shape == (3, 2)
+    torch.testing.assert_close(wide.log_prob(torch.ones(2))[1], normal.log_prob(torch.ones(2)))
+    usual = dist.Normal(torch.tensor([0.0, 1.0]), 2.0)
+    other = dist.Normal(0.5, 1.0)
+    expected = torch.distributions.kl_divergence(usual, other)
+    torch.testing.assert_close(torch.distributions.kl_divergence(normal, other), expected)
+
+
+def test_one_width_for_all_checks_its_values():
+    normal = HomoscedasticNormal(torch.zeros(2), torch.tensor(1.0), validate_args=True)
+    for distribution in (normal, normal.expand((3, 2))):
+        with pytest.raises(ValueError, match="support"):
+            distribution.log_prob(torch.tensor([0.0, math.nan]))
+    with pytest.raises(ValueError, match="scale"):
+        HomoscedasticNormal(torch.zeros(2), torch.tensor(-1.0), validate_args=True)
 
 
 # map_tensors
