@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +64,9 @@ class Run:
         self._try_out()
         self.statistics = patches.statistics()
         model.likelihood.prepare(**self.statistics)
-        self.optimizer = optimizer(model.parameters(), lr=options.learning_rate)  # type: ignore[call-arg]
+        # One pass over all parameters, where an optimiser has that.
+        fused: Any = {"fused": True} if "fused" in inspect.signature(optimizer).parameters else {}
+        self.optimizer = optimizer(model.parameters(), lr=options.learning_rate, **fused)  # type: ignore[call-arg]
         self.history = History([site.name for site in model.sites])
         self.best: dict[str, Tensor] | None = None
         self.good = copy.deepcopy(model.state_dict())

@@ -344,6 +344,17 @@ def test_gradients_are_clipped():
     assert distances[1] > 10 * distances[0]
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD, torch.optim.Rprop])
+def test_any_optimizer_of_torch_trains(optimizer):
+    """With one pass over all parameters where it has that, and without where it hasn't."""
+    model = small()
+    before = parameters(model)
+    history = train(model, peaks(), epochs=1, optimizer=optimizer)
+    assert math.isfinite(history.loss[0])
+    after = parameters(model)
+    assert not any(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_cosine_schedule():
     history = train(small(), peaks(), epochs=4, learning_rate=0.1, schedule="cosine")
     expected = [0.1 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
