@@ -2,6 +2,7 @@
 
 from pyroshift import errors, plot
 from pyroshift._version import __version__
+from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
 from pyroshift.data.patches import Patches, extract_patches
 from pyroshift.data.readers import level, load_image, load_spectra
@@ -48,6 +49,7 @@ __all__ = [
     "__version__",
     "decode",
     "encode",
+    "encode_image",
     "errors",
     "examples",
     "extract_patches",

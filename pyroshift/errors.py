@@ -9,6 +9,10 @@ class DataError(PyroshiftError, ValueError):
     """The data, or the way they are to be cut, can't be used as asked."""
 
 
+class MissingPixelsError(DataError):
+    """No window is without missing pixels."""
+
+
 class ReaderError(DataError):
     """A file can't be read: missing reader, foreign or damaged content, unknown channel."""
 

@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pyro
 import torch
 import xarray as xr
 from torch import Tensor
@@ -57,16 +58,25 @@ def encode(
     check_fit(model, patches)
     if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
         raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    batches: dict[str, list[np.ndarray]] = {}
-    with _evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    values: dict[str, np.ndarray] = {}
+    with (
+        _evaluating(model),
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+        pyro.validation_enabled(
+            False
+        ),  # of every distribution in every batch; the data are checked
+    ):
         torch.manual_seed(seed)
-        for x in _batches(patches.to(model.device), batch_size):
+        on_device = patches.to(model.device)
+        for index in torch.arange(len(patches)).split(batch_size):
+            x = on_device.gather(index)
             found = reduced(model, model.guide_module.summary(model, x))
             terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
             found["elbo"] = terms.elbo
             for name, value in found.items():
-                batches.setdefault(name, []).append(value.cpu().numpy())
-    values = {name: np.concatenate(parts) for name, parts in batches.items()}
+                if name not in values:
+                    values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
+                values[name][index] = value.cpu()
     return labelled(model, patches, values)
 
 
@@ -91,11 +101,6 @@ def check_fit(model: PoseVAE, patches: Patches) -> None:
         )
     statistics = patches.statistics(sample=1)
     model.likelihood.check(statistics["minimum"], statistics["maximum"])
-
-
-def _batches(patches: Patches, batch_size: int) -> Iterator[Tensor]:
-    for index in torch.arange(len(patches)).split(batch_size):
-        yield patches.gather(index)
 
 
 @torch.no_grad()

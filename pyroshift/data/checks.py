@@ -112,6 +112,14 @@ def window_shape(window: int | Sequence[int], ndim: int) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
+def check_window_fits(window: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Raise a DataError if a window is larger than the image, whose axes come last in the shape."""
+    if any(extent < side for extent, side in zip(shape[-2:], window, strict=True)):
+        raise DataError(
+            f"the window {window} is larger than the image {shape[-2:]}: choose a smaller one"
+        )
+
+
 def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
     """Step of the coordinate along one dimension, and its unit; 1 and "px" without one.
 

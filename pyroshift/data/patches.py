@@ -19,12 +19,13 @@ from pyroshift.data.checks import (
     check_index,
     check_name,
     check_values,
+    check_window_fits,
     pixel_size,
     plain,
     window_shape,
 )
 from pyroshift.data.windows import around, gather, on_grid
-from pyroshift.errors import DataError
+from pyroshift.errors import DataError, MissingPixelsError
 
 NORMALIZATIONS = ("patch", "image", None)
 
@@ -252,10 +253,7 @@ def extract_patches(
         )
     size = window_shape(window, 2)
     values = check_values(data.values, "the image", missing=True)
-    if any(extent < side for extent, side in zip(values.shape[-2:], size, strict=True)):
-        raise DataError(
-            f"the window {size} is larger than the image {values.shape[-2:]}: choose a smaller one"
-        )
+    check_window_fits(size, values.shape)
     frames = values.reshape(-1, *values.shape[-2:])
     placed = on_grid(data, size, step) if positions is None else around(data, size, positions)
     patches = Patches(
@@ -333,7 +331,7 @@ def _without_missing(patches: Patches) -> Patches:
     if not hit.any():
         return patches
     if hit.all():
-        raise DataError(
+        raise MissingPixelsError(
             f"every window holds missing pixels ({int(missing.sum())} of {missing.numel()} are "
             "NaN): fill them, or choose a smaller window"
         )

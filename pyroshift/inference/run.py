@@ -286,20 +286,21 @@ class _Totals:
 
     def __init__(self) -> None:
         self.count = 0
-        self.log_likelihood = 0.0
-        self.kl: dict[str, float] = {}
+        self.log_likelihood: Tensor | float = 0.0
+        self.kl: dict[str, Tensor | float] = {}
 
     def add(self, terms: EvidenceTerms) -> None:
         """Add a batch."""
+        # The sums stay on the device: to fetch them at every step would have the host wait for it.
         self.count += len(terms.log_likelihood)
-        self.log_likelihood += float(terms.log_likelihood.detach().sum())
+        self.log_likelihood += terms.log_likelihood.detach().double().sum()
         for name, kl in terms.kl.items():
-            self.kl[name] = self.kl.get(name, 0.0) + float(kl.detach().sum())
+            self.kl[name] = self.kl.get(name, 0.0) + kl.detach().double().sum()
 
     def means(self) -> dict[str, Any]:
         """Means per patch: `loss`, `log_likelihood` and `kl` by site."""
-        log_likelihood = self.log_likelihood / self.count
-        kl = {name: total / self.count for name, total in self.kl.items()}
+        log_likelihood = float(self.log_likelihood) / self.count
+        kl = {name: float(total) / self.count for name, total in self.kl.items()}
         return {
             "loss": sum(kl.values()) - log_likelihood,
             "log_likelihood": log_likelihood,
