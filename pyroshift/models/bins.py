@@ -113,13 +113,15 @@ class PoseBins(Site):
 
     def neighbours(self, pose: Tensor) -> Tensor:
         """Which bins are next to a bin, or that bin itself: `batch x bin`."""
-        every = torch.arange(math.prod(self.shape), device=pose.device)
-        position = torch.stack(torch.unravel_index(every, self.shape), -1)
-        distance = (position - position[pose].unsqueeze(1)).abs()
-        if self.circular_angles:
-            around = self.shape[0] - distance[..., 0]
-            distance[..., 0] = torch.minimum(distance[..., 0], around)
-        return (distance <= 1).all(-1)
+        near = torch.ones(len(pose), 1, dtype=torch.bool, device=pose.device)
+        # Axis by axis: distances of all bins from all poses would be much larger than the answer.
+        for axis, position in enumerate(torch.unravel_index(pose, self.shape)):
+            size = self.shape[axis]
+            distance = (torch.arange(size, device=pose.device) - position.unsqueeze(1)).abs()
+            if axis == 0 and self.circular_angles:
+                distance = torch.minimum(distance, size - distance)
+            near = (near.unsqueeze(2) & (distance <= 1).unsqueeze(1)).flatten(1)
+        return near
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import math
 import pyro.distributions as dist
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyroshift import RVAE, Angle, Content, Offset, PoseVAE, Scale, ShiftVAE
 from pyroshift.errors import SpecificationError
@@ -227,6 +228,37 @@ def test_neighbours_are_next_to_a_bin_and_go_round():
     middle = torch.unravel_index(found[1].nonzero().squeeze(1), bins.shape)
     assert [int(axis.min()) for axis in middle] == [3, 1, 1]
     assert [int(axis.max()) for axis in middle] == [5, 3, 3]
+
+
+@pytest.mark.parametrize("prior", [dist.Uniform(-math.pi, math.pi), dist.Uniform(-1.5, 1.5)])
+def test_neighbours_are_one_step_away_along_each_axis(prior):
+    bins = bins_of(Offset(dist.Uniform(-0.25, 0.4)), Angle(prior), turn=0.5)
+    poses = torch.cat((bins.centre("angle", every(bins)).unsqueeze(1) / bins.turn,
+                       bins.centre("offset", every(bins)) * 8), 1)  # fmt: skip
+    steps = (poses.unsqueeze(1) - poses).abs()
+    if bins.circular_angles:
+        steps[..., 0] = torch.minimum(steps[..., 0], bins.shape[0] - steps[..., 0])
+    assert torch.equal(bins.neighbours(every(bins)), (steps < 1.5).all(-1))
+
+
+class Largest(TorchDispatchMode):
+    """Watches for the largest tensor that is made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **kwargs or {})
+        if isinstance(made, torch.Tensor):
+            self.bytes = max(self.bytes, made.nbytes)
+        return made
+
+
+def test_nothing_larger_than_the_answer_is_made_to_find_neighbours():
+    bins = bins_of(Offset(dist.Uniform(-0.5, 0.5)), Angle(dist.Uniform(-math.pi, math.pi)))
+    with Largest() as largest:
+        found = bins.neighbours(torch.arange(64))
+    assert found.nbytes == 64 * math.prod(bins.shape)
+    assert largest.bytes == found.nbytes
 
 
 # As sites
