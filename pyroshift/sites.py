@@ -249,7 +249,8 @@ class Scale(PoseSite):
 def _lattice_vectors(period: float | Sequence[Sequence[float]], ndim: int) -> Tensor:
     """The period as lattice vectors, `ndim x ndim`, one in each row."""
     vectors = torch.as_tensor(period, dtype=torch.float)
-    vectors = vectors * torch.eye(ndim) if vectors.dim() == 0 else vectors
+    if vectors.dim() == 0:
+        vectors = vectors.clamp(min=0.0) * torch.eye(ndim)  # a negative one is none
     if vectors.shape != (ndim, ndim) or not float(torch.linalg.det(vectors).abs()) > 0:
         raise SpecificationError(
             f"period must be a positive number or {ndim} independent vectors, got {period!r}"

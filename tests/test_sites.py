@@ -198,9 +198,10 @@ def test_angles_are_called_by_the_smallest(symmetry):
 
 @pytest.mark.parametrize(
     "period",
-    [0, 0.0, float("nan"), [0.5], [[0.5, 0.0]], [[0.5, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.5]]],
+    [0, 0.0, -0.5, -3, float("nan"), float("inf"), [0.5], [[0.5, 0.0]], [[0.5, 0.0], [1.0, 0.0]],
+     [[0.0, 0.0], [0.0, 0.5]]],
     ids=str,
-)
+)  # fmt: skip
 def test_periods_that_are_none_are_refused(period):
     with pytest.raises(SpecificationError, match="period"):
         Offset(period=period)
