@@ -20,7 +20,7 @@ from pyroshift.sites import ANGLE, Angle, Offset, PoseSite, Site
 
 POSE = "pose"
 # A bin's Normal has this share of the bins' distance for its width: neighbours then add up to a
-# prior that is flat to within 1%.
+# prior that is flat to within 1.4% along each axis.
 OVERLAP = 0.5
 # Bins cover so many prior widths to each side of its mean.
 WIDTHS = 2.5
