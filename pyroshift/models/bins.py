@@ -201,8 +201,8 @@ def _log_density(site: PoseSite, values: Tensor, half: float) -> Tensor:
 def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
     """Angles at most `turn` apart over where the prior is, and their distance."""
     mean, width = (float(moment.nan_to_num(0.0)) for moment in moments(site.prior))
-    if isinstance(site.prior, dist.VonMises):  # its variance is circular, 1 at most
-        width = math.sqrt(-2 * math.log1p(-(width**2)))
+    if isinstance(site.prior, dist.VonMises):  # its variance is circular, 1 if it is flat
+        width = math.sqrt(-2 * math.log1p(-min(width**2, 1 - 1e-7)))
     radius = min(WIDTHS * width or math.pi, math.pi / site.symmetry)
     lowest, highest = map(float, _bounds(site))
     low, high = max(mean - radius, lowest), min(mean + radius, highest)

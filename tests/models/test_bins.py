@@ -77,6 +77,14 @@ def test_neighbouring_angles_are_at_most_a_turn_apart(turn):
         assert bool((angles.diff() <= turn + 1e-6).all())
 
 
+@pytest.mark.parametrize("concentration", [1e-30, 1e-8, 1e-4])
+def test_a_flat_prior_on_the_circle_has_bins_all_the_way_round(concentration):
+    bins = bins_of(Angle(dist.VonMises(0.3, concentration)))
+    assert bins.shape == (36, 1, 1)
+    assert bins.circular_angles
+    torch.testing.assert_close(bins.log_mass, torch.full((36,), -math.log(36)), rtol=0, atol=1e-3)
+
+
 FULL_CIRCLES = [dist.Uniform(0.0, 2 * math.pi), dist.Uniform(-4.0, 2 * math.pi - 4)]
 
 
