@@ -9,7 +9,7 @@ import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
-from torch.distributions import Distribution, Transform, constraints
+from torch.distributions import Distribution, Transform, constraints, kl_divergence
 
 from pyroshift.errors import SpecificationError
 
@@ -150,6 +150,24 @@ def moments(distribution: Distribution) -> tuple[Tensor, Tensor]:
     except NotImplementedError:
         unknown = torch.full(distribution.event_shape, math.nan)
         return unknown, unknown
+
+
+def divergence(posterior: Distribution, prior: Distribution, value: Tensor) -> Tensor:
+    """KL divergence in closed form where there is one, else estimated at a sample.
+
+    Args:
+        posterior: the distribution that the sample is from.
+        prior: the one from which it diverges.
+        value: the sample.
+
+    Example:
+        >>> divergence(dist.Normal(1.0, 1.0), dist.Normal(0.0, 1.0), torch.tensor(0.3))
+        tensor(0.5000)
+    """
+    try:
+        return kl_divergence(posterior, prior)
+    except NotImplementedError:
+        return posterior.log_prob(value) - prior.log_prob(value)
 
 
 def with_event_shape(prior: Any, event_shape: tuple[int, ...], name: str) -> Distribution:

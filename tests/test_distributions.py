@@ -10,6 +10,7 @@ from torch.distributions import constraints
 from pyroshift.distributions import (
     HomoscedasticNormal,
     ProjectedNormalAngle,
+    divergence,
     map_tensors,
     with_event_shape,
 )
@@ -320,3 +321,16 @@ def test_priors_that_do_not_fit_are_refused_by_name(prior):
 def test_support_is_kept():
     found = with_event_shape(dist.LogNormal(0.0, 1.0), (2,), "site")
     assert found.support.base_constraint is constraints.positive
+
+
+def test_divergence_in_closed_form_needs_no_sample():
+    posterior, prior = dist.Normal(1.0, 0.5), dist.Normal(0.0, 1.0)
+    for value in (-3.0, 2.0):
+        found = divergence(posterior, prior, torch.tensor(value))
+        assert float(found) == pytest.approx(0.625 + math.log(2) - 0.5)
+
+
+def test_divergence_without_a_closed_form_is_that_of_the_sample():
+    posterior, prior, value = dist.Normal(1.0, 0.5), dist.StudentT(3.0), torch.tensor([0.3, 2.0])
+    found = divergence(posterior, prior, value)
+    torch.testing.assert_close(found, posterior.log_prob(value) - prior.log_prob(value))

@@ -9,8 +9,8 @@ from pyro import poutine
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
 
+from pyroshift.distributions import divergence
 from pyroshift.errors import SpecificationError
 
 
@@ -115,8 +115,9 @@ def _particle(model: Callable, guide: Callable, args: tuple, kwargs: dict) -> Ev
     kl, weights = {}, {}
     for name, site in latent.items():
         _check_pair(name, drawn[name], site)
-        divergence = _divergence(drawn[name]["fn"], site["fn"], site["value"])
-        kl[name] = scale_and_mask(divergence, mask=site["mask"])
+        kl[name] = scale_and_mask(
+            divergence(drawn[name]["fn"], site["fn"], site["value"]), mask=site["mask"]
+        )
         weights[name] = float(site["scale"])
     log_likelihood = sum(
         scale_and_mask(site["fn"].log_prob(site["value"]), site["scale"], site["mask"])
@@ -146,11 +147,3 @@ def _check_pair(name: str, drawn: dict[str, Any], site: dict[str, Any]) -> None:
             f"the guide's {type(drawn['fn']).__name__} at site {name!r} can't be reparametrised: "
             "train with elbo=pyro.infer.Trace_ELBO() or TraceGraph_ELBO()"
         )
-
-
-def _divergence(posterior: Distribution, prior: Distribution, value: Tensor) -> Tensor:
-    """KL divergence in closed form where there is one, else estimated at the sample."""
-    try:
-        return kl_divergence(posterior, prior)
-    except NotImplementedError:
-        return posterior.log_prob(value) - prior.log_prob(value)

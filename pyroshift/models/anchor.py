@@ -9,9 +9,9 @@ import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints, kl_divergence
+from torch.distributions import Distribution, constraints
 
-from pyroshift.distributions import moments
+from pyroshift.distributions import divergence, moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
 from pyroshift.models.guides import Guide, posterior_head
@@ -188,7 +188,7 @@ class AnchorGuide(Guide):
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
-        evidence = evidence - _divergence(posterior, content.prior, z)
+        evidence = evidence - divergence(posterior, content.prior, z)
         spreads = {f"{name}_std": value for name, value in unpack(pair, deviation).items()}
         return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
 
@@ -264,13 +264,6 @@ def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
     better = evidence.unsqueeze(1) > evidence.unsqueeze(2)
     better |= (evidence.unsqueeze(1) == evidence.unsqueeze(2)).tril(-1)
     return evidence.masked_fill((same & better).any(2), -math.inf)
-
-
-def _divergence(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:
-    try:
-        return kl_divergence(posterior, prior)
-    except NotImplementedError:
-        return posterior.log_prob(z) - prior.log_prob(z)
 
 
 def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]) -> None:

@@ -1,9 +1,10 @@
 """Decoders made by hand, whose motifs are smooth and known: no training, and closed forms."""
 
 import torch
+from pyro import poutine
 from torch import nn
 
-from pyroshift import PoseVAE
+from pyroshift import PatchELBO, PoseVAE
 from pyroshift.likelihoods import Gaussian
 
 
@@ -75,6 +76,22 @@ def randomised(model, scale=0.3):
             parameter.copy_(scale * torch.randn_like(parameter))
         model.origin.copy_(torch.tensor([0.07, -0.04])[: len(model.window)])
     return model.eval()
+
+
+@torch.no_grad()
+def bound_and_log_weights(model, patch, particles=10_000):
+    """The bound of a patch, and log p(x, latents) - log q(latents), from samples of each."""
+    x = patch.expand(particles, *patch.shape)
+    bound = PatchELBO().terms(model.sample_model, model.sample_guide, x).elbo
+    guide = poutine.trace(model.sample_guide).get_trace(x)
+    joint = poutine.trace(poutine.replay(model.sample_model, guide)).get_trace(x)
+    guide.compute_log_prob()
+    joint.compute_log_prob()
+    log_weights = joint.nodes["x"]["log_prob"]
+    for site in model.sites:
+        log_weights = log_weights + joint.nodes[site.name]["log_prob"]
+        log_weights = log_weights - guide.nodes[site.name]["log_prob"]
+    return bound.double(), log_weights.double()
 
 
 @torch.no_grad()

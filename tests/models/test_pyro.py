@@ -8,6 +8,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from glyphs import bound_and_log_weights
 from pyro import poutine
 from pyro.infer import (
     MCMC,
@@ -441,22 +442,6 @@ def motifs():
 
 def encoder_for(window):
     return FullyConnectedEncoder(window, (48, 48))
-
-
-@torch.no_grad()
-def bound_and_log_weights(model, patch, particles=10_000):
-    """The bound of a patch, and log p(x, latents) - log q(latents), from samples of each."""
-    x = patch.expand(particles, *patch.shape)
-    bound = PatchELBO().terms(model.sample_model, model.sample_guide, x).elbo
-    guide = poutine.trace(model.sample_guide).get_trace(x)
-    joint = poutine.trace(poutine.replay(model.sample_model, guide)).get_trace(x)
-    guide.compute_log_prob()
-    joint.compute_log_prob()
-    log_weights = joint.nodes["x"]["log_prob"]
-    for site in model.sites:
-        log_weights = log_weights + joint.nodes[site.name]["log_prob"]
-        log_weights = log_weights - guide.nodes[site.name]["log_prob"]
-    return bound.double(), log_weights.double()
 
 
 PRIORS = {
