@@ -92,11 +92,7 @@ class AnchorGuide(Guide):
                 "quarter of its shorter side"
             )
         binned = [site for site in pair.pose_sites if isinstance(site, Offset | Angle)]
-        if pair.pose_sites[:1] != binned[:1] or any(isinstance(s, Offset) for s in binned[1:]):
-            raise SpecificationError(
-                "guide='anchor' needs the offset to act first, then the angle, but the sites are "
-                f"{[site.name for site in pair.pose_sites]}"
-            )
+        _check_sites(pair, binned)
         bins = PoseBins(binned, pair.window, pitch, self.turn)
         sites = [Binned(site, bins) if site in binned else site for site in pair.sites]
         pair.site_modules = nn.ModuleList([bins, *sites])
@@ -207,6 +203,29 @@ class AnchorGuide(Guide):
             # where motifs turn, that frame must hold them in every direction.
             farthest = self.farthest / (3 if len(_bins(pair).angles) > 1 else 1)
             pair.origin.copy_(moved.clamp(-farthest, farthest))
+
+
+def _check_sites(pair: PoseVAE, binned: list[Offset | Angle]) -> None:
+    """Raise a SpecificationError if a pair's sites aren't such as can be searched."""
+    if pair.pose_sites[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
+        raise SpecificationError(
+            "guide='anchor' needs the offset to act first, then the angle, but the sites are "
+            f"{[site.name for site in pair.pose_sites]}"
+        )
+    contents = [site.name for site in pair.sites if isinstance(site, Content)]
+    if contents != [CONTENT]:
+        raise SpecificationError(
+            f"guide='anchor' needs one Content site, named {CONTENT!r}, but there are {contents}: "
+            "put all latents into one, or take guide='normal'"
+        )
+    for site in binned:
+        kind = type(site)
+        if kind.prior_given is not Site.prior_given or kind.draw is not Site.draw:
+            raise SpecificationError(
+                f"guide='anchor' draws {site.name!r} about bins of its prior, so that what "
+                f"{kind.__name__} does in prior_given or draw would have no effect: give the site "
+                "a fixed prior, or take guide='normal'"
+            )
 
 
 def _bins(pair: PoseVAE) -> PoseBins:

@@ -811,6 +811,43 @@ def test_other_orders_are_taken(sites):
     assert bool(torch.isfinite(terms_of(model, torch.rand(3, 8, 8)).elbo).all())
 
 
+class NamedContent(Content):
+    """Latents of another name."""
+
+    def __init__(self, name):
+        super().__init__(1)
+        self.name = name
+
+
+@pytest.mark.parametrize(
+    "contents", [[Content(1), NamedContent("w")], [NamedContent("w")]], ids=["two", "renamed"]
+)
+def test_other_latents_than_one_z_are_refused(contents):
+    with pytest.raises(SpecificationError, match=r"one Content site, named 'z'.*'w'"):
+        PoseVAE((12,), [Offset(ndim=1), *contents], guide="anchor")
+
+
+class CloserOffset(Offset):
+    """An offset whose prior depends on what was drawn before it, as far as the guide knows."""
+
+    def prior_given(self, values):
+        return dist.Normal(torch.zeros(2), 0.01).to_event(1)
+
+
+class DoubledAngle(Angle):
+    """An angle that is drawn in a way of its own."""
+
+    def draw(self, values):
+        return 2 * super().draw(values)
+
+
+@pytest.mark.parametrize("site", [CloserOffset(), DoubledAngle()], ids=["prior_given", "draw"])
+def test_a_binned_site_that_is_drawn_in_a_way_of_its_own_is_refused(site):
+    with pytest.raises(SpecificationError, match=f"{type(site).__name__}.* no effect"):
+        PoseVAE((8, 8), [site, Content(1)], guide="anchor")
+    PoseVAE((8, 8), [site, Content(1)])
+
+
 class LearnedContent(Content):
     """Latents whose prior is learned."""
 
