@@ -112,7 +112,8 @@ class AnchorGuide(Guide):
             prior = _within(pair, pose)
             start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
         with pair.latent_scale(kl_weight, CONTENT):
-            z = pyro.sample(CONTENT, self._posterior(pair, x, start))  # type: ignore[arg-type]
+            posterior = self._posterior(pair, x, start, self._unseen(pair))
+            z = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
         with torch.no_grad():
             laplace = refine(pair, x, z, start, prior)
             if self.training:
@@ -127,8 +128,10 @@ class AnchorGuide(Guide):
         the pose sites, `mode_offset` and so on, with `mode_probability`.
         """
         found = search(pair, _bins(pair), x, self.anchor_latents)
-        prior = _specified(pair, x)
-        modes = [self._pursue(pair, x, found, pose, prior) for pose in self._modes(pair, found)]
+        prior, unseen = _specified(pair, x), self._unseen(pair)
+        modes = [
+            self._pursue(pair, x, found, pose, prior, unseen) for pose in self._modes(pair, found)
+        ]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
         evidence = _without_repeats(pair, each)
         order = evidence.argsort(1, descending=True)
@@ -145,14 +148,17 @@ class AnchorGuide(Guide):
         """Latents of the anchor that explains each patch best in its bin."""
         return self.anchor_latents[found.anchor.gather(1, pose.unsqueeze(1)).squeeze(1)]
 
-    def _posterior(self, pair: PoseVAE, x: Tensor, pose: Tensor) -> Distribution:
+    @torch.no_grad()
+    def _unseen(self, pair: PoseVAE) -> Tensor:
+        """What stands beyond the ends of aligned patches: the first anchor, standardized."""
+        z = self.anchor_latents[:1]
+        origin = pair.into_motif(pair.grid.unsqueeze(0), _neutral(pair, z))
+        return pair.likelihood.standardize(pair.likelihood.mean(pair.decoder(z, origin)))[0]
+
+    def _posterior(self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Distribution:
         """Posterior of z, of patches brought back into the motif's frame."""
         with torch.no_grad():
-            z = self.anchor_latents[:1]
-            origin = pair.into_motif(pair.grid.unsqueeze(0), _neutral(pair, z))
-            expected = pair.likelihood.mean(pair.decoder(z, origin))
-            standardize = pair.likelihood.standardize
-            aligned = align(pair, standardize(x), pose, standardize(expected)[0])
+            aligned = align(pair, pair.likelihood.standardize(x), pose, unseen)
         content = _content(pair)
         return content.family.distribution(self.head(pair.encoder(aligned)), content.prior)
 
@@ -165,7 +171,13 @@ class AnchorGuide(Guide):
         return modes
 
     def _pursue(
-        self, pair: PoseVAE, x: Tensor, found: Found, pose: Tensor, prior: Independent
+        self,
+        pair: PoseVAE,
+        x: Tensor,
+        found: Found,
+        pose: Tensor,
+        prior: Independent,
+        unseen: Tensor,
     ) -> dict[str, Tensor]:
         """What a patch would be if its pose were near that bin, and how well this explains it."""
         bounds = _within(pair, pose)
@@ -174,7 +186,7 @@ class AnchorGuide(Guide):
             at = refine(pair, x, self._anchor(found, pose), at, bounds).mean
         content = _content(pair)
         for _ in range(2):
-            posterior = self._posterior(pair, x, at)
+            posterior = self._posterior(pair, x, at, unseen)
             z, spread = content.family.summary(posterior)
             laplace = refine(pair, x, z, at, prior, limit=2 * bounds.width)
             at = laplace.mean

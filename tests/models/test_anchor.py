@@ -486,6 +486,20 @@ def test_the_encoder_sees_no_pose():
     assert float((last - upright).abs().mean()) < 0.15 * float((x - upright).abs().mean())
 
 
+def test_what_is_expected_is_decoded_once_however_many_candidates():
+    class Counting(Peak):
+        calls = 0
+
+        def forward(self, z, coordinates):
+            self.calls += len(z) == 1
+            return super().forward(z, coordinates)
+
+    sites = [Offset(dist.Uniform(-0.5, 0.5), ndim=1), Content(1)]
+    model = handmade((20,), sites, Counting(), guide=AnchorGuide(candidates=3))
+    model.guide_module.summary(model, torch.rand(5, 20))
+    assert model.decoder.calls == 2  # once for the search, and once for the encoder
+
+
 # Several poses for one patch
 
 
