@@ -116,13 +116,11 @@ class TransformedNormalFamily(GuideFamily):
 
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """A transformed Normal of the prior's event shape."""
-        support = elementwise(prior.support)
-        positive = support is constraints.positive
-        transform = ExpTransform() if positive else biject_to(support)
         loc, scale = _loc_and_scale(raw, prior.event_shape)
-        centre, width = _carried_back(transform, *(moment.to(raw) for moment in moments(prior)))
+        centre, width = (moment.to(raw) for moment in real_moments(prior))
         centre, width = centre + width * loc, width * scale
-        if positive:  # its KL divergence from a LogNormal prior is known in closed form
+        transform = onto_support(prior)
+        if isinstance(transform, ExpTransform):
             return dist.LogNormal(centre, width).to_event(len(prior.event_shape))
         transformed = dist.TransformedDistribution(dist.Normal(centre, width), [transform])
         return transformed.to_event(len(prior.event_shape))
@@ -135,8 +133,35 @@ class TransformedNormalFamily(GuideFamily):
         return median, normal.scale * transform.log_abs_det_jacobian(normal.loc, median).exp()
 
 
-def _carried_back(transform: Transform, mean: Tensor, stddev: Tensor) -> tuple[Tensor, Tensor]:
-    """A location and a width, seen through a transform to first order; 0 and 1 if they aren't."""
+def onto_support(prior: Distribution) -> Transform:
+    """The transform that carries real numbers onto the support of a prior's elements.
+
+    Args:
+        prior: a site's prior.
+
+    Example:
+        >>> onto_support(dist.LogNormal(0.0, 0.1))
+        ExpTransform()
+    """
+    support = elementwise(prior.support)
+    # Torch's own for positive numbers isn't a LogNormal's, whose KL divergences are then not known.
+    return ExpTransform() if support is constraints.positive else biject_to(support)
+
+
+def real_moments(prior: Distribution) -> tuple[Tensor, Tensor]:
+    """A prior's location and width, carried back through `onto_support` to first order.
+
+    Args:
+        prior: a site's prior.
+
+    Returns:
+        Both of the prior's event shape; 0 and 1 where it has none.
+
+    Example:
+        >>> real_moments(dist.HalfCauchy(1.0))
+        (tensor(0.), tensor(1.))
+    """
+    transform, (mean, stddev) = onto_support(prior), moments(prior)
     centre = _finite_or(transform.inv(_finite_or(mean, math.nan)), 0.0)
     slope = transform.log_abs_det_jacobian(centre, transform(centre)).exp()
     return centre, _width_or_one(stddev / slope)

@@ -9,16 +9,27 @@ import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution
+from torch.distributions.transforms import identity_transform
 
 from pyroshift.distributions import divergence, moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
 from pyroshift.models.guides import Guide, posterior_head
-from pyroshift.models.refinement import Independent, Laplace, align, pack, refine, unpack
+from pyroshift.models.refinement import Laplace, align, refine
 from pyroshift.models.search import Found, search
+from pyroshift.models.vector import (
+    Independent,
+    neutral,
+    size_of,
+    specified,
+    transform_of,
+    unpack,
+    unpack_widths,
+    within,
+)
 from pyroshift.networks.encoders import count_features
-from pyroshift.sites import CONTENT, OFFSET, Angle, Content, Offset, Site
+from pyroshift.sites import CONTENT, OFFSET, Angle, Content, Offset, PoseSite, Site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +120,7 @@ class AnchorGuide(Guide):
         with pair.latent_scale(kl_weight, POSE):
             pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
         with torch.no_grad():
-            prior = _within(pair, pose)
+            prior = within(pair, pose)
             start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
         with pair.latent_scale(kl_weight, CONTENT):
             posterior = self._posterior(pair, x, start, self._unseen(pair))
@@ -128,7 +139,7 @@ class AnchorGuide(Guide):
         the pose sites, `mode_offset` and so on, with `mode_probability`.
         """
         found = search(pair, _bins(pair), x, self.anchor_latents)
-        prior, unseen = _specified(pair, x), self._unseen(pair)
+        prior, unseen = specified(pair, len(x)), self._unseen(pair)
         modes = [
             self._pursue(pair, x, found, pose, prior, unseen) for pose in self._modes(pair, found)
         ]
@@ -152,7 +163,7 @@ class AnchorGuide(Guide):
     def _unseen(self, pair: PoseVAE) -> Tensor:
         """What stands beyond the ends of aligned patches: the first anchor, standardized."""
         z = self.anchor_latents[:1]
-        origin = pair.into_motif(pair.grid.unsqueeze(0), _neutral(pair, z))
+        origin = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1))
         return pair.likelihood.standardize(pair.likelihood.mean(pair.decoder(z, origin)))[0]
 
     def _posterior(self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Distribution:
@@ -180,7 +191,7 @@ class AnchorGuide(Guide):
         unseen: Tensor,
     ) -> dict[str, Tensor]:
         """What a patch would be if its pose were near that bin, and how well this explains it."""
-        bounds = _within(pair, pose)
+        bounds = within(pair, pose)
         at = bounds.mean
         for _ in range(2):
             at = refine(pair, x, self._anchor(found, pose), at, bounds).mean
@@ -191,13 +202,13 @@ class AnchorGuide(Guide):
             laplace = refine(pair, x, z, at, prior, limit=2 * bounds.width)
             at = laplace.mean
         deviation = laplace.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-        values = unpack(pair, at)
+        values, widths = unpack(pair, at), unpack_widths(pair, at, deviation)
         output = pair.output(values | {CONTENT: z})
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
         evidence = evidence - divergence(posterior, content.prior, z)
-        spreads = {f"{name}_std": value for name, value in unpack(pair, deviation).items()}
+        spreads = {f"{name}_std": width for name, width in widths.items()}
         return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
 
     def _fix_frame(self, pair: PoseVAE, pose: Tensor) -> None:
@@ -248,40 +259,6 @@ def _content(pair: PoseVAE) -> Content:
     return next(site for site in pair.sites if isinstance(site, Content))
 
 
-def _neutral(pair: PoseVAE, z: Tensor) -> dict[str, Tensor]:
-    """A pose that does nothing: no offset, no angle, the prior's scale."""
-    values = {}
-    for site in pair.pose_sites:
-        mean = moments(site.prior)[0].expand(len(z), *site.event_shape)
-        values[site.name] = torch.zeros_like(mean) if isinstance(site, Binned) else mean
-    return values
-
-
-def _within(pair: PoseVAE, pose: Tensor) -> Independent:
-    """The pose sites' prior in a bin."""
-    values, widths = {}, []
-    for site in pair.pose_sites:
-        if isinstance(site, Binned):
-            value, width = site.centre(pose), site.width
-        else:
-            mean, stddev = moments(site.prior)
-            value, width = mean.expand(pose.shape), float(stddev)
-        values[site.name] = value
-        widths += [width] * max(sum(site.event_shape), 1)
-    vector = pack(pair, values)
-    return Independent(vector, vector.new_tensor(widths))
-
-
-def _specified(pair: PoseVAE, x: Tensor) -> Independent:
-    """The pose sites' own priors, as Normals; where they have no width, a wide one."""
-    means, widths = [], []
-    for site in pair.pose_sites:
-        mean, width = (moment.to(x).reshape(-1) for moment in moments(site.prior))
-        means.append(mean.nan_to_num(0.0))
-        widths.append(torch.where(torch.isfinite(width) & (width > 0), width, 10.0))
-    return Independent(torch.cat(means).expand(len(x), -1), torch.cat(widths))
-
-
 def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
     """Evidence of the modes, `batch x mode`; minus infinity for one that is another once more."""
     evidence = modes["evidence"]
@@ -303,21 +280,22 @@ def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float
     noise = factor.new_zeros(len(factor), 0)
     for site in pair.pose_sites:
         done = noise.shape[1]
-        rows = slice(done, done + max(sum(site.event_shape), 1))
+        rows = slice(done, done + size_of(site))
         mean = laplace.mean[:, rows] + (factor[:, rows, :done] @ noise.unsqueeze(-1)).squeeze(-1)
         own = factor[:, rows, rows]
         with pair.latent_scale(kl_weight, site.name):
             value = pyro.sample(site.name, _conditional(site, mean, own))
-        vector = value.reshape(mean.shape) - mean
-        white = torch.linalg.solve_triangular(own, vector.unsqueeze(-1), upper=False)
+        drawn = transform_of(site).inv(value).reshape(mean.shape) - mean
+        white = torch.linalg.solve_triangular(own, drawn.unsqueeze(-1), upper=False)
         noise = torch.cat((noise, white.squeeze(-1)), 1)
 
 
-def _conditional(site: Site, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:
-    """Normal of a site's event shape, or log-normal about as wide for a positive one."""
-    if site.event_shape:
-        return dist.MultivariateNormal(mean, scale_tril=factor)
-    mean, width = mean.squeeze(-1), factor[:, 0, 0]
-    if site.prior.support is constraints.positive:
-        return dist.LogNormal(mean.log(), width / mean)
-    return dist.Normal(mean, width)
+def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:
+    """Normal over a site's elements of the pose's vector, carried to where its values are."""
+    normal: dist.TorchDistribution = dist.MultivariateNormal(mean, scale_tril=factor)
+    if not site.event_shape:
+        normal = dist.Normal(mean.squeeze(-1), factor[:, 0, 0])
+    transform = transform_of(site)
+    if transform is identity_transform:  # the plain one has KL divergences in closed form
+        return normal
+    return dist.TransformedDistribution(normal, [transform])

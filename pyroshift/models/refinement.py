@@ -13,27 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pyroshift.models.vector import unpack
 from pyroshift.networks.decoders import look_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pyroshift.models.pair import PoseVAE
+    from pyroshift.models.vector import Independent
 
-_STEP = 0.01  # half-windows, or radians
-
-
-@dataclass(frozen=True)
-class Independent:
-    """Independent Normals over the elements of the pose: what was known before the patch.
-
-    Args:
-        mean: `batch x element`.
-        width: standard deviations, `element`.
-    """
-
-    mean: Tensor
-    width: Tensor
+_STEP = 0.01  # half-windows, or radians, or what the pose's vector has for others
 
 
 @dataclass(frozen=True)
@@ -53,22 +40,6 @@ class Laplace:
     def covariance(self) -> Tensor:
         """`batch x element x element`."""
         return torch.linalg.inv(self.precision).to(self.mean)
-
-
-def pack(pair: PoseVAE, values: Mapping[str, Tensor]) -> Tensor:
-    """The values of all pose sites as one vector, `batch x element`."""
-    parts = [values[site.name].flatten(1) if site.event_shape else values[site.name].unsqueeze(-1)
-             for site in pair.pose_sites]  # fmt: skip
-    return torch.cat(parts, -1)
-
-
-def unpack(pair: PoseVAE, vector: Tensor) -> dict[str, Tensor]:
-    """The values of the pose sites by name, from one vector `batch x element`."""
-    parts = vector.split([max(sum(site.event_shape), 1) for site in pair.pose_sites], -1)
-    return {
-        site.name: part if site.event_shape else part.squeeze(-1)
-        for site, part in zip(pair.pose_sites, parts, strict=True)
-    }
 
 
 def align(pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Tensor:

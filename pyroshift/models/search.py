@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, avg_pool2d
 
-from pyroshift.distributions import moments
+from pyroshift.models.vector import neutral
 from pyroshift.pose import half_window
-from pyroshift.sites import ANGLE, OFFSET
+from pyroshift.sites import ANGLE
 
 if TYPE_CHECKING:
     from pyroshift.models.bins import PoseBins
@@ -48,12 +48,8 @@ def search(pair: PoseVAE, bins: PoseBins, x: Tensor, latents: Tensor) -> Found:
         latents: the decoder's input for each motif, all equally probable, `anchor x latent`.
     """
     z = latents.repeat_interleave(len(bins.angles), 0)
-    values = {
-        site.name: moments(site.prior)[0].expand(len(z), *site.event_shape)
-        for site in pair.pose_sites
-    }
-    values[OFFSET] = z.new_zeros(len(z), len(pair.window))  # the offsets are in the grid
-    if len(bins.angles) > 1:
+    values = neutral(pair, len(z))  # the offsets are in the grid
+    if ANGLE in bins.widths:
         values[ANGLE] = bins.angles.repeat(len(latents))
     grid = _all_offsets(pair.window, bins).expand(len(z), *(-1,) * (len(pair.window) + 1))
     output = pair.decoder(z, pair.into_motif(grid, values))

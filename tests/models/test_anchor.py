@@ -192,10 +192,12 @@ def tiny(name):
         sites = [Angle(dist.Normal(0.0, 0.8)), Content(1)]
         decoder = CanvasDecoder((5, 5), 1, margin=2, hidden=(8,))
         return (5, 5), sites, decoder, [torch.linspace(-3, 3, 1201)], z
-    sites = [Offset(dist.Uniform(-0.5, 0.5), ndim=1), Scale(dist.LogNormal(0.0, 0.3)), Content(1)]
+    scale, scales = dist.LogNormal(0.0, 0.3), torch.linspace(-1.8, 1.8, 121).exp()
+    if name == "offset and bounded scale":
+        scale, scales = dist.AffineBeta(4.0, 4.0, 0.5, 1.0), torch.linspace(0.501, 1.499, 121)
+    sites = [Offset(dist.Uniform(-0.5, 0.5), ndim=1), Scale(scale), Content(1)]
     decoder = CanvasDecoder((6,), 1, margin=8, hidden=(8,))
-    grids = [torch.linspace(-1.5, 1.5, 241), torch.linspace(-1.8, 1.8, 121).exp()]
-    return (6,), sites, decoder, grids, torch.linspace(-5, 5, 61)
+    return (6,), sites, decoder, [torch.linspace(-1.5, 1.5, 241), scales], torch.linspace(-5, 5, 61)
 
 
 def trapezoid(grid):
@@ -231,7 +233,9 @@ def log_evidence(model, x, grids, z):
 
 
 @pytest.mark.parametrize("anchors", [1, 4])
-@pytest.mark.parametrize("name", ["offset", "angle", "offset and scale"])
+@pytest.mark.parametrize(
+    "name", ["offset", "angle", "offset and scale", "offset and bounded scale"]
+)
 def test_the_bound_is_below_the_evidence_and_its_weights_average_to_it(name, anchors):
     # Over 20,000 samples, within 5 standard errors: about once in 10^6 for a fresh seed.
     window, sites, decoder, grids, z = tiny(name)
