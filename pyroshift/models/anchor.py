@@ -29,7 +29,7 @@ from pyroshift.models.vector import (
     within,
 )
 from pyroshift.networks.encoders import count_features
-from pyroshift.sites import CONTENT, OFFSET, Angle, Content, Offset, PoseSite, Site
+from pyroshift.sites import CONTENT, Angle, Content, Offset, PoseSite, Site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,13 +217,16 @@ class AnchorGuide(Guide):
         The likelihood is the same wherever in the decoder's frame the motif lies; only the offset's
         prior says where, and too faintly for a gradient to follow.
         """
-        if any(site.name == OFFSET for site in pair.pose_sites):
+        # Where a lattice is known, offsets have no mean but that of its cell, whose middle is off
+        # zero by where its ends fall among the bins: the origin would run away at a constant rate.
+        offsets = [site for site in pair.given_sites if isinstance(site, Offset)]
+        if any(site.vectors is None for site in offsets):
             axes = len(pair.window)
             middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
             seen = pair.into_motif(middle, unpack(pair, pose))
             moved = pair.origin.lerp(seen.flatten(0, -2).mean(0), self.centring)
-            # A lattice has no middle, which its origin would follow out of the decoder's frame;
-            # where motifs turn, that frame must hold them in every direction.
+            # A lattice of unknown period could still lead it out of the decoder's frame; where
+            # motifs turn, that frame must hold them in every direction.
             farthest = self.farthest / (3 if len(_bins(pair).angles) > 1 else 1)
             pair.origin.copy_(moved.clamp(-farthest, farthest))
 

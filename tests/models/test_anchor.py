@@ -647,6 +647,20 @@ def test_the_frame_of_turned_motifs_stays():
     assert torch.equal(model.origin, torch.zeros(2))
 
 
+@pytest.mark.parametrize(("window", "period"), [((20,), 4), ((12, 12), 6)], ids=str)
+def test_the_frame_of_a_known_lattice_stays(window, period):
+    # Its cell has as many bins to the left as to the right only if the period is odd.
+    model = ShiftVAE(
+        window, 1, Gaussian(0.05), decoder=Waves(2 * period / window[0]), period=period,
+        guide="anchor",
+    )  # fmt: skip
+    model.likelihood.prepare(0.0, 1.0, 0.0, 1.0)
+    x, _ = glyphs_about(model, 200, reach=0.9)
+    for _ in range(5):
+        terms_of(model, x)
+    assert torch.equal(model.origin, torch.zeros(len(window)))
+
+
 def test_training_centres_the_motifs():
     # The peaks are all in the right half of the windows; nothing but the frame says where.
     signals = synthetic.peaks(300, 32, span=8, offset_spread=1, noise=0.02)["signal"].values
