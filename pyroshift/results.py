@@ -68,7 +68,7 @@ def encode(
     ):
         torch.manual_seed(seed)
         on_device = patches.to(model.device)
-        for index in torch.arange(len(patches)).split(batch_size):
+        for index in torch.arange(len(patches)).split(int(batch_size)):
             x = on_device.gather(index)
             found = reduced(model, model.guide_module.summary(model, x))
             terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
@@ -179,7 +179,7 @@ def decode(
 
 def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) -> Iterator[Tensor]:
     """Expected data batch by batch, on the CPU."""
-    for index in torch.arange(len(values[CONTENT])).split(batch_size):
+    for index in torch.arange(len(values[CONTENT])).split(int(batch_size)):
         batch = {name: value[index].to(model.device) for name, value in values.items()}
         gaps = [value.isnan().unsqueeze(-1).flatten(1).any(1) for value in batch.values()]
         missing = torch.stack(gaps).any(0)

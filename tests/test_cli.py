@@ -7,11 +7,15 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import pyroshift
+from pyroshift import blocks
 from pyroshift.cli import command, folder, groups, main, options, work
 from pyroshift.cli.folder import CHECKPOINT, RESULTS
+from pyroshift.cli.images import open_image
 from pyroshift.cli.positions import read_positions
+from pyroshift.data import blocks as data_blocks
 from pyroshift.inference.run import Run
 from pyroshift.likelihoods import LIKELIHOODS
 from pyroshift.models.pair import GUIDES
@@ -251,6 +255,158 @@ class TestEncode:
         assert "can't be read as a model" in rejected(capsys, *arguments)
 
 
+@pytest.fixture
+def pieces(monkeypatch):
+    """The shapes of all parts of the image that were read block by block."""
+    read, shapes = data_blocks._read, []
+
+    def noted(image, pixels):
+        shapes.append(read(image, pixels).shape)
+        return read(image, pixels)
+
+    monkeypatch.setattr(data_blocks, "_read", noted)
+    return shapes
+
+
+@pytest.fixture
+def interrupt_block(monkeypatch):
+    """A function that has Ctrl-C pressed at a block of `encode_image`, the first being 0."""
+    add, calls = blocks._Store.add, []
+
+    def interrupt(number):
+        def interrupted(self, maps, region):
+            if len(calls) == number:
+                raise KeyboardInterrupt
+            calls.append(region)
+            add(self, maps, region)
+
+        monkeypatch.setattr(blocks._Store, "add", interrupted)
+        return calls
+
+    return interrupt
+
+
+class TestEncodeByBlock:
+    def test_equals_the_function(self, image, result, tmp_path):
+        out = tmp_path / "new" / "maps.zarr"
+        arguments = ["encode", str(result / "model.pt"), image, "--step", "5", "--quiet"]
+        assert main([*arguments, "--out", str(out)]) == 0
+        patches = pyroshift.extract_patches(pyroshift.load_image(image), 16, 5)
+        expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches)
+        xr.testing.assert_identical(xr.open_zarr(out).load(), expected)
+
+    def test_says_where_the_maps_are(self, image, result, tmp_path, capsys):
+        out = tmp_path / "maps.zarr"
+        assert main(["encode", str(result / "model.pt"), image, "--out", str(out)]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == f"maps of 4 x 5 windows (y, x) are in {out}\n"
+        assert captured.err == ""  # this is no terminal
+
+    @pytest.mark.parametrize("quiet", [False, True])
+    def test_shows_its_progress_in_a_terminal(
+        self, image, result, tmp_path, capsys, monkeypatch, quiet
+    ):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        arguments = ["encode", str(result / "model.pt"), image, "--out", str(tmp_path / "m.zarr")]
+        assert main([*arguments, *["--quiet"] * quiet]) == 0
+        assert ("1/1" in capsys.readouterr().err) == (not quiet)
+
+    @pytest.mark.parametrize("level", [[], ["--level", "1"]])
+    @pytest.mark.parametrize("normalize", ["patch", "image", "none"])
+    def test_of_a_zarr_array(self, image, result, tmp_path, level, normalize):
+        values = np.load(image)
+        zarr.create_array(tmp_path / "image.zarr", data=values, chunks=(7, 48))
+        options = [*level, "--normalize", normalize, "--quiet"]
+        arguments = ["encode", str(result / "model.pt"), str(tmp_path / "image.zarr"), *options]
+        assert main([*arguments, "--out", str(tmp_path / "maps.zarr")]) == 0
+        values = pyroshift.load_image(image)
+        patches = pyroshift.extract_patches(
+            pyroshift.level(values) if level else values,
+            16,
+            normalize=None if normalize == "none" else normalize,
+        )
+        expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches)
+        maps = xr.open_zarr(tmp_path / "maps.zarr").load()
+        xr.testing.assert_equal(maps, expected)
+        assert maps.attrs["source_source"] == "image.zarr"
+
+    def test_of_an_array_in_a_zarr_group(self, image, result, tmp_path, capsys):
+        group = zarr.create_group(tmp_path / "scan.zarr")
+        group.create_array("height", data=np.load(image))
+        model, out = result / "model.pt", tmp_path / "maps.zarr"
+        arguments = ["encode", model, tmp_path / "scan.zarr", "--quiet", "--out", out]
+        assert "--channel" in rejected(capsys, *arguments)
+        assert "no Zarr array depth" in rejected(capsys, *arguments, "--channel", "depth")
+        assert main([*map(str, arguments), "--channel", "height"]) == 0
+        assert xr.open_zarr(out).z.notnull().all()
+
+    @pytest.mark.parametrize("suffix", [".npy", ".zarr"])
+    def test_reads_part_by_part(self, result, tmp_path, pieces, suffix):
+        values = np.random.default_rng(0).random((3, 48, 48))
+        file = tmp_path / f"stack{suffix}"
+        if suffix == ".npy":
+            np.save(file, values)
+        else:
+            zarr.create_array(file, data=values)
+        opened = open_image(str(file))
+        assert opened.dims == ("frame", "y", "x")
+        assert opened.chunks or isinstance(opened.values.base, np.memmap)
+        arguments = ["encode", str(result / "model.pt"), str(file), "--quiet"]
+        assert main([*arguments, "--out", str(tmp_path / "maps.zarr")]) == 0
+        assert set(pieces) == {(1, 48, 48)}
+
+    def test_goes_on_after_an_interruption(self, result, tmp_path, capsys, interrupt_block):
+        np.save(tmp_path / "stack.npy", np.random.default_rng(0).random((3, 32, 32)))
+        out = tmp_path / "maps.zarr"
+        arguments = ["encode", str(result / "model.pt"), str(tmp_path / "stack.npy")]
+        interrupt_block(2)
+        assert main([*arguments, "--out", str(out)]) == 130
+        assert "the same command goes on" in capsys.readouterr().out
+        assert "step" in rejected(capsys, *arguments, "--step", "3", "--quiet", "--out", out)
+        calls = interrupt_block(None)
+        assert main([*arguments, "--quiet", "--out", str(out)]) == 0
+        assert len(calls) == 3
+        assert xr.open_zarr(out).z.notnull().all()
+
+    def test_does_not_overwrite_unasked(self, image, result, tmp_path, capsys):
+        out = tmp_path / "maps.zarr"
+        arguments = ["encode", str(result / "model.pt"), image, "--quiet", "--out", str(out)]
+        assert main(arguments) == 0
+        assert "overwritten" in rejected(capsys, *arguments)
+        assert main([*arguments, "--overwrite", "--step", "12"]) == 0
+        assert xr.open_zarr(out).z.shape == (3, 3, 2)
+
+    def test_refuses_positions(self, image, result, tmp_path, capsys):
+        (tmp_path / "atoms.csv").write_text("20,10\n")
+        out = tmp_path / "maps.zarr"
+        arguments = ["encode", result / "model.pt", image, "--positions", tmp_path / "atoms.csv"]
+        assert "--out maps.nc" in rejected(capsys, *arguments, "--out", out)
+        assert not out.exists()
+
+    def test_refuses_to_replace_the_image(self, image, result, tmp_path, capsys):
+        file = tmp_path / "scan.zarr"
+        zarr.create_group(file).create_array("height", data=np.load(image))
+        arguments = ["encode", result / "model.pt", file, "--channel", "height", "--overwrite"]
+        assert "the image itself" in rejected(capsys, *arguments, "--out", file)
+        assert "height" in zarr.open_group(file, mode="r")
+
+    def test_a_failure_leaves_no_store(self, image, result, tmp_path, capsys):
+        arguments = ["encode", result / "model.pt", image, "--step", "0"]
+        assert "step" in rejected(capsys, *arguments, "--out", tmp_path / "maps.zarr")
+        assert not contents(tmp_path)
+
+    @pytest.mark.parametrize("name", ["missing.zarr", "missing.npy", "damaged.npy"])
+    def test_files_that_are_none(self, result, tmp_path, capsys, name):
+        (tmp_path / "damaged.npy").write_text("mine")
+        arguments = ["encode", result / "model.pt", tmp_path / name]
+        assert name in rejected(capsys, *arguments, "--out", tmp_path / "maps.zarr")
+
+    def test_without_the_extra(self, image, result, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(blocks.importlib.util, "find_spec", lambda name: None)
+        arguments = ["encode", result / "model.pt", image, "--out", tmp_path / "maps.zarr"]
+        assert "pyroshift[big]" in rejected(capsys, *arguments)
+
+
 class TestMistakes:
     @pytest.mark.parametrize(
         ("given", "told"),
@@ -334,7 +490,7 @@ class TestHelp:
         [
             (["--help"], ["fit", "encode", "demo", "start here"]),
             (["fit", "--help"], ["examples:", "(default: 100)", "(default: gaussian)", "--resume"]),
-            (["encode", "--help"], ["example:", "--step"]),
+            (["encode", "--help"], ["examples:", "--step", "maps.zarr", "pyroshift[big]"]),
             (["demo", "--help"], ["SPIEPy", "(default: demo)"]),
             (["--version"], [f"pyroshift {pyroshift.__version__}"]),
         ],

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _collected_notes() as notes:
             COMMANDS[arguments.command](arguments, notes)
-    except (PyroshiftError, OSError) as error:
+    except (PyroshiftError, OSError, ImportError) as error:  # the last of an extra not installed
         print(f"pyroshift {arguments.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """The options that commands share: the windows, the model, the training."""
 
 from argparse import Action, _ArgumentGroup
+from collections.abc import Sequence
 from pathlib import Path
 
 # The names that the package knows, written out so that --help needn't import torch.
@@ -36,13 +37,13 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             metavar="ORDER",
             help="take off the tilt of a scanned surface first: 1 for a plane, 2 for a paraboloid",
         ),
-        group.add_argument(
+        _choice(
+            group,
             "--normalize",
-            choices=("patch", "image", "none"),
-            default="patch",
-            help="grey levels to [0, 1]: of each window, which drops differences in brightness "
-            "between windows; of the whole image, which keeps them; or as they are "
-            "(default: %(default)s)",
+            ("patch", "image", "none"),
+            "patch",
+            "grey levels to [0, 1]: of each window, which drops differences in brightness "
+            "between windows; of the whole image, which keeps them; or as they are",
         ),
     ]
 
@@ -50,12 +51,13 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
 def model_options(group: _ArgumentGroup) -> list[Action]:
     """What the model is."""
     return [
-        group.add_argument(
+        _choice(
+            group,
             "--model",
-            choices=("shift", "rvae", "vae"),
-            default="shift",
-            help="which pose is kept apart from what the motif looks like: with shift where it "
-            "sits, with rvae how it is turned, with vae none (default: %(default)s)",
+            ("shift", "rvae", "vae"),
+            "shift",
+            "which pose is kept apart from what the motif looks like: with shift where it "
+            "sits, with rvae how it is turned, with vae none",
         ),
         group.add_argument(
             "--offsets", action="store_true", help="with rvae: the motif may be shifted as well"
@@ -82,13 +84,14 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             help="with rvae: how far motifs are turned, as the standard deviation of the prior in "
             "radians, or inf for any angle alike, which wants --guide anchor (default: 1.0)",
         ),
-        group.add_argument(
+        _choice(
+            group,
             "--guide",
-            choices=GUIDES,
-            default="normal",
-            help="how poses are found: normal by a network, as in the papers; anchor by searching "
+            GUIDES,
+            "normal",
+            "how poses are found: normal by a network, as in the papers; anchor by searching "
             "all of them, for wide offsets, any angle, and smooth maps of z at --kl 1; it takes "
-            "two to four times as long per epoch (default: %(default)s)",
+            "two to four times as long per epoch",
         ),
         group.add_argument(
             "--period",
@@ -103,28 +106,28 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             metavar="N",
             help="with rvae: the motif looks the same after the N-th part of a full turn",
         ),
-        group.add_argument(
+        _choice(
+            group,
             "--likelihood",
-            choices=LIKELIHOODS,
-            default="gaussian",
-            help="the noise of a pixel: gaussian learns its level; bernoulli, as in the papers, is "
-            "for grey levels in [0, 1]; poisson is for counts, with --normalize none "
-            "(default: %(default)s)",
+            LIKELIHOODS,
+            "gaussian",
+            "the noise of a pixel: gaussian learns its level; bernoulli, as in the papers, is "
+            "for grey levels in [0, 1]; poisson is for counts, with --normalize none",
         ),
-        group.add_argument(
+        _choice(
+            group,
             "--encoder",
-            choices=ENCODERS,
-            default="fully_connected",
-            help="network from a window to its latents; convolutional is slower and sees textures "
-            "(default: %(default)s)",
+            ENCODERS,
+            "fully_connected",
+            "network from a window to its latents; convolutional is slower and sees textures",
         ),
-        group.add_argument(
+        _choice(
+            group,
             "--decoder",
-            choices=DECODERS,
-            default="canvas",
-            help="network from latents to the motif: canvas draws it once and resamples it; "
-            "spatial, as in the papers, computes it at every pixel, many times slower "
-            "(default: %(default)s)",
+            DECODERS,
+            "canvas",
+            "network from latents to the motif: canvas draws it once and resamples it; "
+            "spatial, as in the papers, computes it at every pixel, many times slower",
         ),
     ]
 
@@ -155,12 +158,13 @@ def training_options(group: _ArgumentGroup) -> list[Action]:
             help="step size of the optimiser; take a tenth of it if the loss jumps "
             "(default: %(default)s)",
         ),
-        group.add_argument(
+        _choice(
+            group,
             "--schedule",
-            choices=("cosine", "constant"),
-            default="cosine",
-            help="whether the learning rate goes down to 0 over the epochs, which settles the "
-            "result, or stays (default: %(default)s)",
+            ("cosine", "constant"),
+            "cosine",
+            "whether the learning rate goes down to 0 over the epochs, which settles the "
+            "result, or stays",
         ),
         group.add_argument(
             "--kl",
@@ -204,6 +208,14 @@ def training_options(group: _ArgumentGroup) -> list[Action]:
         ),
         group.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)"),
     ]
+
+
+def _choice(
+    group: _ArgumentGroup, name: str, choices: Sequence[str], default: str, meaning: str
+) -> Action:
+    """An option with a few values."""
+    text = f"{meaning} (default: %(default)s)"
+    return group.add_argument(name, choices=choices, default=default, help=text)
 
 
 def size(text: str) -> tuple[int, int]:

@@ -37,10 +37,13 @@ examples:
 _ENCODE_DESCRIPTION = """\
 Map an image with a model that is trained: the same image on a finer grid, or another one taken
 alike. Prepare it as for `fit`, by the same --channel, --level and --normalize; the window is the
-model's."""
+model's. With --out maps.zarr the maps are written block by block, so that the image may be larger
+than the memory: a .npy file or a Zarr array is then read block by block too, unless --level needs
+all of it. Ctrl-C keeps the blocks that are done, and the same command goes on with the others."""
 _ENCODE_EPILOG = """\
-example:
+examples:
   pyroshift encode graphite/model.pt graphite.tif --step 5 --out graphite_fine.nc
+  pyroshift encode graphite/model.pt mosaic.npy --step 2 --out mosaic.zarr
 """
 _DEMO_DESCRIPTION = """\
 Run `pyroshift fit` on a scanning tunnelling microscope's image of Si(111)-7x7 with a step edge. The
@@ -113,13 +116,19 @@ def _fit(parser: ArgumentParser) -> None:
 
 def _encode(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.pt from `pyroshift fit`")
-    parser.add_argument("image", metavar="IMAGE", help="image file, such as .tif, .dm4, .sxm, .npy")
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        help="image file, such as .tif, .dm4, .sxm, .npy; or .zarr, an array, or a group with its "
+        "array's name by --channel",
+    )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="netCDF file to write, such as maps.nc",
+        help="what to write: a netCDF file such as maps.nc, or a Zarr store such as maps.zarr, for "
+        "images of any size (needs pyroshift[big])",
     )
     preparation(parser.add_argument_group("the image and its windows"))
     parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")

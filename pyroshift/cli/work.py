@@ -47,14 +47,54 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift encode`: maps of an image by a saved model."""
     from pyroshift import results, storage
     from pyroshift.cli.folder import check_file, written
+    from pyroshift.cli.images import open_image
 
-    check_file(arguments.out, arguments.overwrite)
+    by_block = arguments.out.suffix.lower() == ".zarr"
+    if by_block:
+        _check_blocks(arguments)
+    else:
+        check_file(arguments.out, arguments.overwrite)
     model = storage.load(arguments.model, device=_device(arguments.device) or "cpu")
-    patches = _patches(_levelled(_load(arguments), arguments), model.window, arguments)
+    image = _levelled(open_image(arguments.image, arguments.channel), arguments)
+    if by_block:
+        _encode_blocks(model, image, arguments)
+        return
+    patches = _patches(image, model.window, arguments)
     maps = results.encode(model, patches)
     with written(arguments.out) as path:
         maps.to_netcdf(path, engine="h5netcdf")
     _say(arguments, f"maps of {patches!r} are in {arguments.out}")
+
+
+def _check_blocks(arguments: Namespace) -> None:
+    """Raise a SpecificationError for what can't be done block by block."""
+    if arguments.positions is not None:
+        raise SpecificationError(
+            f"{arguments.out} is written block by block, which takes windows on a grid: with "
+            "--positions, write a file such as --out maps.nc"
+        )
+    if arguments.out.resolve() == Path(arguments.image).expanduser().resolve():
+        raise SpecificationError(f"{arguments.out} is the image itself: choose another --out")
+
+
+def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -> None:
+    """Maps into a Zarr store, going on with one that isn't finished."""
+    from pyroshift.blocks import UNFINISHED, encode_image
+
+    maps = encode_image(
+        model,
+        image,
+        arguments.out,
+        step=arguments.step,
+        normalize=_normalize(arguments),
+        overwrite=arguments.overwrite,
+        progress=_shows_progress(arguments),
+    )
+    if UNFINISHED in maps.attrs:
+        _say(arguments, f"{arguments.out} is unfinished: the same command goes on with it")
+        raise KeyboardInterrupt
+    sizes, dims = " x ".join(map(str, maps.elbo.shape)), ", ".join(map(str, maps.elbo.dims))
+    _say(arguments, f"maps of {sizes} windows ({dims}) are in {arguments.out}")
 
 
 def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[str]) -> None:
@@ -79,7 +119,7 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
         seed=arguments.seed,
         device=device,
         validation_fraction=arguments.validation_fraction,
-        progress=not arguments.quiet and sys.stderr.isatty(),
+        progress=_shows_progress(arguments),
         schedule=None if arguments.schedule == "constant" else arguments.schedule,
         checkpoint=open_folder(arguments.out, arguments.resume),
     )
@@ -119,8 +159,11 @@ def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) ->
     if arguments.positions is not None and arguments.step is not None:
         raise SpecificationError("--step is for windows on a grid: leave it out with --positions")
     positions = None if arguments.positions is None else read_positions(arguments.positions)
-    normalize = None if arguments.normalize == "none" else arguments.normalize
-    return extract_patches(image, window, arguments.step, normalize, positions)
+    return extract_patches(image, window, arguments.step, _normalize(arguments), positions)
+
+
+def _normalize(arguments: Namespace) -> str | None:
+    return None if arguments.normalize == "none" else arguments.normalize
 
 
 def _model(arguments: Namespace) -> "PoseVAE":
@@ -194,6 +237,10 @@ def _device(name: str | None) -> str | None:
             reason = str(error).splitlines()[0]
             raise SpecificationError(f"device {name!r} can't be used here: {reason}") from error
     return name
+
+
+def _shows_progress(arguments: Namespace) -> bool:
+    return not arguments.quiet and sys.stderr.isatty()
 
 
 def _say(arguments: Namespace, text: str) -> None:

@@ -1,0 +1,185 @@
+"""Blocks of windows of an image that no memory holds, each cut when it is needed."""
+
+import hashlib
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from pyroshift.data.checks import as_labelled, check_values, check_window_fits, pixel_size
+from pyroshift.data.patches import Patches, extract_patches
+from pyroshift.data.windows import on_grid
+from pyroshift.errors import DataError
+
+Step = int | Sequence[int] | None
+Region = dict[str, slice]
+_PATCHES = 2**18  # of a block, about
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What is cut out of an image, and in which blocks.
+
+    Args:
+        image: of which nothing is read before it is needed.
+        window: height and width of the windows in pixels.
+        steps: pixels between windows along y and x.
+        normalize: as for `extract_patches`.
+        rows: rows of windows in a block.
+        layout: for each dimension of the maps, its name and size.
+        coords: coordinates over these dimensions.
+        limits: the image's range, where it is to be stretched as a whole.
+    """
+
+    image: xr.DataArray
+    window: tuple[int, ...]
+    steps: tuple[int, ...]
+    normalize: str | None
+    rows: int
+    layout: Mapping[str, int]
+    coords: Mapping[str, xr.Variable]
+    limits: tuple[np.float32, np.float32] | None = None
+
+    def regions(self) -> Iterator[Region]:
+        """The blocks, as slices of the maps."""
+        starts = range(0, self.layout["y"], self.rows)
+        rows = [slice(start, min(start + self.rows, self.layout["y"])) for start in starts]
+        if "frame" not in self.layout:
+            yield from ({"y": each} for each in rows)
+            return
+        for frame, each in itertools.product(range(self.layout["frame"]), rows):
+            yield {"frame": slice(frame, frame + 1), "y": each}
+
+    def count(self, region: Region) -> int:
+        """How many windows a block has, those with missing pixels too."""
+        return (region["y"].stop - region["y"].start) * self.layout["x"]
+
+    def pixels(self, region: Region) -> np.ndarray:
+        """A block's part of the image, read now: `height x width`, or with a frame of one."""
+        first = region["y"].start * self.steps[0]
+        last = (region["y"].stop - 1) * self.steps[0]
+        frame = [region["frame"]] if "frame" in region else []
+        values = _read(self.image, (*frame, slice(first, last + self.window[0])))
+        if self.limits is None:
+            return values
+        low, high = self.limits
+        return (values - low) / (high - low if high > low else np.float32(1))
+
+    def patches(self, pixels: np.ndarray) -> Patches:
+        """The windows of a block."""
+        normalize = "patch" if self.normalize == "patch" else None  # the image's range: see pixels
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*windows are left out")  # told once, at the end
+            patches = extract_patches(pixels, self.window, self.steps, normalize)
+        # That of the whole image: over fewer coordinates, the mean might differ by rounding.
+        lengths = [pixel_size(self.image, dim) for dim in self.image.dims[-2:]]
+        return replace(
+            patches,
+            normalize=self.normalize,
+            pixel_size=tuple(abs(size) for size, _ in lengths),
+            units=tuple(unit for _, unit in lengths),
+            attrs=dict(self.image.attrs),
+        )
+
+    def sample(self, pixels: np.ndarray) -> Patches:
+        """The first window of a block, zeros for its missing pixels."""
+        patches = self.patches(np.nan_to_num(pixels))
+        return replace(patches, starts=patches.starts[:1], positions=patches.positions[:1])
+
+    def settings(self, first: np.ndarray) -> dict[str, Any]:
+        """What tells this plan from others; the first block's pixels tell its image from others."""
+        coords = [variable.values.astype(str) for variable in self.coords.values()]
+        return {
+            "image": [*self.image.shape, digest([first, *coords])],
+            "step": list(self.steps),
+            "normalize": self.normalize,
+            "range": self.limits and [float(limit) for limit in self.limits],
+            "rows": self.rows,
+        }
+
+
+def plan_blocks(
+    window: tuple[int, ...], image: Any, step: Step, normalize: str | None, rows: int | None
+) -> Blocks:
+    """What to cut out of an image, checked as far as can be without reading it.
+
+    Args:
+        window: height and width of the windows in pixels.
+        image: an array of any kind, `height x width` or `frame x height x width`.
+        step: pixels between windows along y and x, or None for half of the window.
+        normalize: as for `extract_patches`.
+        rows: rows of windows in a block, or None for about 250,000 windows.
+
+    Raises:
+        DataError: if the windows make no sense for that image.
+
+    Example:
+        >>> blocks = plan_blocks((8, 8), np.zeros((20, 30)), 4, None, 2)
+        >>> list(blocks.regions())
+        [{'y': slice(0, 2, None)}, {'y': slice(2, 4, None)}]
+    """
+    if len(window) != 2:
+        raise DataError(f"the model is for signals of {window[0]} samples, not for images")
+    data = _lazy(image)
+    extract_patches(np.zeros(window), window, step, normalize)  # do the options make sense?
+    if data.ndim not in (2, 3) or not data.size:
+        raise DataError(f"an image must be (y, x) or (frame, y, x), but has shape {data.shape}")
+    check_window_fits(window, data.shape)
+    halves = [size // 2 for size in window]
+    steps = tuple(int(each) for each in np.broadcast_to(halves if step is None else step, 2))
+    # Coordinates of the whole grid, from one column and one row of it: to place all windows would
+    # take memory in proportion to their number.
+    down, across = data.dims[-2:]
+    column = on_grid(data[..., : window[1]].drop_vars([across], errors="ignore"), window, steps)
+    row = on_grid(data[..., : window[0], :].drop_vars([down], errors="ignore"), window, steps)
+    layout = {**column.layout, "x": row.layout["x"]}
+    if rows is None:
+        rows = max(window[0], _PATCHES // layout["x"])
+    if not (isinstance(rows, Integral) and rows >= 1):
+        raise DataError(f"rows must be a whole number of at least 1, got {rows!r}")
+    rows = min(int(rows), layout["y"])
+    coords = {**column.coords, "x": row.coords["x"]}
+    plan = Blocks(data, window, steps, normalize, rows, layout, coords)
+    return replace(plan, limits=_limits(data, rows * steps[0])) if normalize == "image" else plan
+
+
+def _lazy(image: Any) -> xr.DataArray:
+    """An image of which nothing is read yet."""
+    in_memory = np.ndarray | torch.Tensor | xr.DataArray | xr.Dataset
+    if hasattr(image, "shape") and not isinstance(image, in_memory):
+        import dask.array
+
+        if not isinstance(image, dask.array.Array):
+            image = dask.array.from_array(image, name=False)  # a name of its own would read it all
+        image = xr.DataArray(image)
+    return as_labelled(image, 2, None, None, name="image")
+
+
+def _read(image: xr.DataArray, pixels: tuple[Any, ...]) -> np.ndarray:
+    """Some pixels, as contiguous float32."""
+    return check_values(image.variable[pixels].values, "the image", missing=True)
+
+
+def _limits(image: xr.DataArray, height: int) -> tuple[np.float32, np.float32]:
+    """Smallest and largest value of an image, of which so many rows are held at a time."""
+    frames = range(image.shape[0]) if image.ndim == 3 else [...]
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for frame, start in itertools.product(frames, range(0, image.shape[-2], height)):
+        values = _read(image, (frame, slice(start, start + height), slice(None)))
+        low = np.fmin(low, np.fmin.reduce(values, axis=None))
+        high = np.fmax(high, np.fmax.reduce(values, axis=None))
+    return low, high
+
+
+def digest(arrays: Iterable[np.ndarray]) -> str:
+    """A text that changes with any value of some arrays."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return sha.hexdigest()
