@@ -33,6 +33,7 @@ def fit(
     schedule: str | Callable[[int], float] | None = "cosine",
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     elbo: ELBO | None = None,
+    precision: str = "float32",
 ) -> xr.Dataset:
     """Train a model on patches, in place, by stochastic variational inference.
 
@@ -61,6 +62,9 @@ def fit(
             the epoch (the first is 0) to a factor, or None to keep it.
         optimizer: a torch optimiser class.
         elbo: a Pyro ELBO; by default `PatchELBO`, for guides that can be reparametrised.
+        precision: "bfloat16" to let the networks multiply in half precision, which is faster on
+            hardware that has it; weights, posteriors and the bound stay in single precision, and
+            so does `encode`.
 
     Returns:
         What was measured, over `epoch`: `loss` (negative ELBO), `log_likelihood`, `kl` and
@@ -82,8 +86,9 @@ def fit(
         {'epoch': 2, 'site': 2}
     """
     options = Options(
-        epochs, batch_size, learning_rate, seed, validation_fraction, patience, clip_norm, schedule
-    )
+        epochs, batch_size, learning_rate, seed, validation_fraction, patience, clip_norm,
+        schedule, precision,
+    )  # fmt: skip
     annealing = schedules(kl, [site.name for site in model.sites])
     path = None if checkpoint is None else Path(checkpoint)
     if device is not None:

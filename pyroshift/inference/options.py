@@ -7,6 +7,8 @@ from numbers import Integral
 
 from pyroshift.errors import SpecificationError
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -20,6 +22,7 @@ class Options:
     patience: int | None
     clip_norm: float | None
     schedule: str | Callable[[int], float] | None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -45,6 +48,11 @@ class Options:
         if not (self.schedule in ("cosine", None) or callable(self.schedule)):
             raise SpecificationError(
                 f"schedule must be 'cosine', a function or None; got {self.schedule!r}"
+            )
+
+        if self.precision not in PRECISIONS:
+            raise SpecificationError(
+                f"unknown precision {self.precision!r}: choose one of {PRECISIONS}"
             )
 
     def rate(self, epoch: int) -> float:

@@ -193,7 +193,7 @@ class Run:
 
     def _gradients(self, x: Tensor, weights: dict[str, float]) -> EvidenceTerms | None:
         """Leave the gradients of the loss per patch in the parameters."""
-        with torch.set_grad_enabled(self.elbo is None):
+        with torch.set_grad_enabled(self.elbo is None), self._autocast():
             terms = self._terms(x, weights)
         loss = terms.objective.mean()
         if not math.isfinite(loss.item()):
@@ -202,12 +202,17 @@ class Run:
             loss.backward()
             return terms
         # Pyro's own bounds look for parameters in the store, so they get one of their own.
-        with pyro.get_param_store().scope():
+        with pyro.get_param_store().scope(), self._autocast():
             self.elbo.loss_and_grads(self.model.model, self.model.guide, x, kl_weight=weights)  # type: ignore[attr-defined]
         for parameter in self.model.parameters():
             if parameter.grad is not None:
                 parameter.grad /= len(x)
         return terms
+
+    def _autocast(self) -> torch.autocast:
+        """Half precision for the networks' products, where it was asked for."""
+        half = self.options.precision == "bfloat16"
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=half)
 
     def _terms(self, x: Tensor, weights: dict[str, float] | float) -> EvidenceTerms:
         return PatchELBO().terms(self.model.sample_model, self.model.sample_guide, x, weights)

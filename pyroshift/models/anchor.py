@@ -115,21 +115,23 @@ class AnchorGuide(Guide):
 
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw the bin, z given the patch aligned by it, and the pose given z."""
-        with torch.no_grad():
-            found = search(pair, _bins(pair), x, self.anchor_latents)
-        with pair.latent_scale(kl_weight, POSE):
-            pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
-        with torch.no_grad():
-            prior = within(pair, pose)
-            start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
-        with pair.latent_scale(kl_weight, CONTENT):
-            posterior = self._posterior(pair, x, start, self._unseen(pair))
-            z = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
-        with torch.no_grad():
-            laplace = refine(pair, x, z, start, prior)
-            if self.training:
-                self._fix_frame(pair, laplace.mean)
-        _draw(pair, laplace, kl_weight)
+        # In single precision throughout: poses are told apart by small differences of large sums.
+        with torch.autocast(x.device.type, enabled=False):
+            with torch.no_grad():
+                found = search(pair, _bins(pair), x, self.anchor_latents)
+            with pair.latent_scale(kl_weight, POSE):
+                pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
+            with torch.no_grad():
+                prior = within(pair, pose)
+                start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
+            with pair.latent_scale(kl_weight, CONTENT):
+                posterior = self._posterior(pair, x, start, self._unseen(pair))
+                z = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
+            with torch.no_grad():
+                laplace = refine(pair, x, z, start, prior)
+                if self.training:
+                    self._fix_frame(pair, laplace.mean)
+            _draw(pair, laplace, kl_weight)
 
     @torch.no_grad()
     def summary(self, pair: PoseVAE, x: Tensor) -> dict[str, Tensor]:

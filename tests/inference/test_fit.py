@@ -355,6 +355,39 @@ def test_any_optimizer_of_torch_trains(optimizer):
     assert not any(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.parametrize("decoder", ["canvas", "spatial"])
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+def test_half_precision_trains_every_weight_and_keeps_the_posteriors_single(guide, decoder):
+    model = small(guide=guide, decoder=decoder)
+    before = parameters(model)
+    history = train(model, peaks(), epochs=3, precision="bfloat16", validation_fraction=0.25)
+    assert np.isfinite(history.loss).all()
+    assert not any(torch.equal(before[name], value) for name, value in parameters(model).items())
+    assert all(value.dtype == torch.float for value in parameters(model).values())
+    assert not torch.is_autocast_enabled("cpu")
+    single = small(guide=guide, decoder=decoder)
+    exact = train(single, peaks(), epochs=3, validation_fraction=0.25)
+    np.testing.assert_allclose(history.loss, exact.loss, rtol=0.02, atol=0.2)
+
+
+def test_half_precision_reaches_the_networks_but_not_the_heads():
+    model, seen = small(), {}
+
+    def note(name):
+        def hook(module, given, output):
+            seen[name, module.training] = output.dtype
+
+        return hook
+
+    names = ("encoder.layers.1", "decoder.layers.0", "guide_module.heads.offset")
+    for name in names:
+        model.get_submodule(name).register_forward_hook(note(name))
+    train(model, peaks(), epochs=1, precision="bfloat16", validation_fraction=0.25)
+    training = [seen[name, True] for name in names]
+    assert training == [torch.bfloat16, torch.bfloat16, torch.float]
+    assert all(seen[name, False] == torch.float for name in names)
+
+
 def test_cosine_schedule():
     history = train(small(), peaks(), epochs=4, learning_rate=0.1, schedule="cosine")
     expected = [0.1 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
@@ -388,6 +421,7 @@ def test_a_schedule_of_ones_own_is_followed():
         {"clip_norm": 0},
         {"clip_norm": -1.0},
         {"schedule": "linear"},
+        {"precision": "float16"},
         {"schedule": 0.9},
         {"kl": 0.0},
         {"kl": -1.0},
