@@ -9,12 +9,13 @@ import numpy as np
 import pyro
 import torch
 import xarray as xr
+from pyro import poutine
 from torch import Tensor
 
 from pyroshift.data.patches import Patches
 from pyroshift.distributions import moments
 from pyroshift.errors import DataError
-from pyroshift.inference.elbo import PatchELBO
+from pyroshift.inference.elbo import sample_sites, terms_given
 from pyroshift.labels import labelled, reduced
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window
@@ -70,9 +71,10 @@ def encode(
         on_device = patches.to(model.device)
         for index in torch.arange(len(patches)).split(int(batch_size)):
             x = on_device.gather(index)
-            found = reduced(model, model.guide_module.summary(model, x))
-            terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
-            found["elbo"] = terms.elbo
+            trace = poutine.trace(model.sample_guide).get_trace(x)
+            drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
+            found = reduced(model, model.guide_module.summary(model, x, drawn))
+            found["elbo"] = terms_given(trace, model.sample_model, x).elbo
             for name, value in found.items():
                 if name not in values:
                     values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)

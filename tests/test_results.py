@@ -617,3 +617,11 @@ def test_the_grid_is_in_standard_deviations_of_the_prior():
     model = small(VAE, (6, 6), 1, priors={"z": dist.Normal(10.0, 3.0)})
     seen = manifold(model, size=3)
     np.testing.assert_allclose(seen.isel(z0=2), decode(model, [16.0]), atol=1e-5)
+
+
+def test_the_encoder_sees_every_patch_once():
+    model, seen = ShiftVAE((16, 16)), []
+    model.encoder.register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    patches = extract_patches(np.random.default_rng(0).random((64, 64)), window=16, step=8)
+    encode(model, patches, batch_size=20)
+    assert sum(seen) == len(patches)

@@ -67,7 +67,8 @@ class PatchELBO(TraceMeanField_ELBO):
             SpecificationError: if model and guide don't fit each other.
         """
         particles = [
-            _particle(model, guide, args, kwargs) for _ in range(max(self.num_particles, 1))
+            terms_given(poutine.trace(guide).get_trace(*args, **kwargs), model, *args, **kwargs)
+            for _ in range(max(self.num_particles, 1))
         ]
         if len(particles) == 1:
             return particles[0]
@@ -98,11 +99,22 @@ class PatchELBO(TraceMeanField_ELBO):
         return loss.item()
 
 
-def _particle(model: Callable, guide: Callable, args: tuple, kwargs: dict) -> EvidenceTerms:
-    """The terms from one sample of the guide."""
-    guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
+def terms_given(
+    guide_trace: poutine.Trace, model: Callable, *args: Any, **kwargs: Any
+) -> EvidenceTerms:
+    """The terms of the bound from one sample of the guide, which was drawn before.
+
+    Args:
+        guide_trace: of the guide.
+        model: Pyro model.
+        *args: arguments that the guide was called with.
+        **kwargs: keyword arguments that the guide was called with.
+
+    Raises:
+        SpecificationError: if model and guide don't fit each other.
+    """
     model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args, **kwargs)
-    drawn, generated = _sample_sites(guide_trace), _sample_sites(model_trace)
+    drawn, generated = sample_sites(guide_trace), sample_sites(model_trace)
     latent = {name: site for name, site in generated.items() if not site["is_observed"]}
     if set(drawn) != set(latent):
         raise SpecificationError(
@@ -126,7 +138,7 @@ def _particle(model: Callable, guide: Callable, args: tuple, kwargs: dict) -> Ev
     return EvidenceTerms(log_likelihood, kl, weights)
 
 
-def _sample_sites(trace: poutine.Trace) -> dict[str, dict[str, Any]]:
+def sample_sites(trace: poutine.Trace) -> dict[str, dict[str, Any]]:
     """The sample sites of a trace, without the plates'."""
     return {
         name: dict(site)

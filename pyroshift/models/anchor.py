@@ -134,7 +134,9 @@ class AnchorGuide(Guide):
             _draw(pair, laplace, kl_weight)
 
     @torch.no_grad()
-    def summary(self, pair: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+    def summary(
+        self, pair: PoseVAE, x: Tensor, drawn: Mapping[str, Distribution] | None = None
+    ) -> dict[str, Tensor]:
         """Location and standard deviation of every site at the best of the candidate poses.
 
         Beside them `pose_entropy` of the bins, and of all candidates, best first, the values of

@@ -44,12 +44,16 @@ class Guide(nn.Module, ABC):
         """
 
     @abstractmethod
-    def summary(self, pair: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+    def summary(
+        self, pair: PoseVAE, x: Tensor, drawn: Mapping[str, Distribution] | None = None
+    ) -> dict[str, Tensor]:
         """Location and standard deviation of every site, the latter under the name `..._std`.
 
         Args:
             pair: the pair.
             x: data, `batch x height x width` or `batch x length`.
+            drawn: by name, what `forward` has drawn the sites of these data from, if it has: what
+                that tells needn't be worked out again.
 
         Returns:
             Tensors `batch x event shape` by name.
@@ -93,11 +97,14 @@ class NormalGuide(Guide):
             with pair.latent_scale(kl_weight, name):
                 pyro.sample(name, distribution)  # type: ignore[arg-type]
 
-    def summary(self, pair: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+    def summary(
+        self, pair: PoseVAE, x: Tensor, drawn: Mapping[str, Distribution] | None = None
+    ) -> dict[str, Tensor]:
         """Location and standard deviation of every site."""
+        posterior = self.posterior(pair, x) if drawn is None else drawn
         found = {}
-        for site, distribution in zip(pair.sites, self.posterior(pair, x).values(), strict=True):
-            found[site.name], found[f"{site.name}_std"] = site.family.summary(distribution)
+        for site in pair.sites:
+            found[site.name], found[f"{site.name}_std"] = site.family.summary(posterior[site.name])
         return found
 
 

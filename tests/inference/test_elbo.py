@@ -212,7 +212,7 @@ class ExactGuide(Guide):
         with pair.latent_scale(kl_weight, "z"):
             pyro.sample("z", self.posterior(pair, x))
 
-    def summary(self, pair, x):
+    def summary(self, pair, x, drawn=None):
         posterior = self.posterior(pair, x)
         return {"z": posterior.mean, "z_std": posterior.stddev}
 

@@ -532,7 +532,7 @@ class LinearGuide(Guide):
             with pair.latent_scale(kl_weight, name):
                 pyro.sample(name, posterior)
 
-    def summary(self, pair, x):
+    def summary(self, pair, x, drawn=None):
         found = self.posterior(pair, x)
         locations = {name: posterior.mean for name, posterior in found.items()}
         return locations | {f"{name}_std": posterior.stddev for name, posterior in found.items()}
