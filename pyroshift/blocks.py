@@ -34,7 +34,7 @@ def encode_image(
     step: int | Sequence[int] | None = None,
     normalize: str | None = "patch",
     rows: int | None = None,
-    batch_size: int = 1024,
+    batch_size: int = 512,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = True,

@@ -23,9 +23,7 @@ from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE
 
 
 @torch.no_grad()
-def encode(
-    model: PoseVAE, patches: Patches, batch_size: int = 1024, *, seed: int = 0
-) -> xr.Dataset:
+def encode(model: PoseVAE, patches: Patches, batch_size: int = 512, *, seed: int = 0) -> xr.Dataset:
     """Maps of what the model finds in each patch: its latents, where it is, how it is turned.
 
     Args:
