@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -186,17 +186,27 @@ class PoseVAE(nn.Module):
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
         z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
-
-        def carried(points: Tensor) -> Tensor:
-            return self.into_motif(points.expand(*z.shape[:-1], *points.shape), values)
-
-        affine = len(self.window) == 2 and all(site.affine for site in self.pose_sites)
-        return self.decoder(z, affine_grid(carried, self.grid) if affine else carried(self.grid))
+        pixels = self.over_window(z.shape[:-1], lambda points: self.into_motif(points, values))
+        return self.decoder(z, pixels)
 
     @property
     def pose_sites(self) -> list[PoseSite]:
         """The sites that act on coordinates, in the order in which they do."""
         return [site for site in self.sites if isinstance(site, PoseSite)]
+
+    def over_window(self, batch: Sequence[int], carry: Callable[[Tensor], Tensor]) -> Tensor:
+        """What a map made of the pose sites' transforms makes of all of the window's pixels.
+
+        Args:
+            batch: the batch's shape.
+            carry: the map, of coordinates `batch x height x width x 2` or `batch x length x 1`.
+        """
+
+        def carried(points: Tensor) -> Tensor:
+            return carry(points.expand(*batch, *points.shape))
+
+        affine = len(self.window) == 2 and all(site.affine for site in self.pose_sites)
+        return affine_grid(carried, self.grid) if affine else carried(self.grid)
 
     def into_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """Carry coordinates of the window into the motif's frame.

@@ -8,6 +8,7 @@ it be.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,8 +53,8 @@ def align(pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Tensor:
         unseen: what stands beyond the patches' ends, one window. Where the motif was in the patch
             could be read off their edges, unless they end in what is expected there.
     """
-    grid = pair.grid.expand(len(x), *pair.grid.shape)
-    coordinates = pair.out_of_motif(grid, unpack(pair, pose))
+    values = unpack(pair, pose)
+    coordinates = pair.over_window([len(x)], lambda points: pair.out_of_motif(points, values))
     difference = look_at(x, coordinates, pair.window, beyond="zeros")
     seen = look_at(torch.ones_like(x), coordinates, pair.window, beyond="zeros")
     return difference + (1 - seen) * unseen
@@ -92,15 +93,18 @@ def refine(
 
 def _coordinates(pair: PoseVAE, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Coordinates in the motif's frame, and their derivative by each element of the pose."""
-    grid = pair.grid.expand(len(pose), *pair.grid.shape)
 
-    def carried(pose: Tensor) -> Tensor:
-        return pair.into_motif(grid, unpack(pair, pose))
+    def carried(points: Tensor, pose: Tensor) -> Tensor:
+        return pair.into_motif(points, unpack(pair, pose))
 
-    # Central differences: exact for offsets, good to 1e-5 for angles.
+    def changed(points: Tensor, step: Tensor) -> Tensor:
+        # Central differences: exact for offsets, good to 1e-5 for angles.
+        return (carried(points, pose + step) - carried(points, pose - step)) / (2 * _STEP)
+
+    batch = [len(pose)]
     steps = _STEP * torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device)
-    columns = [(carried(pose + step) - carried(pose - step)) / (2 * _STEP) for step in steps]
-    return carried(pose), columns
+    columns = [pair.over_window(batch, partial(changed, step=step)) for step in steps]
+    return pair.over_window(batch, partial(carried, pose=pose)), columns
 
 
 def _output_and_slope(pair: PoseVAE, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
