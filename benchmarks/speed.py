@@ -66,17 +66,17 @@ def _no_plot(rows: list[Row], path: Path) -> None:
 
 
 def _plot_scale(key: str) -> Callable[[list[Row], Path], None]:
-    """Rates and memory against a size, both axes logarithmic."""
+    """Rates and memory against a size, from zero on, so that noise is not made much of."""
 
     def draw(rows: list[Row], path: Path) -> None:
         numbers = [row for row in rows if not isinstance(row[key], str)]
         sizes = [row[key] for row in numbers]
         figure, (rates, memory) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
         for column, label in (("trained_per_s", "training"), ("encoded_per_s", "encoding")):
-            rates.loglog(sizes, [row[column] for row in numbers], "o-", label=label)
-        memory.loglog(sizes, [row["peak_gb"] for row in numbers], "o-", color="tab:gray")
-        rates.set(xlabel=key.replace("_", " "), ylabel="patches per second")
-        memory.set(xlabel=key.replace("_", " "), ylabel="GB above the imports")
+            rates.semilogx(sizes, [row[column] for row in numbers], "o-", label=label)
+        memory.semilogx(sizes, [row["peak_gb"] for row in numbers], "o-", color="tab:gray")
+        rates.set(xlabel=key.replace("_", " "), ylabel="patches per second", ylim=(0, None))
+        memory.set(xlabel=key.replace("_", " "), ylabel="GB above the imports", ylim=(0, None))
         rates.legend()
         figure.savefig(path, dpi=150)
         plt.close(figure)
