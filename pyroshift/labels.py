@@ -60,6 +60,9 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
             long_name = f"posterior standard deviation of the {long_name}"
         elif name.startswith(MODE) and site != "probability":
             long_name = f"{long_name}, of each mode of its posterior"
+        # Of a site of the user's own nobody knows what its elements are.
+        unnamed = range(value.ndim - 1 - len(trailing))
+        trailing = (*trailing, *(f"{site}_element{axis or ''}" for axis in unnamed))
         data = patches.unflatten(value.astype(np.float32))
         attrs = {"long_name": long_name, "units": units, **attrs}
         variables[name] = xr.Variable((*dims, *trailing), data, attrs)

@@ -20,8 +20,12 @@ from pyroshift import (
     RVAE,
     VAE,
     AnchorGuide,
+    Content,
     FullyConnectedEncoder,
+    Offset,
     Patches,
+    PoseSite,
+    PoseVAE,
     ShiftVAE,
     decode,
     encode,
@@ -625,3 +629,28 @@ def test_the_encoder_sees_every_patch_once():
     patches = extract_patches(np.random.default_rng(0).random((64, 64)), window=16, step=8)
     encode(model, patches, batch_size=20)
     assert sum(seen) == len(patches)
+
+
+class Stretch(PoseSite):
+    """A site of the user's own, with two elements: how much each axis is stretched."""
+
+    def __init__(self):
+        super().__init__("stretch", dist.Normal(0.0, 0.1), (2,))
+
+    def transform(self, coordinates, value):
+        return coordinates * (1 + value.reshape(-1, 1, 1, 2))
+
+    def reach(self, radius):
+        return 1.3 * radius
+
+
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+def test_a_site_of_several_elements_is_mapped(guide, tmp_path):
+    model = PoseVAE((16, 16), [Offset(), Stretch(), Content(2)], guide=guide)
+    maps = encode(model, extract_patches(image((32, 40)), window=16))
+    assert maps.stretch.dims == maps.stretch_std.dims == ("y", "x", "stretch_element")
+    if guide == "anchor":
+        assert maps.mode_stretch.dims == ("y", "x", "mode", "stretch_element")
+    maps.to_netcdf(tmp_path / "maps.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "maps.nc") as found:
+        xr.testing.assert_identical(found.stretch.load(), maps.stretch)
