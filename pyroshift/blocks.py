@@ -94,7 +94,8 @@ def encode_image(
     elif changed := [name for name in settings if settings[name] != state["settings"].get(name)]:
         raise FileExistsError(
             f"{path} is unfinished, and was begun with another {', '.join(changed)}: go on with "
-            "the same, choose another path, or let it be overwritten"
+            "the same, choose another path, or let it be overwritten (overwrite=True, "
+            "or --overwrite)"
         )
     regions = list(plan.regions())
     with tqdm(total=len(regions), initial=state["done"], unit="block", disable=not progress) as bar:
@@ -162,7 +163,8 @@ class _Store:
             return None
         if UNFINISHED not in attributes:
             raise FileExistsError(
-                f"{self.path} is a store already: choose another path, or let it be overwritten"
+                f"{self.path} is a store already: choose another path, or let it be "
+                "overwritten (overwrite=True, or --overwrite)"
             )
         return json.loads(attributes[UNFINISHED])
 
