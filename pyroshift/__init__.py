@@ -2,6 +2,7 @@
 
 from pyroshift import errors, plot
 from pyroshift._version import __version__
+from pyroshift.analysis.smoothness import smoothness
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
 from pyroshift.data.patches import Patches, extract_patches
@@ -61,5 +62,6 @@ __all__ = [
     "manifold",
     "plot",
     "save",
+    "smoothness",
     "synthetic",
 ]

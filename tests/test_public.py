@@ -42,6 +42,7 @@ SIGNATURES = {
     "manifold": {"model": REQUIRED, "size": 10},
     "save": {"model": REQUIRED, "path": REQUIRED},
     "load": {"path": REQUIRED},
+    "smoothness": {"map": REQUIRED},
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What images and latent maps say about how to model them."""
