@@ -32,9 +32,10 @@ def smoothness(map: Any, wavelength: float = 16.0) -> float | xr.DataArray:
     share depends neither on the map's size nor on its scale, sign or mean, and that of white noise
     is pi / `wavelength`², a hundredth.
 
-    With windows of 2.5 unit cells and a step of half a window, 16 patches are 20 unit cells, and
-    the lattice beats at some 4 patches. Windows of a whole even number of cells move on by whole
-    cells: they beat so slowly that no measure of one map can tell. `suggest_window` avoids them.
+    With windows of 2.5 unit cells and a step of half a window, as `suggest_window` has it, 16
+    patches are 20 unit cells, and the lattice beats at some 4 patches. Windows of just 2 cells
+    along an axis of the lattice would move on by whole cells, and beat so slowly that no measure
+    of a map could tell.
 
     Missing patches (NaN) are filled from their neighbours, ring by ring inwards, which carries on
     slopes and waves alike; a map that is mostly missing is mostly guessed.
