@@ -2,6 +2,7 @@
 
 from pyroshift import errors, plot
 from pyroshift._version import __version__
+from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
 from pyroshift.analysis.smoothness import smoothness
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
@@ -47,6 +48,7 @@ __all__ = [
     "ShiftVAE",
     "Site",
     "SpatialDecoder",
+    "WindowSuggestion",
     "__version__",
     "decode",
     "encode",
@@ -63,5 +65,6 @@ __all__ = [
     "plot",
     "save",
     "smoothness",
+    "suggest_window",
     "synthetic",
 ]

@@ -43,6 +43,7 @@ SIGNATURES = {
     "save": {"model": REQUIRED, "path": REQUIRED},
     "load": {"path": REQUIRED},
     "smoothness": {"map": REQUIRED},
+    "suggest_window": {"image": REQUIRED},
 }  # fmt: skip
 
 

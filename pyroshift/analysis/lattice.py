@@ -1,0 +1,203 @@
+"""The lattice in an image, and from it the window to cut."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pyroshift.analysis.peaks import FAINTEST, Peaks, find_peaks
+from pyroshift.analysis.spectrum import Array, tapered_power
+from pyroshift.data.checks import as_labelled, check_values
+from pyroshift.errors import DataError
+
+CELLS = 2.5  # unit cells per window
+SMALLEST_SIDE = 32  # pixels
+FEWEST_PERIODS = 7  # across the image; with fewer, a part of the lattice may pass for the whole
+TOLERANCE = 0.12  # of a reciprocal lattice vector, that a peak may be off its place
+LEAST_SINE = 0.3  # of the angle between two directions that count as different
+LEAST_EXPLAINED = 0.5  # share of the peaks that must belong to one lattice
+_BY_EYE = "count its pixels per unit cell by eye, and take two to three of them as the window"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WindowSuggestion:
+    """The window that `suggest_window` suggests, and the lattice that it suits.
+
+    Args:
+        window: height and width in pixels, even: 2.5 unit cells.
+        period: mean length of the two shortest lattice vectors in pixels: the lattice constant of
+            square and hexagonal lattices, not the spacing of their planes.
+        vectors: vector x axis, the two shortest lattice vectors, (y, x) in pixels.
+        significance: power of a spectral peak over that of the noise around it, the lesser of the
+            lattice's strongest peaks in two directions. At least 12.
+        explained: share of all spectral peaks that belong to this lattice, by the logarithm of
+            their power; less than 1 with several grains, a superlattice, or interference.
+    """
+
+    window: int
+    period: float
+    vectors: Array
+    significance: float
+    explained: float
+
+    def __repr__(self) -> str:
+        first, second = (f"({y:.2f}, {x:.2f})" for y, x in self.vectors)
+        return (
+            f"<WindowSuggestion: window {self.window} for a period of {self.period:.2f} px, "
+            f"vectors (y, x) {first} and {second}, {self.significance:.3g} times the noise, "
+            f"{self.explained:.0%} of the peaks>"
+        )
+
+
+def suggest_window(image: Any) -> WindowSuggestion:
+    """The size of window that suits an image's lattice: 2.5 unit cells.
+
+    The lattice is read off the power spectrum: peaks that stand out from the noise around them,
+    streaks of uneven scan lines included, and of all lattices that two of them span the one with
+    the smallest unit cell that most peaks belong to. So an uneven background, noise, jumps between
+    scan lines and scattered missing pixels do no harm. Of a superlattice whose peaks are faint the
+    basic lattice is taken, of one with strong peaks (some hundredths of the strongest's power and
+    more) the superlattice; of several grains the one with the strongest peaks.
+
+    Two and a half cells lie amid the two to three that the paper found best; and with the usual
+    step of half a window, the lattice then beats with the sampling grid at some four patches,
+    which `smoothness` tells from a physical change.
+
+    Args:
+        image: height x width, or frame x height x width, whose spectra are averaged; at least 32
+            pixels and 7 periods wide and high. Missing pixels are NaN. Pixels must be square.
+
+    Returns:
+        The window, the lattice that it is for, and how clear that is.
+
+    Raises:
+        DataError: if there is no lattice, which leaves no window to suggest; or if that is no
+            image of real numbers.
+
+    Source:
+        Ziatdinov, Wong and Kalinin, "Finding simplicity" (2021), for the two to three unit cells.
+
+    Example:
+        >>> from pyroshift import synthetic
+        >>> image = synthetic.lattice_image((128, 160), kind="hexagonal", period=13, noise=0.5)
+        >>> suggestion = suggest_window(image["image"])
+        >>> suggestion.window, round(suggestion.period, 1)
+        (32, 13.0)
+    """
+    power = _mean_power(image)
+    peaks = find_peaks(power)
+    spanning, explained = _common_lattice(peaks)
+    vectors = _shortest(np.linalg.inv(_refined(spanning, peaks)).T)
+    period = float(np.linalg.norm(vectors, axis=1).mean())
+    if FEWEST_PERIODS * period > min(power.shape):
+        raise DataError(
+            f"the image seems to show a lattice with a period of {period:.3g} pixels, but it takes "
+            f"{FEWEST_PERIODS} of them across to be sure, and the image is {power.shape[0]} x "
+            f"{power.shape[1]}: take a larger one; or, {_BY_EYE}"
+        )
+    return WindowSuggestion(
+        window=2 * round(CELLS * period / 2),
+        period=period,
+        vectors=vectors,
+        significance=_significance(spanning, peaks),
+        explained=explained,
+    )
+
+
+def _mean_power(image: Any) -> Array:
+    """Power spectrum of an image, or the mean of a stack's."""
+    if not isinstance(image, xr.Dataset) and np.ndim(image) not in (2, 3):
+        raise DataError(
+            f"an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
+            f"shape {np.shape(image)}: pick one channel"
+        )
+    data = as_labelled(image, 2, None, None, name="image")
+    check_values(data.values, "the image", missing=True)
+    frames = data.values.reshape(-1, *data.shape[-2:])
+    if min(frames.shape[1:]) < SMALLEST_SIDE:
+        raise DataError(
+            f"an image of {frames.shape[1]} x {frames.shape[2]} pixels is too small to find a "
+            f"lattice in: it takes {SMALLEST_SIDE} x {SMALLEST_SIDE}"
+        )
+    power = np.zeros(frames.shape[1:])
+    for frame in frames:
+        power += tapered_power(frame) / len(frames)
+    return power
+
+
+def _common_lattice(peaks: Peaks) -> tuple[Array, float]:
+    """Two peaks that span the lattice most peaks belong to (peak x axis), and the share of these.
+
+    Raises:
+        DataError: if there is none.
+    """
+    if not len(peaks):
+        raise DataError(
+            f"the image shows no lattice: nothing in it is periodic; if one is, {_BY_EYE}"
+        )
+    first, second = np.triu_indices(len(peaks), 1)
+    pairs = np.stack([peaks.position[first], peaks.position[second]], 1)
+    pairs = pairs[_sine(pairs[:, 0], pairs[:, 1]) > LEAST_SINE]
+    if not len(pairs):
+        raise DataError(
+            f"the image shows no lattice: it is periodic in one direction only; if not, {_BY_EYE}"
+        )
+    weight = _weights(peaks)
+    explained = _belonging(peaks.position, pairs) @ weight / weight.sum()
+    # Finer reciprocal lattices, of larger cells, explain more, in the end anything. One of a cell
+    # twice the size must explain a quarter more to be preferred.
+    best = np.argmax(explained * np.abs(np.linalg.det(pairs)) ** (1 / 3))
+    if explained[best] < LEAST_EXPLAINED:
+        raise DataError(
+            "the image shows no lattice: its spectrum has peaks, but not half of them belong to "
+            f"any one lattice; if there is one, {_BY_EYE}"
+        )
+    return pairs[best], float(explained[best])
+
+
+def _weights(peaks: Peaks) -> Array:
+    """How much each peak counts.
+
+    The logarithm lets the fainter peaks, that tell a cell from the half of it, have their say.
+    """
+    return np.log(peaks.power / (FAINTEST * peaks.power.max()))
+
+
+def _belonging(position: Array, reciprocal: Array) -> Array:
+    """Whether peaks (peak x axis) are on lattices (... x vector x axis): ... x peak."""
+    index = position @ np.linalg.inv(reciprocal)
+    return np.abs(index - np.round(index)).max(-1) < TOLERANCE
+
+
+def _refined(reciprocal: Array, peaks: Peaks) -> Array:
+    """The lattice fitted to all of its peaks."""
+    belonging = _belonging(peaks.position, reciprocal)
+    position = peaks.position[belonging]
+    index = np.round(position @ np.linalg.inv(reciprocal))
+    root = np.sqrt(_weights(peaks)[belonging])[:, None]
+    return np.linalg.lstsq(root * index, root * position)[0]
+
+
+def _shortest(vectors: Array) -> Array:
+    """The two shortest vectors of a lattice, the shorter first, by Lagrange's reduction."""
+    short, long = sorted(vectors, key=np.linalg.norm)
+    while True:
+        long = long - np.round(long @ short / (short @ short)) * short
+        if long @ long >= short @ short:
+            return np.stack([short, long])
+        short, long = long, short
+
+
+def _significance(reciprocal: Array, peaks: Peaks) -> float:
+    """Of the lattice's strongest peaks in two directions, that which stands out less."""
+    belonging = _belonging(peaks.position, reciprocal)
+    position, significance = peaks.position[belonging], peaks.significance[belonging]
+    aside = _sine(position[0], position) > LEAST_SINE
+    return float(min(significance[0], significance[aside].max()))
+
+
+def _sine(first: Array, second: Array) -> Array:
+    """Of the angle between vectors, without its sign."""
+    across = np.abs(first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0])
+    return across / (np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1))
