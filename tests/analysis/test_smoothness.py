@@ -99,6 +99,16 @@ def test_missing_regions(gap):
     assert smoothness(periodic) <= 0.05
 
 
+def test_a_wide_gap_does_not_make_noise_smooth():
+    # 20 maps; the mean's standard error is 0.004.
+    shares = []
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=(48, 48))
+        noise[12:36, 12:36] = np.nan
+        shares.append(smoothness(noise))
+    assert np.mean(shares) < 0.08
+
+
 def test_masked_arrays():
     rows = ramp((20, 20))
     gaps = np.zeros((20, 20), bool)
