@@ -1,17 +1,14 @@
 """The same trainings by pyroVED, with its own decoder, guide and defaults.
 
-pyroVED is no dependency: `pip install --no-deps pyroved==0.3.0`. It imports torchvision for one
-picture that nothing here draws, so an empty module stands in where that is missing.
+pyroVED is no dependency: `pip install --no-deps pyroved==0.3.0`.
 """
 
-import importlib.util
-import sys
 from time import perf_counter
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from peer_packages import PeerMissingError, import_pyroved
 from pose_found import Array, Found, Settings, Trained, as_float32
 
 
@@ -23,7 +20,10 @@ def train(data: Array, seed: int, settings: Settings) -> Trained:
         seed: of the weights and of the training.
         settings: the task's, of which "model" (latent_dim), "turns", "guides" and "peer" count.
     """
-    pyroved = _pyroved()
+    try:
+        pyroved = import_pyroved()
+    except PeerMissingError as missing:
+        raise SystemExit(str(missing)) from missing
     options = dict(settings["guides"]["pyroved"])
     clipped = options.get("sampler_d", "bernoulli") != "gaussian"
     model = pyroved.models.iVAE(
@@ -79,16 +79,3 @@ def _turned(vector: Array, angle: Array) -> Array:
 
 def _tensor(data: Array, clipped: bool) -> torch.Tensor:
     return torch.from_numpy(as_float32(data.clip(0, 1) if clipped else data))
-
-
-def _pyroved() -> Any:
-    """The package, with a stand-in for torchvision where that is missing."""
-    if "torchvision" not in sys.modules and importlib.util.find_spec("torchvision") is None:
-        package, utils = ModuleType("torchvision"), ModuleType("torchvision.utils")
-        package.utils, utils.make_grid = utils, None  # type: ignore[attr-defined]
-        sys.modules |= {"torchvision": package, "torchvision.utils": utils}
-    try:
-        import pyroved
-    except ImportError as error:
-        raise SystemExit("for --guides pyroved: pip install --no-deps pyroved==0.3.0") from error
-    return pyroved

@@ -1,11 +1,8 @@
 """The peers' own trainings, timed, and their held-out losses by one evaluation for all.
 
-The peers are no dependencies: `pip install --no-deps pyroved==0.3.0 atomai==0.8.1`. Both import
-packages that nothing here needs, so empty modules stand in for those that are missing.
+The peers are no dependencies: `pip install --no-deps pyroved==0.3.0 atomai==0.8.1`.
 """
 
-import importlib
-import importlib.util
 import math
 import sys
 import tempfile
@@ -13,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pyro
 import torch
+from peer_packages import import_peer, import_pyroved
 from speed_peer_data import Array, Settings, Split
 from torch import Tensor
 
@@ -27,10 +24,6 @@ from torch import Tensor
 PARTICLES = 2
 # Patches evaluated at once: a coordinate network keeps all its layers at every pixel.
 BATCH = 100
-
-
-class PeerMissingError(ImportError):
-    """A peer that isn't installed."""
 
 
 @dataclass
@@ -94,7 +87,7 @@ def train_pyroved(
         learning_rate: its default.
         target: held-out loss at which to stop.
     """
-    pyroved = _peer("pyroved", "0.3.0", ("torchvision", "torchvision.utils"))
+    pyroved = import_pyroved()
     model = pyroved.models.iVAE(
         split.window,
         latent_dim=settings["latent_dim"],
@@ -139,7 +132,7 @@ def train_atomai(split: Split, seed: int, settings: Settings) -> Curve:
               "mendeleev", "progressbar", "networkx")  # fmt: skip
     # Its cross-entropy calls numpy by a name that numpy 2 has dropped.
     vars(np).setdefault("product", np.prod)
-    atomai = _peer("atomai", "0.8.1", absent)
+    atomai = import_peer("atomai", "0.8.1", absent)
     model = atomai.models.rVAE(split.window, latent_dim=settings["latent_dim"], seed=seed)
     curve = Curve("AtomAI")
 
@@ -198,40 +191,3 @@ def _unmoved(model: torch.nn.Module, evaluate: Callable[[], float]) -> float:
     if not all(map(torch.equal, before, model.parameters())):
         raise AssertionError("the evaluation moved the weights")
     return result
-
-
-class _Absent(type):
-    """Classes of any name, which do nothing."""
-
-    def __getattr__(cls, name: str) -> "_Absent":
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Absent(name, (), {})
-
-
-class _StandIn(ModuleType):
-    """A module that holds whatever name is imported from it."""
-
-    def __getattr__(self, name: str) -> _Absent:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Absent(name, (), {})
-
-
-def _peer(name: str, version: str, absent: tuple[str, ...]) -> Any:
-    """A peer, with stand-ins for those of the packages that are missing while it is imported.
-
-    Raises:
-        PeerMissingError: if the peer itself is missing.
-    """
-    if importlib.util.find_spec(name) is None:
-        raise PeerMissingError(f"{name} is missing: pip install --no-deps {name}=={version}")
-    packages = {part.split(".")[0] for part in absent if part not in sys.modules}
-    missing = {package for package in packages if importlib.util.find_spec(package) is None}
-    stand_ins = {part: _StandIn(part) for part in absent if part.split(".")[0] in missing}
-    sys.modules |= stand_ins
-    try:
-        return importlib.import_module(name)
-    finally:
-        for part in stand_ins:  # others would take them for the packages
-            del sys.modules[part]

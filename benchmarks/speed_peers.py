@@ -19,8 +19,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from peer_packages import PeerMissingError
 from speed_peer_data import Portions, Settings, Split, split
-from speed_peer_models import Curve, PeerMissingError, per_pixel, train_atomai, train_pyroved
+from speed_peer_models import Curve, per_pixel, train_atomai, train_pyroved
 from torch import Tensor
 
 from pyroshift import RVAE, PatchELBO, Patches, PoseVAE, ShiftVAE, fit

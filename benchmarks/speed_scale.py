@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from speed_common import Row, fitted_exponent, in_turns
+from speed_common import Row, fitted_exponent
 
 import pyroshift
 
@@ -58,18 +58,9 @@ def cores(small: bool, rounds: int = 3) -> list[Row]:
     counts = [count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]
     side = 428 if small else 828
     found: dict[int, list[Row]] = {count: [] for count in counts}
-    in_turns(
-        {
-            str(count): lambda count=count: (
-                found[count].append(  # type: ignore[misc]
-                    _run({"side": side, "threads": count, "epochs": 2})
-                )
-                or 0.0
-            )
-            for count in counts
-        },
-        rounds,
-    )
+    for _ in range(rounds):
+        for count in counts:
+            found[count].append(_run({"side": side, "threads": count, "epochs": 2}))
     rows = []
     for count, runs in found.items():
         row = {"threads": count}
