@@ -228,13 +228,17 @@ class TestInterrupt:
 
 
 class TestEncode:
-    def test_equals_the_function(self, image, result, tmp_path):
-        out = tmp_path / "new" / "maps.nc"
+    @pytest.mark.parametrize(
+        ("name", "read"),
+        [("maps.nc", xr.load_dataset), ("maps.zarr", lambda path: xr.open_zarr(path).load())],
+    )
+    def test_equals_the_function(self, image, result, tmp_path, name, read):
+        out = tmp_path / "new" / name
         arguments = ["encode", str(result / "model.pt"), image, "--step", "5", "--quiet"]
         assert main([*arguments, "--out", str(out)]) == 0
         patches = pyroshift.extract_patches(pyroshift.load_image(image), 16, 5)
         expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches)
-        xr.testing.assert_identical(xr.load_dataset(out), expected)
+        xr.testing.assert_identical(read(out), expected)
 
     def test_does_not_overwrite_unasked(self, image, result, tmp_path, capsys):
         out = tmp_path / "maps.nc"
@@ -287,14 +291,6 @@ def interrupt_block(monkeypatch):
 
 
 class TestEncodeByBlock:
-    def test_equals_the_function(self, image, result, tmp_path):
-        out = tmp_path / "new" / "maps.zarr"
-        arguments = ["encode", str(result / "model.pt"), image, "--step", "5", "--quiet"]
-        assert main([*arguments, "--out", str(out)]) == 0
-        patches = pyroshift.extract_patches(pyroshift.load_image(image), 16, 5)
-        expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches)
-        xr.testing.assert_identical(xr.open_zarr(out).load(), expected)
-
     def test_says_where_the_maps_are(self, image, result, tmp_path, capsys):
         out = tmp_path / "maps.zarr"
         assert main(["encode", str(result / "model.pt"), image, "--out", str(out)]) == 0
