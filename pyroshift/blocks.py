@@ -83,7 +83,8 @@ def encode_image(
     plan = plan_blocks(model.window, image, step, normalize, rows)
     # The first window of the first block is encoded before anything is written: it tells what maps
     # there will be, and that the image suits the model.
-    first = plan.pixels(next(plan.regions()))
+    regions = list(plan.regions())
+    first = plan.pixels(regions[0])
     template = _template(plan, encode(model, plan.sample(first), batch_size, seed=seed))
     settings = {**plan.settings(first), "batch_size": int(batch_size), "seed": int(seed)}
     settings["model"] = template.attrs["configuration"]
@@ -97,7 +98,6 @@ def encode_image(
             "the same, choose another path, or let it be overwritten (overwrite=True, "
             "or --overwrite)"
         )
-    regions = list(plan.regions())
     with tqdm(total=len(regions), initial=state["done"], unit="block", disable=not progress) as bar:
         try:
             for region in regions[state["done"] :]:

@@ -58,11 +58,11 @@ def encode(model: PoseVAE, patches: Patches, batch_size: int = 512, *, seed: int
     if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
         raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     values: dict[str, np.ndarray] = {}
-    patches_there = patches.to(model.device)
+    on_device = patches.to(model.device)
     with _evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         for index in torch.arange(len(patches)).split(int(batch_size)):
-            for name, value in _found(model, patches_there.gather(index)).items():
+            for name, value in _found(model, on_device.gather(index)).items():
                 if name not in values:
                     values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
                 values[name][index] = value.cpu()

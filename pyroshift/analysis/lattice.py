@@ -76,7 +76,7 @@ def suggest_window(image: Any) -> WindowSuggestion:
             image of real numbers.
 
     Source:
-        Ziatdinov, Wong and Kalinin, "Finding simplicity" (2021), for the two to three unit cells.
+        Ziatdinov, Wong and Kalinin, "Finding simplicity" (2023), for the two to three unit cells.
 
     Example:
         >>> from pyroshift import synthetic

@@ -1,5 +1,6 @@
 """Sharp peaks in the power spectrum of an image, above whatever else is in it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,12 +43,12 @@ def find_peaks(power: Array) -> Peaks:
         power: height x width, as `tapered_power` gives it.
     """
     # Distorted lattices have speckled peaks, which an average over neighbours makes whole.
-    smooth = _average(power, SMOOTHING)
+    smooth = _nearby(np.mean, power, SMOOTHING)
     background = _background(power)
     along_y, along_x = frequencies(power.shape)
     candidate = (along_y > 0) | ((along_y == 0) & (along_x > 0))
     candidate &= np.hypot(along_y, along_x) >= SLOWEST / min(power.shape)
-    candidate &= (smooth > THRESHOLD * background) & (smooth == _largest_nearby(smooth))
+    candidate &= (smooth > THRESHOLD * background) & (smooth == _nearby(np.max, smooth, 2))
     rows, columns = np.nonzero(candidate)
     order = np.argsort(-smooth[rows, columns])
     rows, columns = rows[order], columns[order]
@@ -99,17 +100,11 @@ def _of_lines(power: Array, axis: int) -> Array:
     return np.maximum(np.take(quartiles, below, axis), np.take(quartiles, above, axis))
 
 
-def _average(power: Array, reach: int) -> Array:
+def _nearby(combine: Callable[..., Array], power: Array, reach: int) -> Array:
+    """The mean or the largest (`np.mean`, `np.max`) of power over bins to either side."""
     for axis in (0, 1):
         shifted = [np.roll(power, step, axis) for step in range(-reach, reach + 1)]
-        power = np.mean(shifted, axis=0)
-    return power
-
-
-def _largest_nearby(power: Array, reach: int = 2) -> Array:
-    for axis in (0, 1):
-        shifted = [np.roll(power, step, axis) for step in range(-reach, reach + 1)]
-        power = np.max(shifted, axis=0)
+        power = combine(shifted, axis=0)
     return power
 
 

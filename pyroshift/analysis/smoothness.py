@@ -58,7 +58,7 @@ def smoothness(map: Any, wavelength: float = 16.0) -> float | xr.DataArray:
             is out of range.
 
     Source:
-        Figure 8 of Ziatdinov, Wong and Kalinin, "Finding simplicity" (2021), which gives neither
+        Figure 8 of Ziatdinov, Wong and Kalinin, "Finding simplicity" (2023), which gives neither
         radius nor taper.
 
     Example:
