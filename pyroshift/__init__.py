@@ -3,6 +3,7 @@
 from pyroshift import errors, plot
 from pyroshift._version import __version__
 from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
+from pyroshift.analysis.search import search_kl
 from pyroshift.analysis.smoothness import smoothness
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
@@ -64,6 +65,7 @@ __all__ = [
     "manifold",
     "plot",
     "save",
+    "search_kl",
     "smoothness",
     "suggest_window",
     "synthetic",

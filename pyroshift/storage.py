@@ -70,7 +70,22 @@ def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
-    specification = {
+    content = {
+        "format": FORMAT,
+        "specification": specification(model),
+        "weights": model.state_dict(),
+    }
+    _check_restorable(model, content)
+    write_torch(path, content)
+
+
+def specification(model: PoseVAE) -> str:
+    """What a model is made of, without its weights, as JSON.
+
+    Raises:
+        SpecificationError: if a part can't be written down.
+    """
+    parts = {
         "class": type(model).__name__,
         "arguments": {
             "window": list(model.window),
@@ -82,13 +97,7 @@ def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
         },
         "pyroshift_version": __version__,
     }
-    content = {
-        "format": FORMAT,
-        "specification": json.dumps(specification),
-        "weights": model.state_dict(),
-    }
-    _check_restorable(model, content)
-    write_torch(path, content)
+    return json.dumps(parts)
 
 
 def load(

@@ -1,4 +1,5 @@
 import inspect
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -61,6 +62,20 @@ def interrupt_at():
             yield
 
     return interrupt
+
+
+QUICK_SEARCH = (
+    *("--window", "12", "--step", "4", "--epochs", "1", "--quiet", "--workers", "1"),
+    *("--initial", "0.1", "1", "--final", "1"),
+)
+
+
+@pytest.fixture(scope="module")
+def searched(image, tmp_path_factory):
+    """The folder of a search that must not be changed."""
+    path = tmp_path_factory.mktemp("searches") / "search"
+    assert main(["search", image, *QUICK_SEARCH, "--out", str(path)]) == 0
+    return path
 
 
 def contents(path):
@@ -458,6 +473,94 @@ class TestMistakes:
         assert "required" in capsys.readouterr().err
 
 
+class TestSearch:
+    def test_leaves_all_results_and_nothing_else(self, searched):
+        trained = {f"training_000{number}.{end}" for number in (0, 1) for end in ("nc", "pt")}
+        results = {"search.nc", "search.png", "model.pt", "search.journal"}
+        assert set(contents(searched)) == results | trained
+
+    def test_agrees_with_the_function(self, image, searched):
+        found = xr.load_dataset(searched / "search.nc", engine="h5netcdf")
+        values = pyroshift.load_image(image)
+        expected = pyroshift.search_kl(
+            values, 12, 4, initial=[0.1, 1], final=[1], epochs=1, workers=1, progress=False
+        )
+        xr.testing.assert_equal(found.drop_vars("seconds"), expected.drop_vars("seconds"))
+        best = found.sel(initial=found.best_initial, final=found.best_final)
+        model = pyroshift.load(searched / "model.pt")
+        maps = pyroshift.encode(model, pyroshift.extract_patches(values, 12, 4))
+        np.testing.assert_array_equal(maps.z, best.z)
+
+    def test_over_other_settings(self, image, tmp_path, capsys):
+        varied = ("--vary", "latent-dim", "1", "2", "--vary", "decoder", "canvas", "spatial")
+        out = tmp_path / "search"
+        quick = [word for word in QUICK_SEARCH if word != "--quiet"]
+        argv = ["search", image, *quick, *varied, "--trainings", "2", "--out", str(out)]
+        assert main(argv) == 0
+        told = capsys.readouterr().out
+        assert "best of 2 trainings: initial " in told
+        assert "decoder " in told
+        assert "search.png" in told
+        found = xr.load_dataset(out / "search.nc", engine="h5netcdf")
+        assert dict(found.score.sizes) == {"initial": 2, "final": 1, "latent_dim": 2, "decoder": 2}
+
+    def test_is_not_replaced_unasked(self, image, searched, capsys):
+        before = contents(searched)
+        told = rejected(capsys, "search", image, *QUICK_SEARCH, "--out", searched)
+        assert "--resume to go on with it" in told
+        assert contents(searched) == before
+
+    def test_goes_on(self, image, searched, tmp_path, monkeypatch):
+        partly = tmp_path / "search"
+        argv = ["search", image, *QUICK_SEARCH, "--out", str(partly)]
+        assert main([*argv, "--trainings", "1"]) == 0
+        trained = contents(partly)
+        assert main([*argv, "--resume"]) == 0
+        assert contents(partly)["training_0000.nc"] == trained["training_0000.nc"]
+        left_out = ["seconds", "training"]
+        whole, expected = (
+            xr.load_dataset(path / "search.nc", engine="h5netcdf").drop_vars(left_out)
+            for path in (partly, searched)
+        )
+        xr.testing.assert_equal(whole, expected)
+
+    def test_survives_one_that_fails(self, image, searched, capsys):
+        before = contents(searched)
+        argv = ["search", image, *QUICK_SEARCH, "--overwrite", "--out", searched]
+        rejected(capsys, *argv, "--vary", "colour", "1")
+        assert contents(searched) == before
+
+    def test_is_replaced_if_told_to(self, image, tmp_path):
+        out = tmp_path / "search"
+        argv = ["search", image, *QUICK_SEARCH, "--out", str(out)]
+        assert main(argv) == 0
+        (out / "mine.txt").write_text("kept")
+        assert main([*argv, "--final", "3", "--overwrite"]) == 0
+        assert (out / "mine.txt").read_text() == "kept"
+        assert "training_0002.nc" not in contents(out)
+        assert xr.load_dataset(out / "search.nc", engine="h5netcdf").final == 3
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            (["--resume"], "no .*search.journal.* to go on from"),
+            (["--resume", "--overwrite"], "--overwrite replaces"),
+            (["--vary", "decoder"], "--vary decoder names no values"),
+            (["--vary", "colour", "1"], "colour"),
+            (["--vary", "latent-dim", "2", "two"], "no model can be built"),
+            (["--vary", "window", "12", "14"], "one window for all trainings"),
+            (["--initial", "-1"], "initial=-1.0 is no KL weight"),
+            (["--period", "3", "--model", "vae"], "--period has no use"),
+            (["--device", "abacus"], "abacus"),
+        ],
+    )
+    def test_what_makes_no_sense(self, image, tmp_path, capsys, given, told):
+        out = tmp_path / "search"
+        message = rejected(capsys, "search", image, *QUICK_SEARCH, *given, "--out", out)
+        assert re.search(told, message)
+        assert not out.exists()
+
+
 class TestKL:
     @pytest.mark.parametrize(
         ("given", "weights"),
@@ -484,8 +587,9 @@ class TestHelp:
     @pytest.mark.parametrize(
         ("argv", "told"),
         [
-            (["--help"], ["fit", "encode", "demo", "start here"]),
+            (["--help"], ["fit", "search", "encode", "demo", "start here"]),
             (["fit", "--help"], ["examples:", "(default: 100)", "(default: gaussian)", "--resume"]),
+            (["search", "--help"], ["examples:", "(default: 20)", "--vary", "pyroshift[search]"]),
             (["encode", "--help"], ["examples:", "--step", "maps.zarr", "pyroshift[big]"]),
             (["demo", "--help"], ["SPIEPy", "(default: demo)"]),
             (["--version"], [f"pyroshift {pyroshift.__version__}"]),

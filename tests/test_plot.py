@@ -555,6 +555,68 @@ def test_history_from_fit(patches):
 # What all share
 
 
+@pytest.fixture(scope="module")
+def found(image):
+    options = {"epochs": 1, "workers": 1, "progress": False}
+    weights = {"initial": [0.1, 1.0, 10.0], "final": [0.3, 3.0]}
+    return pyroshift.search_kl(image, 12, 4, **weights, **options)
+
+
+def heat_maps(figure):
+    return [ax for ax in figure.axes if ax.get_title() in ("score", "bound")]
+
+
+def test_search_shows_scores_over_both_weights(found):
+    maps = heat_maps(plot.search(found))
+    for ax, name in zip(maps, ("score", "bound"), strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), found[name])
+        assert ax.images[0].origin == "lower"
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["0.3", "3"]
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["0.1", "1", "10"]
+        row, column = np.unravel_index(found.score.values.argmax(), found.score.shape)
+        frame = ax.patches[0]
+        assert frame.get_x() < column < frame.get_x() + frame.get_width()
+        assert frame.get_y() < row < frame.get_y() + frame.get_height()
+
+
+def test_search_shows_maps_of_corners_and_best(found):
+    best = np.unravel_index(found.score.values.argmax(), found.score.shape)
+    count = len({(0, 0), (0, 1), (2, 0), (2, 1), best})
+    figure = plot.search(found)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert sum(title.startswith("$z_{0}$, smoothness") for title in titles) == count
+    assert titles.count("offset y") == count
+
+
+def test_search_shows_the_points_asked_for(found):
+    figure = plot.search(found, [(0.9, 3.1)], ["z"])
+    (panel,) = (ax for ax in figure.axes if ax.get_title().startswith("$z_{0}$"))
+    point = found.isel(initial=1, final=1)
+    np.testing.assert_array_equal(panel.images[0].get_array(), point.z.sel(latent=0))
+    assert panel.get_title() == f"$z_{{0}}$, smoothness {point.smoothness.values[0]:.2f}"
+    assert panel.get_ylabel() == "a: KL weight 1 to 3"
+    assert [text.get_text() for text in heat_maps(figure)[0].texts] == ["a"]
+
+
+def test_search_leaves_points_without_training_grey(found):
+    partly = found.where((found.initial < 1) | (found.final > 1))
+    shown = heat_maps(plot.search(partly))[0].images[0].get_array()
+    assert np.ma.getmaskarray(shown).tolist() == [[False, False], [True, False], [True, False]]
+    with pytest.raises(DataError, match="nothing was trained at"):
+        plot.search(partly, [(1.0, 0.3)])
+
+
+def test_search_of_more_than_weights(found):
+    with pytest.raises(DataError, match=r"found\.sel\(window=\.\.\.\)"):
+        plot.search(found.expand_dims(window=[12]))
+    with pytest.raises(DataError, match="from search_kl"):
+        plot.search(found.drop_vars("bound"))
+    with pytest.raises(DataError, match="colour"):
+        plot.search(found, variables=["colour"])
+    with pytest.raises(DataError, match="nothing was trained"):
+        plot.search(found.where(found.initial > 100))
+
+
 def test_unknown_variables_list_those_there_are(grid):
     for draw in (
         lambda: plot.maps(grid, variables=["zz"]),

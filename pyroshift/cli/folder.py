@@ -1,6 +1,7 @@
 """The folder of results: nothing in it is replaced unasked, and no file is left half written."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ import torch
 from xarray import DataArray, Dataset
 
 from pyroshift import plot, results, storage
+from pyroshift.analysis.study import JOURNAL
 from pyroshift.data.patches import Patches
+from pyroshift.errors import SpecificationError
 from pyroshift.models.pair import PoseVAE
 from pyroshift.report import Run, write_report
 
@@ -26,6 +29,7 @@ RESULTS = (
     "training.png",
     "report.html",
 )
+_SEARCH_RESULTS = ("search.nc", "search.png", "model.pt")
 
 
 def check_file(path: Path, overwrite: bool) -> None:
@@ -69,6 +73,49 @@ def open_folder(folder: Path, resume: bool) -> Path:
     if not resume:
         checkpoint.unlink(missing_ok=True)
     return checkpoint
+
+
+def check_search(folder: Path, overwrite: bool, resume: bool) -> None:
+    """Raise an error, before the work starts, if a search may not be kept in a folder.
+
+    Args:
+        folder: it need not exist.
+        overwrite: whether a search in it may be replaced.
+        resume: whether to go on with the search that is in it.
+
+    Raises:
+        FileExistsError: if there is a search already.
+        FileNotFoundError: if there is none to go on with.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: choose another --out")
+    if overwrite and resume:
+        raise SpecificationError("--overwrite replaces the search that --resume would go on with")
+    if resume and not (folder / JOURNAL).exists():
+        raise FileNotFoundError(
+            f"there is no {folder / JOURNAL} to go on from: leave out --resume to start afresh"
+        )
+    found = [name for name in (JOURNAL, *_SEARCH_RESULTS) if (folder / name).exists()]
+    if found and not (overwrite or resume):
+        raise FileExistsError(
+            f"{folder} holds a search already ({', '.join(found)}): choose another --out, or pass "
+            "--overwrite to replace it, or --resume to go on with it"
+        )
+
+
+def write_search(folder: Path, found: Dataset) -> None:
+    """Write all that a search found, its picture and its best model."""
+    with written(folder / "search.nc") as path:
+        found.to_netcdf(path, engine="h5netcdf")
+    with written(folder / "model.pt") as path:
+        shutil.copyfile(folder / found.attrs["best_model"], path)
+    best = {
+        name: found.attrs[f"best_{name}"]
+        for name in map(str, found.score.dims)
+        if name not in ("initial", "final")
+    }
+    with written(folder / "search.png") as path:
+        plot.search(found.sel(best)).savefig(path)
 
 
 @contextmanager

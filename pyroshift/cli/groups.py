@@ -22,13 +22,6 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             "divides no lattice period makes the offsets beat (default: half of the window)",
         ),
         group.add_argument(
-            "--positions",
-            type=Path,
-            metavar="FILE",
-            help="windows around these places instead of on a grid: .npy, or .csv with the columns "
-            "y, x in pixels, for a stack of images frame, y, x",
-        ),
-        group.add_argument(
             "--channel", help="which image of a file that has several, by name or number"
         ),
         group.add_argument(
@@ -44,6 +37,19 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             "patch",
             "grey levels to [0, 1]: of each window, which drops differences in brightness "
             "between windows; of the whole image, which keeps them; or as they are",
+        ),
+    ]
+
+
+def at_positions(group: _ArgumentGroup) -> list[Action]:
+    """Windows elsewhere than on a grid."""
+    return [
+        group.add_argument(
+            "--positions",
+            type=Path,
+            metavar="FILE",
+            help="windows around these places instead of on a grid: .npy, or .csv with the columns "
+            "y, x in pixels, for a stack of images frame, y, x",
         ),
     ]
 
@@ -167,6 +173,28 @@ def training_options(group: _ArgumentGroup) -> list[Action]:
             "result, or stays",
         ),
         group.add_argument(
+            "--validation-fraction",
+            type=float,
+            default=0.0,
+            metavar="SHARE",
+            help="share of the windows held out, whose loss tells whether the model learns them by "
+            "heart; windows that overlap hide that (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--seed",
+            type=int,
+            default=0,
+            metavar="N",
+            help="of all randomness: the same seed gives the same result (default: %(default)s)",
+        ),
+        group.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)"),
+    ]
+
+
+def kl_options(group: _ArgumentGroup) -> list[Action]:
+    """What latents cost, in one training."""
+    return [
+        group.add_argument(
             "--kl",
             type=float,
             metavar="WEIGHT",
@@ -191,22 +219,56 @@ def training_options(group: _ArgumentGroup) -> list[Action]:
             metavar="N",
             help="with --kl-initial: after how many epochs (default: half of --epochs)",
         ),
+    ]
+
+
+def search_options(group: _ArgumentGroup) -> list[Action]:
+    """What a search varies, and how."""
+    weights = "by default six from 0.1 to 10"
+    return [
         group.add_argument(
-            "--validation-fraction",
+            "--initial",
             type=float,
-            default=0.0,
-            metavar="SHARE",
-            help="share of the windows held out, whose loss tells whether the model learns them by "
-            "heart; windows that overlap hide that (default: %(default)s)",
+            nargs="+",
+            metavar="WEIGHT",
+            help=f"KL weights of the first epoch, such as 0.1 1 10 ({weights})",
         ),
         group.add_argument(
-            "--seed",
-            type=int,
-            default=0,
-            metavar="N",
-            help="of all randomness: the same seed gives the same result (default: %(default)s)",
+            "--final",
+            type=float,
+            nargs="+",
+            metavar="WEIGHT",
+            help=f"KL weights that they go to ({weights})",
         ),
-        group.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)"),
+        group.add_argument(
+            "--kl-epochs",
+            type=int,
+            metavar="N",
+            help="after how many epochs (default: half of --epochs)",
+        ),
+        group.add_argument(
+            "--vary",
+            nargs="+",
+            action="append",
+            default=[],
+            metavar=("NAME", "VALUE"),
+            help="search over another setting too, by its name, such as `--vary window 28 40`, "
+            "`--vary latent-dim 2 3`, `--vary decoder canvas spatial` or `--vary offset-scale 0.2 "
+            "0.4`; may be repeated, and every combination is a point of the grid",
+        ),
+        group.add_argument(
+            "--trainings",
+            type=int,
+            metavar="N",
+            help="train at so many points only, chosen one by one by Bayesian optimisation; a "
+            "quarter of the grid usually finds its best (default: the whole grid)",
+        ),
+        group.add_argument(
+            "--workers",
+            type=int,
+            metavar="N",
+            help="trainings side by side, which share the cores (default: one per core)",
+        ),
     ]
 
 

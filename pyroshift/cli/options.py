@@ -4,7 +4,15 @@ from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from pyroshift._version import __version__
-from pyroshift.cli.groups import model_options, preparation, size, training_options
+from pyroshift.cli.groups import (
+    at_positions,
+    kl_options,
+    model_options,
+    preparation,
+    search_options,
+    size,
+    training_options,
+)
 
 _DESCRIPTION = """\
 Find what varies in a microscope image. It is cut into windows, and each is described by what its
@@ -45,6 +53,19 @@ examples:
   pyroshift encode graphite/model.pt graphite.tif --step 5 --out graphite_fine.nc
   pyroshift encode graphite/model.pt mosaic.npy --step 2 --out mosaic.zarr
 """
+_SEARCH_DESCRIPTION = """\
+Train on an image once for each of many KL weights, initial and final, and more if asked for, and
+find those for which the map of a latent is smoothest, as physical order parameters are. The folder
+DIR gets search.nc (all scores and maps, for xarray), search.png, model.pt (the best model, for
+`pyroshift encode`), and every single training. Ctrl-C keeps the trainings that are done. Needs
+pyroshift[search]."""
+_SEARCH_EPILOG = """\
+examples:
+  pyroshift search graphite.tif --window 40 --step 12 --out search
+  pyroshift search graphite.tif --window 40 --step 12 --out search --resume
+  pyroshift search graphite.tif --window 40 --trainings 9 --workers 4 --out search
+  pyroshift search graphite.tif --vary window 28 40 --initial 0.1 1 --final 1 --out search
+"""
 _DEMO_DESCRIPTION = """\
 Run `pyroshift fit` on a scanning tunnelling microscope's image of Si(111)-7x7 with a step edge. The
 image comes with the package SPIEPy: pip install pyroshift[demo]."""
@@ -65,6 +86,13 @@ def build_parser() -> ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary, description, epilog, add_options in (
         ("fit", "train on an image, map it, and report", _FIT_DESCRIPTION, _FIT_EPILOG, _fit),
+        (
+            "search",
+            "find KL weights by many trainings",
+            _SEARCH_DESCRIPTION,
+            _SEARCH_EPILOG,
+            _search,
+        ),
         ("encode", "map an image by a saved model", _ENCODE_DESCRIPTION, _ENCODE_EPILOG, _encode),
         ("demo", "`fit` on a real STM image", _DEMO_DESCRIPTION, None, _demo),
     ):
@@ -101,8 +129,10 @@ def _fit(parser: ArgumentParser) -> None:
             "three unit cells, or one particle with some surroundings",
         ),
         *preparation(data),
+        *at_positions(data),
         *model_options(model),
         *training_options(training),
+        *kl_options(training),
     ]
     training.add_argument(
         "--resume",
@@ -112,6 +142,31 @@ def _fit(parser: ArgumentParser) -> None:
     )
     _common(parser)
     parser.set_defaults(settings=options)
+
+
+def _search(parser: ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="image file, such as .tif, .dm4, .sxm, .npy")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    data = parser.add_argument_group("the image and its windows")
+    data.add_argument(
+        "--window",
+        type=size,
+        metavar="PX",
+        help="height and width of the windows in pixels, such as 40 or 40x56; two to three unit "
+        "cells; leave it out with --vary window",
+    )
+    preparation(data)
+    search_options(parser.add_argument_group("the search"))
+    model_options(parser.add_argument_group("the model"))
+    training_options(parser.add_argument_group("each training"))
+    # A search trains often, and tells by the held-out bound.
+    parser.set_defaults(epochs=20, validation_fraction=0.1)
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the search in DIR, with the same options; --trainings may be more",
+    )
+    _common(parser)
 
 
 def _encode(parser: ArgumentParser) -> None:
@@ -130,7 +185,9 @@ def _encode(parser: ArgumentParser) -> None:
         help="what to write: a netCDF file such as maps.nc, or a Zarr store such as maps.zarr, for "
         "images of any size (needs pyroshift[big])",
     )
-    preparation(parser.add_argument_group("the image and its windows"))
+    data = parser.add_argument_group("the image and its windows")
+    preparation(data)
+    at_positions(data)
     parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")
     _common(parser)
 

@@ -5,9 +5,11 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyroshift.cli.groups import size
 from pyroshift.cli.options import build_parser, meaning
 from pyroshift.errors import SpecificationError
 
@@ -41,6 +43,61 @@ def demo(arguments: Namespace, notes: list[str]) -> None:
     chosen.overwrite, chosen.quiet = arguments.overwrite, arguments.quiet
     chosen.command_line = f"{arguments.command_line}    # pyroshift fit IMAGE {shlex.join(DEMO)}"
     _train(chosen, silicon_step, notes)
+
+
+def search(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift search`: many trainings, and the best of them."""
+    from pyroshift.analysis.search import WEIGHTS, search_kl
+    from pyroshift.cli.folder import check_search, write_search
+
+    check_search(arguments.out, arguments.overwrite, arguments.resume)
+    found = search_kl(
+        _levelled(_load(arguments), arguments),
+        arguments.window,
+        arguments.step,
+        model=_builder(arguments),
+        initial=arguments.initial or WEIGHTS,
+        final=arguments.final or WEIGHTS,
+        vary=_varied(arguments.vary),
+        trainings=arguments.trainings,
+        epochs=arguments.epochs,
+        annealing_epochs=arguments.kl_epochs,
+        validation_fraction=arguments.validation_fraction,
+        normalize=_normalize(arguments),
+        folder=arguments.out,
+        overwrite=arguments.overwrite,
+        workers=arguments.workers,
+        seed=arguments.seed,
+        progress=_shows_progress(arguments),
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        schedule=_schedule(arguments),
+        device=_device(arguments.device),
+    )
+    write_search(arguments.out, found)
+    names = [str(name) for name in found.score.dims]
+    best = ", ".join(f"{name} {found.attrs[f'best_{name}']}" for name in names)
+    _say(arguments, f"best of {int(found.score.count())} trainings: {best}")
+    _say(arguments, f"results are in {arguments.out}: open {arguments.out / 'search.png'}")
+
+
+def _varied(given: Sequence[Sequence[str]]) -> dict[str, list[Any]]:
+    """What is searched over besides the KL weights: numbers where they are such, else words."""
+    varied = {}
+    for name, *values in given:
+        if not values:
+            raise SpecificationError(f"--vary {name} names no values: give some after it")
+        varied[name.replace("-", "_")] = [_value(value) for value in values]
+    return varied
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float, size):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def encode(arguments: Namespace, notes: list[str]) -> None:
@@ -107,7 +164,7 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
     image = _levelled(load(), arguments)
     patches = _patches(image, arguments.window, arguments)
-    model = _model(arguments)
+    model = _builder(arguments)(arguments.window, seed=arguments.seed)
     _say(arguments, f"training {type(model).__name__} on {patches!r}")
     history = training.fit(
         model,
@@ -120,7 +177,7 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
         device=device,
         validation_fraction=arguments.validation_fraction,
         progress=_shows_progress(arguments),
-        schedule=None if arguments.schedule == "constant" else arguments.schedule,
+        schedule=_schedule(arguments),
         checkpoint=open_folder(arguments.out, arguments.resume),
     )
     if history.attrs["stopped"] == "interrupted":
@@ -166,18 +223,17 @@ def _normalize(arguments: Namespace) -> str | None:
     return None if arguments.normalize == "none" else arguments.normalize
 
 
-def _model(arguments: Namespace) -> "PoseVAE":
-    """The model asked for."""
+def _builder(arguments: Namespace) -> "Callable[..., PoseVAE]":
+    """What makes the model asked for, from the window and a seed."""
     from pyroshift.models.vae import RVAE, VAE, ShiftVAE
 
-    return {"vae": VAE, "shift": ShiftVAE, "rvae": RVAE}[arguments.model](
-        arguments.window,
-        arguments.latent_dim,
-        arguments.likelihood,
-        arguments.encoder,
-        arguments.decoder,
-        arguments.guide,
-        seed=arguments.seed,
+    return partial(
+        {"vae": VAE, "shift": ShiftVAE, "rvae": RVAE}[arguments.model],
+        latent_dim=arguments.latent_dim,
+        likelihood=arguments.likelihood,
+        encoder=arguments.encoder,
+        decoder=arguments.decoder,
+        guide=arguments.guide,
         **_pose(arguments),
     )
 
@@ -237,6 +293,10 @@ def _device(name: str | None) -> str | None:
             reason = str(error).splitlines()[0]
             raise SpecificationError(f"device {name!r} can't be used here: {reason}") from error
     return name
+
+
+def _schedule(arguments: Namespace) -> str | None:
+    return None if arguments.schedule == "constant" else arguments.schedule
 
 
 def _shows_progress(arguments: Namespace) -> bool:

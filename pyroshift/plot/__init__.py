@@ -8,6 +8,7 @@ and without leaving figures open; scripts write them with `savefig`.
 from pyroshift.plot.latents import manifold, scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.reconstruction import reconstructions
+from pyroshift.plot.search import search
 from pyroshift.plot.training import history
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "maps",
     "reconstructions",
     "scatter",
+    "search",
 ]
