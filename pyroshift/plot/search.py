@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Rectangle
 
 from pyroshift.errors import DataError
@@ -71,12 +72,11 @@ def search(
     width, height = panel_size(next(iter(rows[0].values())))
     across, tall = max(width * len(rows[0]), 6.4), 2.9
     figure = new_figure(across, tall + height * len(rows))
-    ratios = [tall, height * len(rows)]
-    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=ratios)[:, 0]
-    grid = above.add_gridspec(1, 2)
+    parts = figure.add_gridspec(2, 1, height_ratios=[tall, height * len(rows)])
+    above = parts[0].subgridspec(1, 2)
     for index, name in enumerate(("score", "bound")):
-        _heat_map(add_axes(above, grid[index]), dataset, name, chosen)
-    _draw_rows(below, dataset, chosen, rows)
+        _heat_map(add_axes(figure, above[index]), dataset, name, chosen)
+    _draw_rows(figure, parts[1], dataset, chosen, rows)
     return figure
 
 
@@ -148,12 +148,16 @@ def _heat_map(ax: Axes, dataset: xr.Dataset, name: str, chosen: list[Place]) -> 
 
 
 def _draw_rows(
-    figure: Figure | SubFigure, dataset: xr.Dataset, chosen: list[Place], rows: list[Maps]
+    figure: Figure,
+    place: SubplotSpec,
+    dataset: xr.Dataset,
+    chosen: list[Place],
+    rows: list[Maps],
 ) -> None:
     """A row of maps for each chosen point."""
-    grid = figure.add_gridspec(len(rows), len(rows[0]))
-    for row, (place, maps) in enumerate(zip(chosen, rows, strict=True)):
-        point = _at(dataset, place)
+    grid = place.subgridspec(len(rows), len(rows[0]))
+    for row, (weights, maps) in enumerate(zip(chosen, rows, strict=True)):
+        point = _at(dataset, weights)
         smooth = dict(zip(fields(point[[CONTENT]]), point.smoothness.values.tolist(), strict=True))
         for column, (name, array) in enumerate(maps.items()):
             ax = add_axes(figure, grid[row, column])
@@ -161,5 +165,7 @@ def _draw_rows(
             if name in smooth:
                 ax.set_title(f"{title(name)}, smoothness {smooth[name]:.2f}")
             if column == 0:
-                weights = " to ".join(f"{float(point[weight]):g}" for weight in _WEIGHTS)
-                ax.set_ylabel(f"{_LETTERS[row % len(_LETTERS)]}: KL weight {weights}")
+                initial, final = (f"{float(point[weight]):g}" for weight in _WEIGHTS)
+                letter = _LETTERS[row % len(_LETTERS)]
+                text = f"{letter}: KL weight {initial} to {final}\n{ax.get_title()}"
+                ax.set_title(text, multialignment="left")

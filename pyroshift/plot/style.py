@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MaxNLocator
 
@@ -60,7 +60,7 @@ def new_figure(width: float, height: float, compressed: bool = False) -> Noteboo
     return NotebookFigure(figsize=(width, height), layout=layout)
 
 
-def add_axes(figure: Figure | SubFigure, place: SubplotSpec | None = None, **options: Any) -> Axes:
+def add_axes(figure: Figure, place: SubplotSpec | None = None, **options: Any) -> Axes:
     """Axes at a place of a figure's grid, or on all of it."""
     ax = figure.add_subplot(
         place or figure.add_gridspec(1, 1)[0], axes_class=NotebookAxes, **options
