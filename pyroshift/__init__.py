@@ -2,8 +2,10 @@
 
 from pyroshift import errors, plot
 from pyroshift._version import __version__
+from pyroshift.analysis.dependence import correlation_ratio
 from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
 from pyroshift.analysis.search import search_kl
+from pyroshift.analysis.signals import fit_sine
 from pyroshift.analysis.smoothness import smoothness
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
@@ -51,6 +53,7 @@ __all__ = [
     "SpatialDecoder",
     "WindowSuggestion",
     "__version__",
+    "correlation_ratio",
     "decode",
     "encode",
     "encode_image",
@@ -58,6 +61,7 @@ __all__ = [
     "examples",
     "extract_patches",
     "fit",
+    "fit_sine",
     "level",
     "load",
     "load_image",

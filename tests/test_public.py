@@ -44,6 +44,8 @@ SIGNATURES = {
     "load": {"path": REQUIRED},
     "search_kl": {"image": REQUIRED, "window": None, "step": None},
     "smoothness": {"map": REQUIRED},
+    "fit_sine": {"signals": REQUIRED, "periods": None, "dim": None},
+    "correlation_ratio": {"latents": REQUIRED, "factors": REQUIRED, "bins": None},
     "suggest_window": {"image": REQUIRED},
 }  # fmt: skip
 
