@@ -9,9 +9,12 @@ from pyroshift.plot.latents import manifold, scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.reconstruction import reconstructions
 from pyroshift.plot.search import search
+from pyroshift.plot.tables import heat_map, heat_maps
 from pyroshift.plot.training import history
 
 __all__ = [
+    "heat_map",
+    "heat_maps",
     "history",
     "image",
     "latent_map",
