@@ -91,7 +91,7 @@ def peaks(seed: int, run: Run) -> Iterator[Job]:
             data = settings["data"] | {"asymmetry": asymmetry}
             truth = synthetic.peaks(noise=0.0, seed=seed, **data)
             signal = noisy(truth.signal.values, noise, seed)
-            filtered = _filtered(truth, signal, _peak(asymmetry), data["offset_spread"])
+            filtered = filtered_offsets(truth, signal, _peak(asymmetry), data["offset_spread"])
             for guide, case in wanted:
                 add = partial(_add_peaks, truth=truth, filtered=filtered, noise=noise)
                 yield case, partial(_measure, "peaks", case, guide, signal, seed, settings, add)
@@ -107,11 +107,11 @@ def sines(seed: int, run: Run) -> Iterator[Job]:
                 continue
             truth = synthetic.sines(noise=0.0, seed=seed, offset_spread=spread, **settings["data"])
             signal = noisy(truth.signal.values, noise, seed)
-            filtered = _filtered(truth, signal, np.sin, spread)
+            filtered = filtered_offsets(truth, signal, np.sin, spread)
             lowest = settings["collapse"] if noise <= settings["noise_allowed"] else -math.inf
             for guide, case in wanted:
-                add = partial(_add_sines, truth=truth, filtered=filtered, lowest=lowest)
-                fitting = _with_prior(settings, guide, spread)
+                add = partial(add_sines, truth=truth, filtered=filtered, lowest=lowest)
+                fitting = with_prior(settings, guide, spread)
                 yield case, partial(_measure, "sines", case, guide, signal, seed, fitting, add)
 
 
@@ -176,7 +176,7 @@ def _peak(asymmetry: float) -> Callable[[Array], Array]:
     return profile
 
 
-def _filtered(
+def filtered_offsets(
     truth: xr.Dataset, signal: Array, profile: Callable[[Array], Array], limit: float
 ) -> Array:
     """Offsets by the matched filter that knows each true motif, in samples."""
@@ -205,7 +205,7 @@ def _add_peaks(row: Row, found: Found, truth: xr.Dataset, filtered: Array, noise
     add_coverage(row, "offset", error - np.median(error), found.offset_std[:, 0])
 
 
-def _with_prior(settings: Settings, guide: str, spread: float) -> Settings:
+def with_prior(settings: Settings, guide: str, spread: float) -> Settings:
     """Settings with the offset prior that fits the spread."""
     width = settings["prior"][guide] * spread / settings["data"]["span"]
     options = {
@@ -216,7 +216,8 @@ def _with_prior(settings: Settings, guide: str, spread: float) -> Settings:
     return merged(settings, {"guides": {guide: options[guide]}})
 
 
-def _add_sines(row: Row, found: Found, truth: xr.Dataset, filtered: Array, lowest: float) -> None:
+def add_sines(row: Row, found: Found, truth: xr.Dataset, filtered: Array, lowest: float) -> None:
+    """The offset modulo the period, what of it is in z, and the width."""
     spacing = float(truth.x[1] - truth.x[0])
     offset = truth.offset.values / spacing
     period = 2 * math.pi * truth.width.values / spacing
