@@ -81,6 +81,13 @@ def test_the_plane_of_the_latents():
     assert len([ax for ax in plot.heat_maps(sines).axes if ax.images]) == 5
 
 
+def test_many_tables_go_on_in_the_next_row():
+    tables = xr.Dataset({str(index): table(np.zeros((9, 9))) for index in range(5)})
+    panels = [ax for ax in plot.heat_maps(tables).axes if ax.images]
+    places = [ax.get_subplotspec().rowspan.start for ax in panels]
+    assert places == [0, 0, 0, 1, 1]
+
+
 def test_given_axes_and_limits_are_shared():
     first = plot.heat_map(table(np.eye(2)))
     assert plot.heat_map(table(np.eye(2)), first) is first

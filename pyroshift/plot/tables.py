@@ -1,5 +1,6 @@
 """`heat_map` and `heat_maps`: tables of numbers as colours."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from pyroshift.plot.units import describe, name_with_unit, units_of
 _MOST_NUMBERS = 64  # fields of a table that leave room to be read
 _MOST_TICKS = 8
 _FIELD = 0.42  # inches
+_WIDEST = 12.5  # inches; three large panels
 
 
 @styled
@@ -99,8 +101,10 @@ def heat_maps(
     if not names or not set(names) <= set(tables.data_vars):
         raise DataError(f"there are no {names}: choose some of {list(tables.data_vars)}")
     width, height = _panel_size(tables[names[0]])
-    figure = new_figure(width * len(names), height)
-    grid = figure.add_gridspec(1, len(names))
+    rows = math.ceil(len(names) / max(1, int(_WIDEST / width)))
+    columns = math.ceil(len(names) / rows)
+    figure = new_figure(width * columns, height * rows)
+    grid = figure.add_gridspec(rows, columns)
     for index, name in enumerate(names):
         heat_map(tables[name], add_axes(figure, grid[index]), limits=limits)
     return figure
