@@ -16,6 +16,7 @@ from pathlib import Path
 
 import paper_figure2
 import paper_figure3
+import paper_figure8
 import torch
 from paper_table import read_csv
 from pose import attempt
@@ -36,6 +37,7 @@ class Task:
 TASKS = {
     "figure2": Task(paper_figure2.jobs, paper_figure2.summary),
     "figure3": Task(paper_figure3.jobs, paper_figure3.summary),
+    "figure8": Task(paper_figure8.jobs, paper_figure8.summary),
 }
 
 

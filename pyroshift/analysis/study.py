@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 JOURNAL = "search.journal"
-STARTUP = 4  # points drawn at random before the Gaussian process has anything to go by
+STARTUP = 4  # points before the Gaussian process has anything to go by
 _IDENTITY, _SETTLED = "search", "settled"
 
 
 class Study:
     """The trials of a search, kept in a journal that a killed one goes on from.
 
-    Point by point in order, or where a Gaussian process expects most of the score. Weights and
-    other numbers are neighbours in the order in which they are listed; words are alike far apart.
+    Point by point in order; or first at a few points of a Latin hypercube, and then where a
+    Gaussian process expects most of the score. Weights and other numbers are neighbours in the
+    order in which they are listed; words are alike far apart.
 
     Args:
         space: what is searched.
@@ -84,6 +85,8 @@ class Study:
             return None
         if not expected:
             return self._ask_at(left[0])
+        if first := [point for point in self._spread() if point not in taken]:
+            return self._ask_at(first[0])
         trial = self._ask()
         wanted = self.point(trial)
         if wanted not in taken:
@@ -108,6 +111,14 @@ class Study:
         from optuna.trial import TrialState
 
         self.study.tell(trial, state=TrialState.FAIL)
+
+    def _spread(self) -> list[Point]:
+        """The first points: along each axis, values from end to end in any order."""
+        rng = np.random.default_rng(self.seed)
+        levels = [
+            np.linspace(0, size - 1, STARTUP).round().astype(int) for size in self.space.shape
+        ]
+        return list(zip(*(rng.permutation(level).tolist() for level in levels), strict=True))
 
     def _ask_at(self, point: Point) -> "Trial":
         parameters = dict(zip(self.space.axes, point, strict=True))
