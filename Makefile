@@ -11,10 +11,10 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests format clean
+.PHONY: help demo test lint types tests notebooks format clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## the main job on a real STM image; leaves its results in demo/
 	$(BIN)/pyroshift demo --out demo --overwrite
@@ -30,7 +30,10 @@ types: $(STAMP)  ## mypy
 	$(BIN)/mypy
 
 tests: $(STAMP)  ## pytest alone
-	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS) --nbmake tests pyroshift notebooks
+	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS)
+
+notebooks: $(STAMP)  ## execute them in place, with all of their settings
+	$(ONE_THREAD) $(BIN)/python notebooks/execute.py notebooks/*.ipynb
 
 format: $(STAMP)  ## rewrite the code in the common format
 	$(BIN)/ruff check --fix
