@@ -17,6 +17,13 @@ FEWEST_PERIODS = 7  # across the image; with fewer, a part of the lattice may pa
 TOLERANCE = 0.12  # of a reciprocal lattice vector, that a peak may be off its place
 LEAST_SINE = 0.3  # of the angle between two directions that count as different
 LEAST_EXPLAINED = 0.5  # share of the peaks that must belong to one lattice
+# A superlattice that peaks span only by their differences. There are thousands of such lattices, so
+# that it takes many peaks, nearly all of them, and exactly in their places, not to be chance.
+SUBTRACTED = 12  # peaks, the strongest, of which differences are taken
+FEWEST_PEAKS = 8
+LEAST_OF_DIFFERENCES = 0.9  # share of the peaks
+OFF_PLACE = 0.5  # samples of the spectrum
+FLATTEST = 1e3  # ratio of its vectors' lengths, beyond which all peaks are on one line
 _BY_EYE = "count its pixels per unit cell by eye, and take two to three of them as the window"
 
 
@@ -58,7 +65,9 @@ def suggest_window(image: Any) -> WindowSuggestion:
     the smallest unit cell that most peaks belong to. So an uneven background, noise, jumps between
     scan lines and scattered missing pixels do no harm. Of a superlattice whose peaks are faint the
     basic lattice is taken, of one with strong peaks (some hundredths of the strongest's power and
-    more) the superlattice; of several grains the one with the strongest peaks.
+    more) the superlattice; of several grains the one with the strongest peaks. Where not half of
+    the peaks belong to a lattice that two of them span, but nearly all, and at least 8, are exactly
+    on one that their differences span, it is that, as for Si(111)-7x7.
 
     Two and a half cells lie amid the two to three that the paper found best; and with the usual
     step of half a window, the lattice then beats with the sampling grid at some four patches,
@@ -127,7 +136,7 @@ def _mean_power(image: Any) -> Array:
 
 
 def _common_lattice(peaks: Peaks) -> tuple[Array, float]:
-    """Two peaks that span the lattice most peaks belong to (peak x axis), and the share of these.
+    """Two vectors that span the reciprocal lattice most peaks belong to, and the share of these.
 
     Raises:
         DataError: if there is none.
@@ -136,24 +145,73 @@ def _common_lattice(peaks: Peaks) -> tuple[Array, float]:
         raise DataError(
             f"the image shows no lattice: nothing in it is periodic; if one is, {_BY_EYE}"
         )
-    first, second = np.triu_indices(len(peaks), 1)
-    pairs = np.stack([peaks.position[first], peaks.position[second]], 1)
-    pairs = pairs[_sine(pairs[:, 0], pairs[:, 1]) > LEAST_SINE]
+    pairs = _pairs(peaks.position)
     if not len(pairs):
         raise DataError(
             f"the image shows no lattice: it is periodic in one direction only; if not, {_BY_EYE}"
         )
-    weight = _weights(peaks)
-    explained = _belonging(peaks.position, pairs) @ weight / weight.sum()
-    # Finer reciprocal lattices, of larger cells, explain more, in the end anything. One of a cell
-    # twice the size must explain a quarter more to be preferred.
-    best = np.argmax(explained * np.abs(np.linalg.det(pairs)) ** (1 / 3))
-    if explained[best] < LEAST_EXPLAINED:
+    found, explained = _best(pairs, peaks)
+    finer, share = _superlattice(peaks)
+    if share >= LEAST_OF_DIFFERENCES and _merit(finer, share) > _merit(found, explained):
+        return finer, share
+    if explained < LEAST_EXPLAINED:
         raise DataError(
             "the image shows no lattice: its spectrum has peaks, but not half of them belong to "
             f"any one lattice; if there is one, {_BY_EYE}"
         )
+    return found, explained
+
+
+def _superlattice(peaks: Peaks) -> tuple[Array, float]:
+    """The lattice that differences of peaks span, and the share of peaks exactly on it.
+
+    The reciprocal vectors of a large cell may themselves be too faint to be seen, as in Si(111)-7x7
+    whose strong peaks are those near the third, but they are between the peaks that are seen.
+    """
+    first, second = _two_of(min(len(peaks), SUBTRACTED))
+    position = peaks.position
+    between = np.concatenate(
+        [position[first] - position[second], position[first] + position[second]]
+    )
+    between = between[np.linalg.norm(between / peaks.bin, axis=1) > FEWEST_PERIODS]
+    pairs = _pairs(between)
+    if len(peaks) < FEWEST_PEAKS or not len(pairs):
+        return np.eye(2), 0.0
+    lattice = _refined(_best(pairs, peaks)[0], peaks)
+    if np.linalg.cond(lattice) > FLATTEST:
+        return lattice, 0.0
+    index = np.round(position @ np.linalg.inv(lattice))
+    exact = (np.abs(index @ lattice - position) < OFF_PLACE * peaks.bin).all(1)
+    weight = _weights(peaks)
+    return lattice, float(weight[exact].sum() / weight.sum())
+
+
+def _two_of(count: int) -> tuple[Array, Array]:
+    """Numbers of every two of some things."""
+    return np.triu_indices(count, 1)
+
+
+def _pairs(vectors: Array) -> Array:
+    """Every two of some vectors that differ in direction: pair x 2 x axis."""
+    pairs = vectors[np.stack(_two_of(len(vectors)), 1)]
+    return pairs[_sine(pairs[:, 0], pairs[:, 1]) > LEAST_SINE]
+
+
+def _best(pairs: Array, peaks: Peaks) -> tuple[Array, float]:
+    """The pair of vectors whose lattice has the most merit, and the share of peaks on it."""
+    weight = _weights(peaks)
+    explained = _belonging(peaks.position, pairs) @ weight / weight.sum()
+    best = np.argmax(_merit(pairs, explained))
     return pairs[best], float(explained[best])
+
+
+def _merit(reciprocal: Array, explained: Any) -> Any:
+    """What is preferred.
+
+    Finer reciprocal lattices, of larger cells, explain more, in the end anything. One of a cell
+    twice the size must explain a quarter more to be preferred.
+    """
+    return explained * np.abs(np.linalg.det(reciprocal)) ** (1 / 3)
 
 
 def _weights(peaks: Peaks) -> Array:

@@ -26,11 +26,13 @@ class Peaks:
         position: peak x axis, (y, x) in cycles per pixel.
         power: peak.
         significance: peak, power over that of the noise around.
+        bin: along y and x, distance of the spectrum's samples, in cycles per pixel.
     """
 
     position: Array
     power: Array
     significance: Array
+    bin: Array
 
     def __len__(self) -> int:
         return len(self.power)
@@ -56,7 +58,8 @@ def find_peaks(power: Array) -> Peaks:
     position = _centroids(excess, rows, columns)
     heights = smooth[rows, columns]
     kept = _well_apart(position, heights, 4 / min(power.shape))
-    return Peaks(position[kept], heights[kept], (smooth / background)[rows, columns][kept])
+    significance = (smooth / background)[rows, columns]
+    return Peaks(position[kept], heights[kept], significance[kept], 1 / np.array(power.shape))
 
 
 def _background(power: Array) -> Array:

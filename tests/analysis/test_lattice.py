@@ -4,6 +4,7 @@ The figures in comments were measured with other seeds than those of the tests.
 """
 
 import dataclasses
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyroshift import load_image, suggest_window, synthetic
+from pyroshift import examples, level, load_image, suggest_window, synthetic
 from pyroshift.errors import DataError
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -159,6 +160,35 @@ def test_a_faint_superlattice_is_passed_over_and_a_strong_one_taken():
     assert_spans(suggest_window(basic + 0.5 * doubled + noise).vectors, 2 * vectors)
 
 
+# What is seen of Si(111)-7x7: not its reciprocal vectors, but some of their combinations.
+SEEN = [(3, 0), (0, 3), (-3, 3), (1, 3), (1, 2), (3, 1), (3, -1), (-1, 4), (2, 2), (4, -1), (0, 4)]
+
+
+def reconstruction(vectors, shape, rng):
+    """An image with those waves, of amplitudes within a factor of two."""
+    cells = np.tensordot(np.linalg.inv(vectors).T, np.indices(shape), 1)
+    waves = [
+        rng.uniform(0.5, 1) * np.cos(2 * np.pi * (h * cells[0] + k * cells[1] + rng.random()))
+        for h, k in SEEN
+    ]
+    return sum(waves) + rng.normal(size=shape)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_superlattice_of_which_only_differences_of_peaks_are_seen(seed):
+    rng = np.random.default_rng(seed)
+    vectors = turned(rng.uniform(28, 44) * CELLS["hexagonal"], rng.uniform(0, np.pi))
+    found = suggest_window(reconstruction(vectors, (384, 360), rng))
+    assert found.period == pytest.approx(mean_length(vectors), rel=0.01)
+    assert_spans(found.vectors, vectors)
+    assert found.explained > 0.9
+
+
+@pytest.mark.skipif(find_spec("spiepy") is None, reason="the image comes with SPIEPy")
+def test_the_reconstruction_of_silicon_next_to_a_step():
+    assert suggest_window(level(examples.silicon_step())).period == pytest.approx(44, rel=0.05)
+
+
 def test_the_stronger_of_two_grains():
     first, second = 10 * CELLS["hexagonal"], turned(10 * CELLS["hexagonal"], 0.3)
     image = crystal(first, (160, 160), 0.3)
@@ -228,6 +258,19 @@ def test_many_waves_are_no_lattice():
     waves = sum(np.sin(a * rows + b * columns) for a, b in rng.uniform(0.3, 1.5, (12, 2)))
     with pytest.raises(DataError, match="any one lattice"):
         suggest_window(waves + 0.1 * rng.normal(size=waves.shape))
+
+
+@pytest.mark.parametrize("count", [8, 15, 30])
+def test_differences_of_many_waves_span_no_lattice_of_all(count):
+    # Of 3,000 sets of 8 to 40 peaks at random places none had more than 0.7 of them on one.
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        rows, columns = np.indices((200, 200))
+        frequency, angle = rng.uniform(0.3, 1.5, count), rng.uniform(0, np.pi, count)
+        phase = np.multiply.outer(frequency * np.cos(angle), rows)
+        phase += np.multiply.outer(frequency * np.sin(angle), columns)
+        waves = np.sin(phase).sum(0) + 0.1 * rng.normal(size=rows.shape)
+        assert is_refused(waves) or suggest_window(waves).explained < 0.9
 
 
 def test_too_few_periods():
