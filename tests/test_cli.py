@@ -658,6 +658,29 @@ class TestPositions:
             read_positions(tmp_path / "atoms.csv")
 
 
+class TestWindow:
+    def test_auto_is_that_for_the_lattice(self, tmp_path, capsys):
+        truth = pyroshift.synthetic.lattice_image((96, 112), period=9, noise=0.3)
+        np.save(tmp_path / "lattice.npy", truth["image"])
+        given = ["--window", "auto", "--epochs", "1", "--out", str(tmp_path / "out")]
+        assert main(["fit", str(tmp_path / "lattice.npy"), *given]) == 0
+        assert "window 22, for a lattice with a period of 9 px" in capsys.readouterr().out
+        assert xr.load_dataset(tmp_path / "out" / "maps.nc").attrs["window"].tolist() == [22, 22]
+        assert "22 x 22" in (tmp_path / "out" / "report.html").read_text()
+
+    def test_auto_without_a_lattice(self, tmp_path, capsys):
+        np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(64, 64)))
+        given = ["--window", "auto", "--epochs", "1", "--out", str(tmp_path / "out")]
+        assert main(["fit", str(tmp_path / "noise.npy"), *given]) == 2
+        assert "no lattice" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    def test_neither_a_size_nor_auto(self, capsys):
+        with pytest.raises(SystemExit):
+            main(["fit", "image.npy", "--window", "large", "--out", "out"])
+        assert "such as 40 or 40x56, or auto" in capsys.readouterr().err
+
+
 class TestDemo:
     def test_its_options_are_known(self):
         options.build_parser().parse_args(["fit", "image", "--out", "demo", *work.DEMO])

@@ -9,6 +9,7 @@ LIKELIHOODS = ("gaussian", "bernoulli", "continuous_bernoulli", "poisson")
 ENCODERS = ("fully_connected", "convolutional")
 DECODERS = ("canvas", "spatial")
 GUIDES = ("normal", "anchor")
+AUTO = "auto"  # a window that suits the image's lattice
 
 
 def preparation(group: _ArgumentGroup) -> list[Action]:
@@ -288,4 +289,11 @@ def size(text: str) -> tuple[int, int]:
     return sizes[0], sizes[-1]
 
 
-size.__name__ = "size (such as 40 or 40x56)"  # argparse names it so in its error message
+def window(text: str) -> tuple[int, int] | str:
+    """`40` or `40x56` as height and width, or `auto`."""
+    return AUTO if text.lower() == AUTO else size(text)
+
+
+# argparse names them so in its error messages.
+size.__name__ = "size (such as 40 or 40x56)"
+window.__name__ = "size (such as 40 or 40x56, or auto)"

@@ -12,6 +12,7 @@ from pyroshift.cli.groups import (
     search_options,
     size,
     training_options,
+    window,
 )
 
 _DESCRIPTION = """\
@@ -35,6 +36,7 @@ which model:
   vae     the baseline, without pose: shifts and turns end up in z
 
 examples:
+  pyroshift fit graphite.tif --model shift --window auto --out quick_look
   pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite
   pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite --resume
   pyroshift fit graphene.npy --model rvae --window 32 --positions atoms.csv --out grains
@@ -122,11 +124,12 @@ def _fit(parser: ArgumentParser) -> None:
     options = [
         data.add_argument(
             "--window",
-            type=size,
+            type=window,
             required=True,
             metavar="PX",
             help="height and width of the windows in pixels, such as 40 or 40x56; take two to "
-            "three unit cells, or one particle with some surroundings",
+            "three unit cells, or one particle with some surroundings; auto for two and a half "
+            "unit cells of the lattice that is found in the image",
         ),
         *preparation(data),
         *at_positions(data),

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyroshift.cli.groups import size
+from pyroshift.cli.groups import AUTO, size
 from pyroshift.cli.options import build_parser, meaning
 from pyroshift.errors import SpecificationError
 
@@ -163,6 +163,7 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
     kl, device = _kl(arguments), _device(arguments.device)
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
     image = _levelled(load(), arguments)
+    arguments.window = _window(image, arguments)
     patches = _patches(image, arguments.window, arguments)
     model = _builder(arguments)(arguments.window, seed=arguments.seed)
     _say(arguments, f"training {type(model).__name__} on {patches!r}")
@@ -206,6 +207,17 @@ def _levelled(image: "DataArray", arguments: Namespace) -> "DataArray":
     from pyroshift.data.readers import level
 
     return image if arguments.level is None else level(image, arguments.level)
+
+
+def _window(image: "DataArray", arguments: Namespace) -> Sequence[int]:
+    """The window asked for, or that for the image's lattice."""
+    from pyroshift.analysis.lattice import suggest_window
+
+    if arguments.window != AUTO:
+        return arguments.window
+    found = suggest_window(image)
+    _say(arguments, f"window {found.window}, for a lattice with a period of {found.period:.3g} px")
+    return found.window, found.window
 
 
 def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) -> "Patches":
