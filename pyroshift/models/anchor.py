@@ -109,8 +109,9 @@ class AnchorGuide(Guide):
         pair.site_modules = nn.ModuleList([bins, *sites])
         content = _content(pair)
         mean = moments(content.prior)[0].nan_to_num(0.0)
-        draws = content.prior.sample(torch.Size([self.anchors - 1]))
-        self.register_buffer("anchor_latents", torch.cat((mean.unsqueeze(0), draws)))
+        # One by one: no mixture can be asked for no draws at all.
+        draws = [content.prior.sample() for _ in range(self.anchors - 1)]
+        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
