@@ -9,7 +9,14 @@ import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
-from torch.distributions import Distribution, Transform, constraints, kl_divergence
+from torch.distributions import (
+    Distribution,
+    Transform,
+    biject_to,
+    constraints,
+    kl_divergence,
+    transform_to,
+)
 
 from pyroshift.errors import SpecificationError
 
@@ -114,6 +121,13 @@ class HomoscedasticNormal(dist.Normal):
             self._validate_sample(value)
         constant = self.width.log() + 0.5 * math.log(2 * math.pi)
         return (value - self.loc).square() * (-0.5 / self.width.square()) - constant
+
+
+@biject_to.register(constraints.MixtureSameFamilyConstraint)
+@transform_to.register(constraints.MixtureSameFamilyConstraint)
+def _onto_mixture(constraint: Any) -> Transform:
+    """A mixture's support is its components', which torch doesn't say: NUTS needs it of priors."""
+    return biject_to(constraint.base_constraint)
 
 
 def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:

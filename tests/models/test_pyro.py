@@ -293,6 +293,27 @@ def test_nuts_agrees_with_the_guide_about_where_a_peak_is(trained, peaks):
     assert float(found["z"].mean()) == pytest.approx(float(guide["z"]), abs=2.5 * z_width)
 
 
+def test_nuts_takes_a_mixture_as_prior():
+    # Under so much noise data say nothing: z stays in the hump that NUTS starts in. Of 400 values,
+    # perhaps 40 of them independent, the mean is known to 0.06 and the width to 0.045; 5 of these.
+    humps = dist.MixtureSameFamily(
+        dist.Categorical(torch.ones(2)), dist.Normal(torch.tensor([-2.0, 2.0]), 0.4)
+    )
+    model = small_model(likelihood=Gaussian(50.0), priors={"z": humps})
+    start = {"offset": torch.zeros(1, 1), "z": torch.full((1, 2), 2.0)}
+    mcmc = MCMC(
+        NUTS(model.model),
+        num_samples=200,
+        warmup_steps=100,
+        initial_params=start,
+        disable_progbar=True,
+    )
+    mcmc.run(blobs(1))
+    z = mcmc.get_samples()["z"]
+    assert float(z.mean()) == pytest.approx(2.0, abs=0.3)
+    assert 0.17 < float(z.std()) < 0.63
+
+
 # The anchor guide, which draws bins of poses that can't be reparametrised
 
 
