@@ -504,6 +504,14 @@ class TestSearch:
         found = xr.load_dataset(out / "search.nc", engine="h5netcdf")
         assert dict(found.score.sizes) == {"initial": 2, "final": 1, "latent_dim": 2, "decoder": 2}
 
+    def test_window_that_suits_the_lattice(self, tmp_path, capsys):
+        lattice = pyroshift.synthetic.lattice_image((120, 130), period=9.0, noise=0.1).image
+        np.save(tmp_path / "lattice.npy", lattice)
+        weights = ["--initial", "1", "--final", "1", "--epochs", "1", "--workers", "1"]
+        argv = ["search", str(tmp_path / "lattice.npy"), "--window", "auto", *weights]
+        assert main([*argv, "--out", str(tmp_path / "search")]) == 0
+        assert "window 22, for a lattice with a period of 9 px" in capsys.readouterr().out
+
     def test_is_not_replaced_unasked(self, image, searched, capsys):
         before = contents(searched)
         told = rejected(capsys, "search", image, *QUICK_SEARCH, "--out", searched)

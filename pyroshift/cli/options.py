@@ -10,7 +10,6 @@ from pyroshift.cli.groups import (
     model_options,
     preparation,
     search_options,
-    size,
     training_options,
     window,
 )
@@ -153,10 +152,10 @@ def _search(parser: ArgumentParser) -> None:
     data = parser.add_argument_group("the image and its windows")
     data.add_argument(
         "--window",
-        type=size,
+        type=window,
         metavar="PX",
-        help="height and width of the windows in pixels, such as 40 or 40x56; two to three unit "
-        "cells; leave it out with --vary window",
+        help="height and width of the windows in pixels, such as 40 or 40x56, or auto; two to "
+        "three unit cells; leave it out with --vary window",
     )
     preparation(data)
     search_options(parser.add_argument_group("the search"))

@@ -51,9 +51,10 @@ def search(arguments: Namespace, notes: list[str]) -> None:
     from pyroshift.cli.folder import check_search, write_search
 
     check_search(arguments.out, arguments.overwrite, arguments.resume)
+    image = _levelled(_load(arguments), arguments)
     found = search_kl(
-        _levelled(_load(arguments), arguments),
-        arguments.window,
+        image,
+        None if arguments.window is None else _window(image, arguments),
         arguments.step,
         model=_builder(arguments),
         initial=arguments.initial or WEIGHTS,
