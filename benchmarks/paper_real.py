@@ -131,7 +131,8 @@ def _measure(name: str, case: str, label: str, seed: int, run: Run) -> Row:
     pixels = np.prod(patches.window)
     row.add("bound per pixel", float(maps.elbo.mean()) / pixels)
     row.add("held out", -float(history.validation_loss[-1]) / pixels)
-    _draw(model, maps, image, str(run.out / f"figure7_{label}_{seed}".replace(", ", "_")))
+    stem = f"figure7_{label}_{seed}".replace(", ", "_").replace(" ", "_")
+    _draw(model, maps, image, str(run.out / stem))
     return row
 
 
