@@ -16,6 +16,7 @@ from pathlib import Path
 
 import paper_figure2
 import paper_figure3
+import paper_figure7
 import paper_figure8
 import torch
 from paper_table import read_csv
@@ -37,6 +38,7 @@ class Task:
 TASKS = {
     "figure2": Task(paper_figure2.jobs, paper_figure2.summary),
     "figure3": Task(paper_figure3.jobs, paper_figure3.summary),
+    "figure7": Task(paper_figure7.jobs, paper_figure7.summary),
     "figure8": Task(paper_figure8.jobs, paper_figure8.summary),
 }
 
