@@ -109,3 +109,22 @@ def _in_words(site: Site) -> str:
     values = [np.unique(value.cpu().numpy()) for value in moments(site.prior)]
     mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in values)
     return f"{site.prior}, mean {mean}, width {width}"
+
+
+def components(name: str, array: xr.DataArray) -> dict[str, xr.DataArray]:
+    """A variable's parts by name, one for each latent or axis; without these, the variable.
+
+    Example:
+        >>> array = xr.DataArray(np.zeros((3, 2)), {"axis": ["y", "x"]}, ("patch", "axis"))
+        >>> list(components("offset_std", array))
+        ['offset_y_std', 'offset_x_std']
+    """
+    dim = next((dim for dim in ("latent", "axis") if dim in array.dims), None)
+    if dim is None:
+        return {name: array}
+    base, joint = name.removesuffix("_std"), "" if dim == "latent" else "_"
+    ending = name[len(base) :]
+    return {
+        f"{base}{joint}{part}{ending}": array.isel({dim: index}, drop=True)
+        for index, part in enumerate(array[dim].values)
+    }

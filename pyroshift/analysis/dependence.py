@@ -10,10 +10,10 @@ import xarray as xr
 
 from pyroshift.analysis.spectrum import Array
 from pyroshift.errors import DataError
+from pyroshift.labels import components
 from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE
 
 FEWEST_SAMPLES = 20
-_COMPONENTS = ("latent", "axis")  # dimensions of a variable that aren't those of the patches
 
 
 def correlation_ratio(latents: Any, factors: Any, bins: int | None = None) -> xr.DataArray:
@@ -125,7 +125,7 @@ def _columns(data: Any, name: str) -> dict[str, xr.DataArray]:
     columns: dict[str, xr.DataArray] = {}
     for key, variable in variables.items():
         if variable.dtype.kind in "biuf":
-            columns |= _components(key, variable)
+            columns |= components(key, variable)
     if not columns:
         raise DataError(f"there are no numbers in {list(variables)}: pass latents and factors")
     return columns
@@ -142,18 +142,6 @@ def _labelled(values: Any) -> xr.DataArray:
             "DataArray may have other dimensions"
         )
     return xr.DataArray(array, dims=("sample", "latent")[: array.ndim])
-
-
-def _components(name: str, variable: xr.DataArray) -> dict[str, xr.DataArray]:
-    """The variable itself, or one for each latent or axis: "z0", "offset_y"."""
-    split = next((dim for dim in _COMPONENTS if dim in variable.dims), None)
-    if split is None:
-        return {name: variable}
-    joint = "_" if split == "axis" else ""
-    return {
-        f"{name}{joint}{label}": variable.isel({split: index}, drop=True)
-        for index, label in enumerate(variable[split].values)
-    }
 
 
 def _matches(variable: xr.DataArray, like: xr.DataArray) -> bool:

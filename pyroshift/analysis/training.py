@@ -46,7 +46,7 @@ def physical_smoothness(maps: xr.Dataset) -> float:
         Grosse and Salakhutdinov, "Importance weighted autoencoders" (2016).
 
     Example:
-        >>> slow, fast = np.indices((20, 30)) / 5.0
+        >>> slow, fast = np.indices((60, 60)) / 8.0
         >>> z = np.stack([np.sin(slow), np.sin(9 * fast)], -1)
         >>> round(physical_smoothness(xr.Dataset({"z": (("y", "x", "latent"), z)})), 2)
         1.0

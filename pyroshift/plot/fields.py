@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.errors import DataError
+from pyroshift.labels import components
 from pyroshift.sites import CONTENT
 
-_COMPONENTS = ("latent", "axis")  # dimensions of a variable that aren't those of the patches
 _FIRST, _LAST = ("z", "offset", "angle", "scale"), ("elbo",)
 
 
@@ -34,7 +34,7 @@ def fields(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
     found: dict[str, xr.DataArray] = {}
     for name in sorted(map(str, dataset.data_vars), key=_rank):
         if np.issubdtype(dataset[name].dtype, np.number) or dataset[name].dtype == bool:
-            found.update(_components(name, dataset[name]))
+            found.update(components(name, dataset[name]))
     if not found:
         raise DataError("the Dataset holds no maps: expected one from encode")
     first = next(iter(found.values()))
@@ -116,17 +116,3 @@ def _rank(name: str) -> tuple[int, int, str]:
     base = name.removesuffix("_std")
     order = _FIRST.index(base) if base in _FIRST else len(_FIRST) + (base in _LAST)
     return is_deviation(name), order, name if order == len(_FIRST) else ""
-
-
-def _components(name: str, array: xr.DataArray) -> dict[str, xr.DataArray]:
-    """A variable's maps, one per latent or axis."""
-    split = [dim for dim in _COMPONENTS if dim in array.dims]
-    if not split:
-        return {name: array}
-    dim, base, ending = split[0], name.removesuffix("_std"), "_std" * is_deviation(name)
-    joint = "" if dim == "latent" else "_"
-    labels = array[dim].values if dim in array.coords else range(array.sizes[dim])
-    return {
-        f"{base}{joint}{part}{ending}": array.isel({dim: index}, drop=True)
-        for index, part in enumerate(labels)
-    }

@@ -10,11 +10,10 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Rectangle
 
 from pyroshift.errors import DataError
-from pyroshift.plot.colours import add_colour_bar, colour_map, robust_limits
 from pyroshift.plot.drawing import draw_map, panel_size
 from pyroshift.plot.fields import fields, title
-from pyroshift.plot.style import add_axes, new_figure, styled
-from pyroshift.plot.units import describe, units_of
+from pyroshift.plot.style import TICK_SIZE, add_axes, new_figure, styled
+from pyroshift.plot.tables import heat_map
 from pyroshift.sites import CONTENT
 
 _WEIGHTS = ("initial", "final")
@@ -63,7 +62,7 @@ def search(
         ...     },
         ...     weights,
         ... )
-        >>> [ax.get_title() for ax in search(found, variables=["z"]).axes[:2]]
+        >>> [ax.get_title() for ax in search(found, variables=["z"]).axes if ax.get_title()][:2]
         ['score', 'bound']
     """
     _check(dataset, variables)
@@ -75,7 +74,7 @@ def search(
     parts = figure.add_gridspec(2, 1, height_ratios=[tall, height * len(rows)])
     above = parts[0].subgridspec(1, 2)
     for index, name in enumerate(("score", "bound")):
-        _heat_map(add_axes(figure, above[index]), dataset, name, chosen)
+        _draw_scores(add_axes(figure, above[index]), dataset, name, chosen)
     _draw_rows(figure, parts[1], dataset, chosen, rows)
     return figure
 
@@ -125,26 +124,17 @@ def _at(dataset: xr.Dataset, point: Place) -> xr.Dataset:
     return dataset.isel(dict(zip(_WEIGHTS, point, strict=True)))
 
 
-def _heat_map(ax: Axes, dataset: xr.Dataset, name: str, chosen: list[Place]) -> None:
+def _draw_scores(ax: Axes, dataset: xr.Dataset, name: str, chosen: list[Place]) -> None:
     """One number over both weights, the chosen points by their letters, the best one framed."""
-    array = dataset[name].transpose(*_WEIGHTS)
-    low, high = robust_limits(array.values)
-    cells = ax.imshow(
-        array.values, origin="lower", vmin=low, vmax=high, cmap=colour_map(name), aspect="auto"
-    )
-    for letter, place in zip(_LETTERS, chosen, strict=False):
-        bright = high > low and (array.values[place] - low) / (high - low) > 0.6
-        colour = "black" if bright else "white"
-        ax.text(*place[::-1], letter, ha="center", va="center", color=colour, fontsize=9)
+    heat_map(dataset[name].transpose(*_WEIGHTS), ax)
+    for letter, (row, column) in zip(_LETTERS, chosen, strict=False):
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        place = (column - 0.42, row + 0.36)
+        ax.text(*place, letter, ha="left", va="top", fontsize=TICK_SIZE, bbox=box)
     row, column = _best(dataset)
     frame = Rectangle((column - 0.47, row - 0.44), 0.94, 0.88, fill=False, edgecolor=_FRAME, lw=2)
     ax.add_patch(frame)
-    for axis, weight in ((ax.yaxis, "initial"), (ax.xaxis, "final")):
-        labels = [f"{value:g}" for value in dataset[weight].values]
-        axis.set_ticks(range(len(labels)), labels)
-        axis.set_label_text(f"{weight} KL weight")
-    ax.set_title(name)
-    add_colour_bar(cells, ax, describe(array, name), units_of(array))
+    ax.set(ylabel="initial KL weight", xlabel="final KL weight")
 
 
 def _draw_rows(
