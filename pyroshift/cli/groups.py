@@ -262,7 +262,7 @@ def search_options(group: _ArgumentGroup) -> list[Action]:
             type=int,
             metavar="N",
             help="train at so many points only, chosen one by one by Bayesian optimisation; a "
-            "quarter of the grid usually finds its best (default: the whole grid)",
+            "quarter of the grid mostly comes near its best (default: the whole grid)",
         ),
         group.add_argument(
             "--workers",
