@@ -70,22 +70,16 @@ def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
     path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
-    content = {
-        "format": FORMAT,
-        "specification": specification(model),
-        "weights": model.state_dict(),
-    }
-    _check_restorable(model, content)
-    write_torch(path, content)
+    write_torch(path, content(model))
 
 
-def specification(model: PoseVAE) -> str:
-    """What a model is made of, without its weights, as JSON.
+def content(model: PoseVAE) -> dict[str, Any]:
+    """What `save` writes of a model: format, specification in JSON, and weights.
 
     Raises:
-        SpecificationError: if a part can't be written down.
+        SpecificationError: if a part can't be written down, or built again from what is written.
     """
-    parts = {
+    specification = {
         "class": type(model).__name__,
         "arguments": {
             "window": list(model.window),
@@ -97,7 +91,13 @@ def specification(model: PoseVAE) -> str:
         },
         "pyroshift_version": __version__,
     }
-    return json.dumps(parts)
+    written = {
+        "format": FORMAT,
+        "specification": json.dumps(specification),
+        "weights": model.state_dict(),
+    }
+    _check_restorable(model, written)
+    return written
 
 
 def load(

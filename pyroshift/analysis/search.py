@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def search_kl(
     those before (Bayesian optimisation, by Optuna).
 
     With a folder, every finished training is kept there, and the same call goes on after Ctrl-C
-    or a crash, with more `trainings` too. Ctrl-C returns what there is. Needs the extra `search`.
+    or a crash, with more `trainings` too. Ctrl-C returns what there is, with a warning. Needs the
+    extra `search`.
 
     Args:
         image: `height x width` or `frame x height x width`, as for `extract_patches`.
@@ -125,14 +127,20 @@ def search_kl(
         fitting={"epochs": epochs, "validation_fraction": validation_fraction, **fitting},
     )  # fmt: skip
     trainer.check(space)
+    identity = {} if folder is None else _identity(trainer, space)
     records = Records(None if folder is None else Path(folder), overwrite)
-    study = Study(space, records.folder, seed, _identity(trainer, space))
+    study = Study(space, records.folder, seed, identity)
     search = _Search(study, trainer, records, min(trainings or len(space), len(space)))
     try:
         search.run(workers or min(available_cores(), len(space)), progress)
     except KeyboardInterrupt:
-        if not study.settled():
+        if not (done := len(study.settled())):
             raise
+        goes_on = "" if folder is None else "; the same call goes on from there"
+        warnings.warn(
+            f"the search was interrupted after {done} of {search.trainings} trainings{goes_on}",
+            stacklevel=2,
+        )
     return assembled(space, records.read_all(study.settled()), records.folder)
 
 
@@ -204,7 +212,7 @@ def _identity(trainer: Trainer, space: Space) -> dict[str, str]:
         "window": str(trainer.window),
         "step": str(trainer.step),
         "normalize": str(trainer.normalize),
-        "model": storage.specification(model),
+        "model": storage.content(model)["specification"],
         "score": getattr(trainer.score, "__qualname__", repr(trainer.score)),
         "annealing epochs": str(trainer.annealing_epochs),
         "options of fit": json.dumps(dict(trainer.fitting), default=repr, sort_keys=True),
@@ -219,5 +227,6 @@ def _check_installed() -> None:
 
 def _check_counts(**counts: Any) -> None:
     for name, count in counts.items():
-        if count is not None and not (isinstance(count, int) and count >= 1):
+        whole = isinstance(count, Integral) and not isinstance(count, bool)
+        if count is not None and not (whole and count >= 1):
             raise SpecificationError(f"{name} must be a whole number of at least 1, got {count!r}")

@@ -1,5 +1,6 @@
 """One training of a search: from the image and a point's settings to maps and their scores."""
 
+import copy
 import inspect
 import math
 import time
@@ -92,8 +93,10 @@ class Trainer:
         chosen = {
             name: value for name, value in settings.items() if name not in (INITIAL, FINAL, WINDOW)
         }
+        # Parts bound to the model, such as an encoder, must not go from one training to the next.
+        build = copy.deepcopy(self.model)
         try:
-            model = self.model(window, seed=self.seed, **chosen)
+            model = build(window, seed=self.seed, **chosen)
         except TypeError as error:
             raise SpecificationError(f"no model can be built with {chosen}: {error}") from error
         return model, extract_patches(self._around(window), window, self.step, self.normalize)

@@ -9,8 +9,19 @@ from functools import partial
 import numpy as np
 import pytest
 import xarray as xr
+from torch import nn
 
-from pyroshift import ShiftVAE, encode, extract_patches, fit, load, search_kl, smoothness, synthetic
+from pyroshift import (
+    FullyConnectedEncoder,
+    ShiftVAE,
+    encode,
+    extract_patches,
+    fit,
+    load,
+    search_kl,
+    smoothness,
+    synthetic,
+)
 from pyroshift.analysis.training import Trainer, physical_smoothness
 from pyroshift.errors import DataError, SpecificationError, TrainingError
 from pyroshift.inference.annealing import KLAnnealing
@@ -113,6 +124,22 @@ class TestResult:
         assert found.z.dims == ("initial", "final", "frame", "y", "x", "latent")
         assert found.smoothness.dims == ("initial", "final", "latent")
 
+    def test_parts_bound_to_the_model_are_trained_afresh(self):
+        model = partial(ShiftVAE, encoder=FullyConnectedEncoder((16, 16)))
+        after_another = SEARCH(model=model).sel(initial=1.0)
+        alone = SEARCH(model=model, initial=[1.0]).sel(initial=1.0)
+        xr.testing.assert_equal(without_times(after_another), without_times(alone))
+
+    def test_of_a_model_that_cannot_be_saved(self, tmp_path):
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 8))
+        model = partial(ShiftVAE, encoder=encoder)
+        assert int(SEARCH(model=model, trainings=1).score.count()) == 1
+        SEARCH(folder=tmp_path, trainings=1)
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(SpecificationError, match="Sequential can't be saved"):
+            SEARCH(model=model, folder=tmp_path, overwrite=True)
+        assert sorted(tmp_path.iterdir()) == before
+
 
 class TestScore:
     def test_collapsed_latents_do_not_count(self):
@@ -176,7 +203,10 @@ class TestFolder:
             with pytest.raises(KeyboardInterrupt):
                 SEARCH(folder=tmp_path)
         else:
-            partly = SEARCH(folder=tmp_path)
+            with pytest.warns(
+                UserWarning, match="interrupted after 2 of 4 trainings; the same call"
+            ):
+                partly = SEARCH(folder=tmp_path)
             assert int(partly.score.count()) == interrupt
         whole = SEARCH(folder=tmp_path)
         assert len(calls) == 5  # none twice, but the one that was interrupted
@@ -195,7 +225,8 @@ class TestFolder:
             return epoch(self, current, bar)
 
         monkeypatch.setattr(Run, "_epoch", interrupted)
-        assert int(SEARCH(folder=tmp_path).score.count()) == 1
+        with pytest.warns(UserWarning, match="interrupted after 1 of 4 trainings"):
+            assert int(SEARCH(folder=tmp_path).score.count()) == 1
         assert int(SEARCH(folder=tmp_path).score.count()) == 4
 
     def test_more_trainings(self, tmp_path, call_at):
