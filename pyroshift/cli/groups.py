@@ -37,7 +37,8 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             ("patch", "image", "none"),
             "patch",
             "grey levels to [0, 1]: of each window, which drops differences in brightness "
-            "between windows; of the whole image, which keeps them; or as they are",
+            "between windows, for STM; of the whole image, which keeps them, for STEM; or as "
+            "they are",
         ),
     ]
 
