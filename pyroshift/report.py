@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from pyroshift._version import __version__
+from pyroshift.files import written
 
 REPORT = "report.html"
 
@@ -75,9 +75,8 @@ def write_report(folder: str | Path, maps: xr.Dataset, history: xr.Dataset, run:
         'report.html'
     """
     path = Path(folder) / REPORT
-    partial = path.with_name(f".part-{REPORT}")
-    partial.write_text(_page(Path(folder), maps, history, run), encoding="utf-8")
-    os.replace(partial, path)
+    with written(path) as partial:
+        partial.write_text(_page(Path(folder), maps, history, run), encoding="utf-8")
     return path
 
 

@@ -144,7 +144,7 @@ def test_errors_have_one_base():
 
 # From the bottom. Modules on one line know nothing of each other.
 LAYERS = [
-    ["_version", "errors"],
+    ["_version", "errors", "files"],
     ["pose"],
     ["distributions"],
     ["families"],

@@ -11,6 +11,7 @@ import xarray as xr
 from pyroshift.analysis.space import FINAL, INITIAL, Point, Space, label
 from pyroshift.analysis.study import JOURNAL
 from pyroshift.errors import TrainingError
+from pyroshift.files import written
 
 # What the numbers of the result mean, and their units.
 _MEANINGS = {
@@ -53,34 +54,29 @@ class Records:
 
     def model(self, number: int) -> Path | None:
         """Where a training's model goes, if anywhere."""
-        return None if self.folder is None else self.folder / f"training_{number:04d}.pt"
+        return None if self.folder is None else self.folder / _name(number, "pt")
 
     def write(self, number: int, found: xr.Dataset) -> None:
         """Keep what a training found."""
         if self.folder is None:
             self.kept[number] = found
             return
-        partial = self.folder / f".part-training_{number:04d}.nc"
-        found.to_netcdf(partial, engine="h5netcdf")
-        partial.replace(self._maps(number))
+        with written(self.folder / _name(number, "nc")) as partial:
+            found.to_netcdf(partial, engine="h5netcdf")
 
     def read_all(self, settled: Mapping[Point, int]) -> dict[Point, xr.Dataset]:
         """What was found at each point, but where a training failed."""
-        if self.folder is None:
-            return {
-                point: self.kept[number].assign(training=number)
-                for point, number in settled.items()
-                if number in self.kept
-            }
         return {
-            point: xr.load_dataset(self._maps(number), engine="h5netcdf").assign(training=number)
+            point: maps.assign(training=number)
             for point, number in settled.items()
-            if self._maps(number).exists()
+            if (maps := self._read(number)) is not None
         }
 
-    def _maps(self, number: int) -> Path:
-        assert self.folder is not None
-        return self.folder / f"training_{number:04d}.nc"
+    def _read(self, number: int) -> xr.Dataset | None:
+        if self.folder is None:
+            return self.kept.get(number)
+        path = self.folder / _name(number, "nc")
+        return xr.load_dataset(path, engine="h5netcdf") if path.exists() else None
 
 
 def assembled(space: Space, found: Mapping[Point, xr.Dataset], folder: Path | None) -> xr.Dataset:
@@ -129,5 +125,10 @@ def _best(space: Space, found: Mapping[Point, xr.Dataset], folder: Path | None) 
     point = max(scores, key=lambda point: np.nan_to_num(scores[point], nan=-math.inf))
     best = {f"best_{name}": label(value) for name, value in space.settings(point).items()}
     if folder is not None:
-        best["best_model"] = f"training_{int(found[point].training):04d}.pt"
+        best["best_model"] = _name(int(found[point].training), "pt")
     return best
+
+
+def _name(number: int, ending: str) -> str:
+    """The file of a training's maps (nc) or model (pt)."""
+    return f"training_{number:04d}.{ending}"

@@ -1,9 +1,6 @@
 """The folder of results: nothing in it is replaced unasked, and no file is left half written."""
 
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from pyroshift import plot, results, storage
 from pyroshift.analysis.study import JOURNAL
 from pyroshift.data.patches import Patches
 from pyroshift.errors import SpecificationError
+from pyroshift.files import written
 from pyroshift.models.pair import PoseVAE
 from pyroshift.report import Run, write_report
 
@@ -116,18 +114,6 @@ def write_search(folder: Path, found: Dataset) -> None:
     }
     with written(folder / "search.png") as path:
         plot.search(found.sel(best)).savefig(path)
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` once all is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".part-{path.name}")  # the ending says which format to write
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_results(

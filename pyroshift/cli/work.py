@@ -103,8 +103,9 @@ def _value(text: str) -> Any:
 def encode(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift encode`: maps of an image by a saved model."""
     from pyroshift import results, storage
-    from pyroshift.cli.folder import check_file, written
+    from pyroshift.cli.folder import check_file
     from pyroshift.cli.images import open_image
+    from pyroshift.files import written
 
     by_block = arguments.out.suffix.lower() == ".zarr"
     if by_block:

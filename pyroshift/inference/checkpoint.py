@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from pyroshift.errors import ModelFileError
+from pyroshift.files import written
 from pyroshift.inference.history import EpochRecord
 
 FORMAT = "pyroshift checkpoint 1"
@@ -18,10 +18,8 @@ _FOLDER = 0x10  # among a zip entry's external attributes
 
 def write_torch(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values to a file; an old one stays until the new one is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    with written(path) as partial:
+        torch.save(content, partial)
 
 
 def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:
@@ -92,7 +90,7 @@ def read_checkpoint(
     """
     content = read_torch(path, "checkpoint", FORMAT)
     try:
-        written = dict(json.loads(content["settings"]))
+        earlier = dict(json.loads(content["settings"]))
         records = [EpochRecord(**record) for record in json.loads(content["records"])]
         state = dict(content["state"])
     except (KeyError, TypeError, ValueError) as error:
@@ -100,10 +98,10 @@ def read_checkpoint(
             f"the checkpoint {path} is damaged or was altered ({type(error).__name__}: {error})"
         ) from error
     now = json.loads(json.dumps(settings))
-    differing = sorted(name for name in written | now if written.get(name) != now.get(name))
+    differing = sorted(name for name in earlier | now if earlier.get(name) != now.get(name))
     if differing:
         changes = ", ".join(
-            f"{name} was {written.get(name)!r}, is {now.get(name)!r}" for name in differing
+            f"{name} was {earlier.get(name)!r}, is {now.get(name)!r}" for name in differing
         )
         raise ModelFileError(
             f"the checkpoint {path} is from a different run ({changes}): give another path, or "
