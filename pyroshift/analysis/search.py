@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from pyroshift import storage
 from pyroshift.analysis.records import Records, assembled
-from pyroshift.analysis.space import WINDOW, Point, Space, build_space
+from pyroshift.analysis.space import WINDOW, Space, build_space
 from pyroshift.analysis.study import Study
 from pyroshift.analysis.training import Score, Trainer, build_trainer, physical_smoothness
 from pyroshift.analysis.workers import available_cores, executor
@@ -132,7 +132,7 @@ def search_kl(
     study = Study(space, records.folder, seed, identity)
     search = _Search(study, trainer, records, min(trainings or len(space), len(space)))
     try:
-        search.run(workers or min(available_cores(), len(space)), progress)
+        search.run(min(workers or available_cores(), search.trainings), progress)
     except KeyboardInterrupt:
         if not (done := len(study.settled())):
             raise
@@ -161,11 +161,11 @@ class _Search:
             desc="search", unit="training",
         )  # fmt: skip
         under_way: dict[Future[xr.Dataset], Trial] = {}
-        with bar, executor(min(workers, self.trainings)) as pool:
+        with bar, executor(workers) as pool:
             while True:
                 while len(under_way) < workers and (trial := self._next(len(under_way))):
-                    point = self.study.point(trial)
-                    under_way[self._submit(pool, trial, point)] = trial
+                    settings, path = self._settings(trial), self.records.model(trial.number)
+                    under_way[pool.submit(self.trainer, settings, path)] = trial
                 if not under_way:
                     return
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
@@ -178,24 +178,16 @@ class _Search:
             return None
         return self.study.next(expected=self.trainings < len(self.study.space))
 
-    def _submit(self, pool: Any, trial: "Trial", point: Point) -> Future[xr.Dataset]:
-        settings = self.study.space.settings(point)
-        try:
-            future: Future[xr.Dataset] = pool.submit(
-                self.trainer, settings, self.records.model(trial.number)
-            )
-        except KeyboardInterrupt:
-            self.study.abandon(trial)
-            raise
-        return future
+    def _settings(self, trial: "Trial") -> dict[str, Any]:
+        return self.study.space.settings(self.study.point(trial))
 
     def _finish(self, trial: "Trial", future: Future[xr.Dataset]) -> str:
         """Keep what a training found, and tell it in short."""
         try:
             found = future.result()
         except TrainingError as error:
-            settings = self.study.space.settings(self.study.point(trial))
-            warnings.warn(f"the training at {settings} failed: {error}", stacklevel=5)
+            message = f"the training at {self._settings(trial)} failed: {error}"
+            warnings.warn(message, stacklevel=5)
             self.study.finish(trial, math.nan)
             return "failed"
         self.records.write(trial.number, found)
@@ -205,7 +197,7 @@ class _Search:
 
 def _identity(trainer: Trainer, space: Space) -> dict[str, str]:
     """What must be the same for a search to be gone on with."""
-    model, _ = trainer.build(space.settings(next(iter(space))))
+    model = trainer.build(space.settings(next(iter(space))))
     return {
         "image": digest([trainer.image.values]),
         "weights and settings": json.dumps(space.labels()),

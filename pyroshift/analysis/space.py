@@ -52,9 +52,11 @@ class Space:
 
     def along_axes(self) -> Iterator[Point]:
         """The first point, and those that differ from it in one value."""
+        first = (0,) * len(self.shape)
+        yield first
         for axis, count in enumerate(self.shape):
-            for index in range(1 if axis else 0, count):
-                yield (*[0] * axis, index, *[0] * (len(self.shape) - axis - 1))
+            for index in range(1, count):
+                yield (*first[:axis], index, *first[axis + 1 :])
 
     def labels(self) -> dict[str, list[Any]]:
         """The values by name, as the coordinates of a Dataset hold them."""

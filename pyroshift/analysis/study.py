@@ -58,7 +58,7 @@ class Study:
             )
         self._check_identity(dict(identity), folder)
         for trial in self._trials("RUNNING", "WAITING"):  # of a search that was killed
-            self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            self._fail(trial)
 
     def settled(self) -> dict[Point, int]:
         """The points that are done, with the number of the trial of each."""
@@ -92,25 +92,17 @@ class Study:
         if wanted not in taken:
             return trial
         # The process may ask for a point once more, where a training would find nothing new.
-        self.abandon(trial)
+        self._fail(trial)
         distance = np.abs(np.array(left) - wanted).sum(1)
         return self._ask_at(left[int(distance.argmin())])
 
     def finish(self, trial: "Trial", score: float) -> None:
         """Note a trial's score; one that is no number keeps its point from being tried again."""
-        from optuna.trial import TrialState
-
         trial.set_user_attr(_SETTLED, True)
         if math.isfinite(score):
             self.study.tell(trial, score)
         else:
-            self.study.tell(trial, state=TrialState.FAIL)
-
-    def abandon(self, trial: "Trial") -> None:
-        """Note that a trial came to nothing, so that its point may be tried again."""
-        from optuna.trial import TrialState
-
-        self.study.tell(trial, state=TrialState.FAIL)
+            self._fail(trial)
 
     def _spread(self) -> list[Point]:
         """The first points: along each axis, values from end to end in any order."""
@@ -136,6 +128,12 @@ class Study:
             return self.study.ask(
                 {name: _distribution(values) for name, values in self.space.axes.items()}
             )
+
+    def _fail(self, trial: "Trial | FrozenTrial") -> None:
+        """End a trial without a score; unless it is settled, its point may be tried again."""
+        from optuna.trial import TrialState
+
+        self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _trials(self, *states: str) -> "list[FrozenTrial]":
         from optuna.trial import TrialState

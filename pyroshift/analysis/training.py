@@ -26,6 +26,7 @@ from pyroshift.sites import CONTENT
 
 ACTIVE = 0.01  # variance of a latent's posterior means; the prior's is 1 (Burda and others, 2016)
 
+_WEIGHTS = (INITIAL, FINAL)
 Score = Callable[[xr.Dataset], float]
 """From the Dataset of `encode` to a number, the greater the better."""
 
@@ -54,8 +55,7 @@ def physical_smoothness(maps: xr.Dataset) -> float:
     """
     z = maps[CONTENT]
     active = z.var([name for name in z.dims if name != "latent"]) > ACTIVE
-    shares = xr.DataArray(smoothness(z)).where(active)
-    shares = shares.mean([name for name in shares.dims if name != "latent"])
+    shares = _per_latent(maps).where(active)
     return 0.0 if bool(shares.isnull().all()) else float(shares.max())
 
 
@@ -87,27 +87,31 @@ class Trainer:
     seed: int
     largest: tuple[int, ...]
 
-    def build(self, settings: Mapping[str, Any]) -> tuple[PoseVAE, Patches]:
-        """The model at some settings, before training, and its patches."""
-        window = self._window(settings)
+    def build(self, settings: Mapping[str, Any]) -> PoseVAE:
+        """The model at some settings, before training.
+
+        Raises:
+            SpecificationError: if there is none.
+        """
         chosen = {
-            name: value for name, value in settings.items() if name not in (INITIAL, FINAL, WINDOW)
+            name: value for name, value in settings.items() if name not in (*_WEIGHTS, WINDOW)
         }
         # Parts bound to the model, such as an encoder, must not go from one training to the next.
-        build = copy.deepcopy(self.model)
+        model = copy.deepcopy(self.model)
         try:
-            model = build(window, seed=self.seed, **chosen)
+            return model(self._window(settings), seed=self.seed, **chosen)
         except TypeError as error:
             raise SpecificationError(f"no model can be built with {chosen}: {error}") from error
-        return model, extract_patches(self._around(window), window, self.step, self.normalize)
 
     def check(self, space: Space) -> None:
         """Raise an error, before the work starts, if some setting can't work."""
-        for point in space.along_axes():
-            settings = space.settings(point)
-            model, patches = self.build(settings)
-            results.check_fit(model, patches)
-            self._annealing(settings)
+        KLAnnealing(epochs=self.annealing_epochs)
+        # What models and windows depend on; the weights are checked.
+        axes = {name: values for name, values in space.axes.items() if name not in _WEIGHTS}
+        built = Space(axes)
+        for settings in map(built.settings, built.along_axes()):
+            patches = self._cut(settings)
+            results.check_fit(self.build(settings), patches)
             smoothness(xr.DataArray(np.zeros(tuple(patches.layout.values())), dims=patches.layout))
 
     def __call__(self, settings: Mapping[str, Any], model_path: Path | None) -> xr.Dataset:
@@ -126,13 +130,13 @@ class Trainer:
             KeyboardInterrupt: if the training was stopped by it.
         """
         started = time.process_time()
-        model, patches = self.build(settings)
+        model = self.build(settings)
+        kl = KLAnnealing(settings[INITIAL], settings[FINAL], self.annealing_epochs)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LatentWarning)  # that some collapse is why one searches
-            history = fit(
-                model, patches, kl=self._annealing(settings), seed=self.seed, progress=False,
-                **self.fitting,
-            )  # fmt: skip
+            warnings.filterwarnings("ignore", ".* windows are left out")  # which `check` has told
+            patches = self._cut(settings)
+            history = fit(model, patches, kl=kl, seed=self.seed, progress=False, **self.fitting)
         if history.attrs["stopped"] == "interrupted":
             raise KeyboardInterrupt
         maps = results.encode(model, patches)
@@ -147,20 +151,17 @@ class Trainer:
         means = maps.drop_vars([name for name in maps.data_vars if str(name).endswith("_std")])
         return means.assign(scores)
 
-    def _annealing(self, settings: Mapping[str, Any]) -> KLAnnealing:
-        return KLAnnealing(settings[INITIAL], settings[FINAL], self.annealing_epochs)
-
     def _window(self, settings: Mapping[str, Any]) -> tuple[int, ...]:
         return self.window or as_window(settings[WINDOW])
 
-    def _around(self, window: tuple[int, ...]) -> xr.DataArray:
-        """The image, cropped so that windows have the centres of the largest ones."""
-        cropped = self.image
+    def _cut(self, settings: Mapping[str, Any]) -> Patches:
+        """The windows, from an image cropped so that they have the largest ones' centres."""
+        window, cropped = self._window(settings), self.image
         for dim, side, largest in zip(self.image.dims[-2:], window, self.largest, strict=True):
             before = (largest - side) // 2
             length = self.image.sizes[dim] - (largest - side)
             cropped = cropped.isel({dim: slice(before, before + length)})
-        return cropped
+        return extract_patches(cropped, window, self.step, self.normalize)
 
 
 def build_trainer(

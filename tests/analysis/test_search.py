@@ -140,6 +140,15 @@ class TestResult:
             SEARCH(model=model, folder=tmp_path, overwrite=True)
         assert sorted(tmp_path.iterdir()) == before
 
+    def test_missing_pixels_are_told_once(self):
+        image = IMAGE.copy()
+        image[40, 40] = np.nan
+        with pytest.warns(UserWarning, match="windows are left out") as told:
+            found = search_kl(image, 16, 6, **WEIGHTS, **QUICK)
+        assert len(told) == 1
+        assert bool(found.z.isnull().any())
+        assert bool(found.score.notnull().all())
+
 
 class TestScore:
     def test_collapsed_latents_do_not_count(self):

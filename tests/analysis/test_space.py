@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyroshift.analysis.space import Space, build_space
 from pyroshift.errors import SpecificationError
 
-SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
+SHAPES = st.lists(st.integers(1, 4), max_size=4)
 
 
 @given(SHAPES)
