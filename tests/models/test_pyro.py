@@ -263,6 +263,19 @@ def test_render_model():
 # NUTS
 
 
+def nuts_samples(model, x, start, count, warmup):
+    """Posterior samples of a model's latents by site."""
+    mcmc = MCMC(
+        NUTS(model),
+        num_samples=count,
+        warmup_steps=warmup,
+        initial_params=start,
+        disable_progbar=True,
+    )
+    mcmc.run(x)
+    return mcmc.get_samples()
+
+
 def test_nuts_agrees_with_the_guide_about_where_a_peak_is(trained, peaks):
     # Measured over 12 patches: the two means differ by 0.4 posterior widths (one standard
     # deviation), the guide being a mean-field Normal from a network. Within 2 of these widths, so
@@ -275,15 +288,7 @@ def test_nuts_agrees_with_the_guide_about_where_a_peak_is(trained, peaks):
         name: value.detach() for name, value in trained.guide_module.summary(trained, x).items()
     }
     start = {name: guide[name] for name in ("offset", "z")}
-    mcmc = MCMC(
-        NUTS(trained.model),
-        num_samples=150,
-        warmup_steps=80,
-        initial_params=start,
-        disable_progbar=True,
-    )
-    mcmc.run(x)
-    found = mcmc.get_samples()
+    found = nuts_samples(trained.model, x, start, count=150, warmup=80)
     width = float(found["offset"].std())
     assert float(found["offset"].mean()) == pytest.approx(float(guide["offset"]), abs=2 * width)
     assert float(found["offset"].mean()) > 0.1
@@ -301,15 +306,7 @@ def test_nuts_takes_a_mixture_as_prior():
     )
     model = small_model(likelihood=Gaussian(50.0), priors={"z": humps})
     start = {"offset": torch.zeros(1, 1), "z": torch.full((1, 2), 2.0)}
-    mcmc = MCMC(
-        NUTS(model.model),
-        num_samples=200,
-        warmup_steps=100,
-        initial_params=start,
-        disable_progbar=True,
-    )
-    mcmc.run(blobs(1))
-    z = mcmc.get_samples()["z"]
+    z = nuts_samples(model.model, blobs(1), start, count=200, warmup=100)["z"]
     assert float(z.mean()) == pytest.approx(2.0, abs=0.3)
     assert 0.17 < float(z.std()) < 0.63
 
@@ -440,14 +437,8 @@ def test_nuts_within_a_bin():
     # Discrete sites are no business of NUTS; in a given bin it moves as it does without.
     model, x = searching_model(likelihood=Gaussian(0.3)), blobs(1)
     pose = poutine.trace(model.guide).get_trace(x).nodes["pose"]["fn"].logits.argmax(1)
-    mcmc = MCMC(
-        NUTS(poutine.condition(model.model, data={"pose": pose})),
-        num_samples=30,
-        warmup_steps=20,
-        disable_progbar=True,
-    )
-    mcmc.run(x)
-    offset = mcmc.get_samples()["offset"]
+    conditioned = poutine.condition(model.model, data={"pose": pose})
+    offset = nuts_samples(conditioned, x, None, count=30, warmup=20)["offset"]
     centre, width = model.sites[1].centre(pose), model.sites[1].width
     assert float((offset - centre).abs().max()) < 5 * width
 
