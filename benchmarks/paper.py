@@ -7,12 +7,10 @@ A training whose row is in the csv of `--out` already isn't done again. The sett
 top of each task's module. `--small` shrinks every task to test the script itself.
 """
 
-import argparse
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import paper_figure2
 import paper_figure3
@@ -21,7 +19,7 @@ import paper_figure8
 import torch
 from paper_table import read_csv
 from pose import attempt
-from pose_found import Job, Run
+from pose_found import Job, Run, asked_for
 from recovery_table import Row, write_csv
 
 from pyroshift.errors import LatentWarning
@@ -45,22 +43,10 @@ TASKS = {
 
 def main() -> None:
     """Run the tasks that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="+", choices=[*TASKS, "all"], metavar="TASK",
-                        help=", ".join([*TASKS, "all"]))  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--guides", nargs="+", choices=paper_figure3.GUIDES,
-                        default=["anchor", "normal"], help="of figure3")  # fmt: skip
-    parser.add_argument("--cases", nargs="+", default=[], metavar="TEXT",
-                        help="only trainings whose label holds one of these")  # fmt: skip
-    parser.add_argument("--small", action="store_true", help="few samples and epochs")
-    parser.add_argument("--out", type=Path, default=Path("paper"), help="folder of the results")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    run = Run(tuple(options.guides), options.out, options.small, tuple(options.cases))
+    tasks, seeds, run = asked_for(__doc__, TASKS, paper_figure3.GUIDES, "of figure3", "paper")
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
-    for name in TASKS if "all" in options.tasks else options.tasks:
-        measure(name, options.seeds, run)
+    for name in tasks:
+        measure(name, seeds, run)
 
 
 def measure(name: str, seeds: list[int], run: Run) -> None:

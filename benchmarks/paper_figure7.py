@@ -120,20 +120,23 @@ def _measure(name: str, case: str, label: str, seed: int, run: Run) -> Row:
     history = fit(model, patches, seed=seed, kl=settings["kl"], **COMMON, **options)
     row = Row("figure7", label, seed, process_time() - start)
     maps = encode(model, patches)
-    shares = smoothness(maps)
-    row.add("smoothness", float(shares.max()))
+    row.add("smoothness", float(smoothness(maps).max()))
+    add_smoothness(row, maps)
     for index in maps.latent.values:
-        row.add(f"z{index}", float(shares.sel(latent=index)))
         row.add(f"z{index} std", float(maps.z_std.sel(latent=index).mean()))
-    if "offset" in maps:
-        for axis, share in smoothness(maps.offset).to_series().items():
-            row.add(f"offset {axis}", share)
     pixels = np.prod(patches.window)
     row.add("bound per pixel", float(maps.elbo.mean()) / pixels)
     row.add("held out", -float(history.validation_loss[-1]) / pixels)
     stem = f"figure7_{label}_{seed}".replace(", ", "_").replace(" ", "_")
     _draw(model, maps, image, str(run.out / stem))
     return row
+
+
+def add_smoothness(row: Row, maps: xr.Dataset) -> None:
+    """Smoothness of each z, and of each offset where there are any."""
+    for name, label in (("z", "z"), ("offset", "offset ")):
+        for place, share in smoothness(maps[name]).to_series().items() if name in maps else ():
+            row.add(f"{label}{place}", share)
 
 
 def _draw(model: PoseVAE, maps: xr.Dataset, image: xr.DataArray, stem: str) -> None:

@@ -7,8 +7,8 @@ from time import process_time
 
 import numpy as np
 import xarray as xr
+from paper_figure7 import add_smoothness, read
 from pose_found import Job, Run, Settings
-from recovery_real import DATA
 from recovery_table import Row
 from scipy.stats import spearmanr
 
@@ -17,10 +17,8 @@ from pyroshift import (
     encode,
     extract_patches,
     fit,
-    load_image,
     plot,
     search_kl,
-    smoothness,
 )
 from pyroshift.analysis.search import WEIGHTS
 from pyroshift.analysis.space import Space
@@ -123,7 +121,7 @@ def _search(settings: Settings, label: str, seed: int, run: Run) -> Row:
     row = Row("figure8", label, seed, float(found.seconds.sum()))
     for name in ("initial", "final"):
         row.add(f"best {name}", float(best[name]))
-    _add_scores(row, best.z, best.offset, float(best.score), float(best.bound))
+    _add_scores(row, best, float(best.score), float(best.bound))
     row.add("seconds of one training", float(found.seconds.mean()))
     # Rank correlation of the score with each weight: below 0, low weights are better.
     for name in ("initial", "final"):
@@ -147,23 +145,18 @@ def _anchor(label: str, seed: int, run: Run) -> Row:
     maps = encode(model, patches)
     row = Row("figure8", label, seed, process_time() - start)
     bound = -float(history.validation_loss[-1]) / np.prod(patches.window)
-    _add_scores(row, maps.z, maps.offset, physical_smoothness(maps), bound)
+    _add_scores(row, maps, physical_smoothness(maps), bound)
     stem = run.out / f"figure8_{label}_{seed}".replace(", ", "_")
     plot.maps(maps, variables=["z", "offset", "elbo"]).savefig(f"{stem}.png", dpi=90)
     return row
 
 
 def _image(run: Run, reduction: int = 1) -> xr.DataArray:
-    image = load_image(DATA / IMAGE["file"]).astype(np.float32)
-    image = image[:300, :300] if run.small else image
-    return image.coarsen(y=reduction, x=reduction, boundary="trim").mean()
+    image = read({"file": IMAGE["file"], "reduction": reduction})
+    return image[:300, :300] if run.small else image
 
 
-def _add_scores(
-    row: Row, z: xr.DataArray, offset: xr.DataArray, score: float, bound: float
-) -> None:
+def _add_scores(row: Row, maps: xr.Dataset, score: float, bound: float) -> None:
     row.add("score", score)
-    for name, maps in (("z", z), ("offset ", offset)):
-        for place, share in smoothness(maps).to_series().items():
-            row.add(f"{name}{place}", share)
+    add_smoothness(row, maps)
     row.add("held out, nats a pixel", bound)

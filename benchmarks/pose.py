@@ -7,18 +7,16 @@ pictures. The settings, the same for all seeds, stand at the top of pose_tasks.p
 pose_real.py and pose_cost.py. `--small` shrinks every task to test the script itself.
 """
 
-import argparse
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pose_tasks
 import torch
 from pose_cost import cost
 from pose_digits import digits
-from pose_found import Job, Run
+from pose_found import Job, Run, asked_for
 from pose_guides import GUIDES
 from pose_maps import sines_maps
 from pose_real import real
@@ -38,22 +36,12 @@ TASKS: dict[str, Callable[[int, Run], Iterator[Job]]] = {
 
 def main() -> None:
     """Run the tasks that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="+", choices=[*TASKS, "all"], metavar="TASK",
-                        help=", ".join([*TASKS, "all"]))  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--guides", nargs="+", choices=GUIDES, default=["anchor", "normal"],
-                        help="pyroved: see pose_peers.py; not for real and cost")  # fmt: skip
-    parser.add_argument("--cases", nargs="+", default=[], metavar="TEXT",
-                        help="only trainings whose label holds one of these")  # fmt: skip
-    parser.add_argument("--small", action="store_true", help="few samples and epochs")
-    parser.add_argument("--out", type=Path, default=Path("pose"), help="folder of the results")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    run = Run(tuple(options.guides), options.out, options.small, tuple(options.cases))
+    tasks, seeds, run = asked_for(
+        __doc__, TASKS, GUIDES, "pyroved: see pose_peers.py; not for real and cost", "pose"
+    )
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
-    for task in TASKS if "all" in options.tasks else options.tasks:
-        measure(task, options.seeds, run)
+    for task in tasks:
+        measure(task, seeds, run)
 
 
 def measure(task: str, seeds: list[int], run: Run) -> None:

@@ -1,5 +1,6 @@
 """What every guide's training hands back, and what a run of the benchmark was asked for."""
 
+import argparse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,3 +93,32 @@ def merged(settings: Settings, changes: Settings) -> Settings:
 def as_float32(values: Array) -> Array:
     """An array as the models take it."""
     return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def asked_for(
+    about: str, tasks: Iterable[str], guides: Iterable[str], about_guides: str, out: str
+) -> tuple[list[str], list[int], Run]:
+    """Tasks, seeds and the rest of what was asked for on the command line.
+
+    Args:
+        about: the script's documentation.
+        tasks: that there are.
+        guides: that there are.
+        about_guides: which tasks they are for.
+        out: folder of the results, unless another is given; made if it isn't there.
+    """
+    names = list(tasks)
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("tasks", nargs="+", choices=[*names, "all"], metavar="TASK",
+                        help=", ".join([*names, "all"]))  # fmt: skip
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--guides", nargs="+", choices=list(guides), default=["anchor", "normal"],
+                        help=about_guides)  # fmt: skip
+    parser.add_argument("--cases", nargs="+", default=[], metavar="TEXT",
+                        help="only trainings whose label holds one of these")  # fmt: skip
+    parser.add_argument("--small", action="store_true", help="few samples and epochs")
+    parser.add_argument("--out", type=Path, default=Path(out), help="folder of the results")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    run = Run(tuple(options.guides), options.out, options.small, tuple(options.cases))
+    return names if "all" in options.tasks else options.tasks, options.seeds, run
