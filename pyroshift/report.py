@@ -221,8 +221,9 @@ def _version(name: str) -> str:
 _MAPS = {
     "z": "<b>z</b> says what the motif looks like. Where a z map is smooth, it shows a property of "
     "the sample or the scan: a phase, a defect, a change of the tip. Where it repeats with the "
-    "lattice, it has taken over a shift that the offsets should hold: try a wider "
-    "<code>--offset-scale</code> or a larger <code>--kl</code>. Salt and pepper is noise.",
+    "lattice, it has taken over a shift that the offsets should hold: try "
+    "<code>--guide anchor</code>, or a wider <code>--offset-scale</code> or larger "
+    "<code>--kl</code>. Salt and pepper is noise.",
     "offset": "<b>offset</b> says where the motif sits in its window, from the centre and positive "
     "downwards and to the right. On a perfect lattice the maps beat: stripes or a moiré between "
     "the lattice and the grid of windows, the wider the closer the step is to a whole number of "

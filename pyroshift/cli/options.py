@@ -35,9 +35,10 @@ which model:
   vae     the baseline, without pose: shifts and turns end up in z
 
 examples:
-  pyroshift fit graphite.tif --model shift --window auto --out quick_look
-  pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite
-  pyroshift fit graphite.tif --model shift --window 40 --step 12 --out graphite --resume
+  pyroshift fit graphite.tif --window auto --guide anchor --out quick_look
+  pyroshift fit graphite.tif --window 40 --step 12 --guide anchor --out graphite
+  pyroshift fit graphite.tif --window 40 --step 12 --guide anchor --out graphite --resume
+  pyroshift fit manganite.tif --window auto --guide anchor --normalize image --out manganite
   pyroshift fit graphene.npy --model rvae --window 32 --positions atoms.csv --out grains
   pyroshift fit particles.tif --model rvae --offsets --guide anchor --angle-scale inf --window 48 \
       --out particles
