@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pyroshift.data.checks import (
+    LARGEST,
     as_labelled,
     check_values,
     pixel_size,
@@ -17,8 +18,6 @@ from pyroshift.data.checks import (
     window_shape,
 )
 from pyroshift.errors import DataError
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def labelled(values, units=None):
@@ -82,6 +81,12 @@ def test_missing_values_pass_where_they_may():
 def test_overflow_of_single_precision_is_refused_without_a_warning():
     with pytest.raises(DataError, match="1 values that are infinite"):
         check_values(np.array([1e300]), "it")
+
+
+@given(st.floats(1.001 * LARGEST, float(np.finfo(np.float32).max)), st.sampled_from([-1, 1]))
+def test_numbers_whose_differences_overflow_are_refused(size, sign):
+    with pytest.raises(DataError, match="1 values that are infinite or beyond 1e"):
+        check_values(np.array([1.0, sign * size]), "it")
 
 
 # Labels
