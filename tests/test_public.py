@@ -157,6 +157,7 @@ LAYERS = [
     ["results"],
     ["blocks", "storage"],
     ["analysis"],
+    ["atoms", "pathways"],
     ["plot"],
     ["report"],
     ["cli"],

@@ -1,0 +1,1 @@
+"""Atoms: found, refined, linked between frames, and set against their ideal lattice."""

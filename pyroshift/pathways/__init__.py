@@ -1,0 +1,1 @@
+"""What atoms do over time: classes of latents, transitions between them, trajectories."""
