@@ -21,6 +21,7 @@ SIGNATURES = {
     "load_image": {"path": REQUIRED, "channel": None},
     "extract_patches": {
         "image": REQUIRED, "window": REQUIRED, "step": None, "normalize": "patch",
+        "positions": None, "interpolate": False,
     },
     "Patches.from_array": {"array": REQUIRED, "window_ndim": None, "dims": None, "coords": None},
     "Patches.to_xarray": {},
@@ -144,7 +145,7 @@ def test_errors_have_one_base():
 
 # From the bottom. Modules on one line know nothing of each other.
 LAYERS = [
-    ["_version", "errors", "files"],
+    ["_version", "errors", "extras", "files"],
     ["pose"],
     ["distributions"],
     ["families"],

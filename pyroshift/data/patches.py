@@ -24,10 +24,10 @@ from pyroshift.data.checks import (
     plain,
     window_shape,
 )
+from pyroshift.data.interpolation import interpolated
+from pyroshift.data.normalization import check_normalize, normalized, stretch
 from pyroshift.data.windows import around, gather, on_grid
 from pyroshift.errors import DataError, MissingPixelsError
-
-NORMALIZATIONS = ("patch", "image", None)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Patches:
             >>> len(patches), patches.window, dict(patches.layout)
             (20, (60,), {'y': 4, 'x': 5})
         """
-        _check_normalize(normalize)
+        check_normalize(normalize)
         data = as_labelled(array, window_ndim, dims, coords)
         window_ndim = _window_ndim(data, window_ndim)
         lead, window_dims = data.dims[:-window_ndim], data.dims[-window_ndim:]
@@ -110,11 +110,11 @@ class Patches:
         for name in (*lead, *coordinates):
             check_name(name)
             check_index(data, name)
-        values = check_values(data.values, "the patches")
-        source = torch.from_numpy(values.reshape(-1, *window))
+        values = check_values(data.values, "the patches").reshape(-1, *window)
+        source = torch.from_numpy(normalized(values, normalize))
         starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.int32)
         starts[:, 0] = torch.arange(len(source))
-        patches = cls(
+        return cls(
             source=source,
             starts=starts,
             window=window,
@@ -126,7 +126,6 @@ class Patches:
             **_lengths(data, window_dims),
             attrs=dict(data.attrs),
         )
-        return _finished(patches)
 
     def __len__(self) -> int:
         """Number of patches, without those that have missing pixels."""
@@ -212,6 +211,7 @@ def extract_patches(
     step: int | Sequence[int] | None = None,
     normalize: str | None = "patch",
     positions: Any = None,
+    interpolate: bool = False,
 ) -> Patches:
     """Windows of an image on a grid, or around given positions; whole windows only.
 
@@ -224,9 +224,14 @@ def extract_patches(
         normalize: "patch" to stretch each window to [0, 1], "image" to stretch the whole image, or
             None. With "patch" relative intensity between windows is lost, and with it the
             illumination.
-        positions: `position x 2` (y, x), or `position x 3` (frame, y, x), centres of the windows in
-            pixels, rounded to whole pixels. Windows that would leave the image are left out, with
-            a warning. The patches' dimension is then "atom".
+        positions: centres of the windows: `position x 2` (y, x), or `position x 3` (frame, y, x),
+            in pixels; or atoms as `find_atoms` and `link_atoms` give them, whose coordinates, such
+            as `track`, go with them. Windows that would leave the image are left out, with a
+            warning that counts them. The patches' dimension is then "atom", whose labels tell
+            which positions are left.
+        interpolate: whether windows at positions are cut exactly there, by cubic splines, which
+            needs the extra `atoms` and memory for all windows; by default positions are rounded to
+            whole pixels, and the offset latents, or z, hold what is left.
 
     Returns:
         The patches, with the coordinates of their centres in the image's units.
@@ -234,6 +239,7 @@ def extract_patches(
     Raises:
         DataError: if the window does not fit the image, the step or the positions make no sense,
             or the image isn't made of real numbers.
+        ImportError: if `interpolate` needs an extra that isn't installed.
 
     Example:
         >>> image = np.random.default_rng(0).random((64, 100))
@@ -243,7 +249,7 @@ def extract_patches(
         >>> patches.gather(torch.tensor([0, 1])).shape
         torch.Size([2, 16, 16])
     """
-    _check_normalize(normalize)
+    check_normalize(normalize)
     data = as_labelled(image, 2, None, None, name="image")
     if data.ndim not in (2, 3):
         raise DataError(
@@ -254,54 +260,35 @@ def extract_patches(
     size = window_shape(window, 2)
     values = check_values(data.values, "the image", missing=True)
     check_window_fits(size, values.shape)
-    frames = values.reshape(-1, *values.shape[-2:])
-    placed = on_grid(data, size, step) if positions is None else around(data, size, positions)
+    frames = normalized(values.reshape(-1, *values.shape[-2:]), normalize)
+    if positions is None:
+        if interpolate:
+            raise DataError("interpolate=True is for windows at positions: a grid needs none")
+        placed = on_grid(data, size, step)
+    else:
+        placed = around(data, size, positions, whole_pixels=not interpolate)
+    starts = placed.starts
+    if interpolate:
+        frames, starts = interpolated(frames, starts, size)
     patches = Patches(
         source=torch.from_numpy(frames),
-        starts=torch.from_numpy(placed.starts),
+        starts=torch.from_numpy(starts),
         window=size,
         normalize=normalize,
         layout=placed.layout,
         coords=placed.coords,
-        positions=np.arange(len(placed.starts)),
+        positions=np.arange(len(starts)),
         window_dims=("y", "x"),
         **_lengths(data, data.dims[-2:]),
         attrs=dict(data.attrs),
     )
-    return _finished(_without_missing(patches))
-
-
-def stretch(windows: Tensor) -> Tensor:
-    """Each window stretched to [0, 1]; a constant one becomes 0.
-
-    Example:
-        >>> stretch(torch.tensor([[2.0, 4.0, 3.0], [7.0, 7.0, 7.0]]))
-        tensor([[0.0000, 1.0000, 0.5000],
-                [0.0000, 0.0000, 0.0000]])
-    """
-    axes = tuple(range(1, windows.dim()))
-    low, high = windows.amin(axes, keepdim=True), windows.amax(axes, keepdim=True)
-    height = high - low
-    return (windows - low) / torch.where(height > 0, height, torch.ones_like(height))
-
-
-def _finished(patches: Patches) -> Patches:
-    """Stretch the whole source where asked, once."""
-    if patches.normalize != "image":
-        return patches
-    flat = torch.nan_to_num(patches.source, nan=float(np.nanmin(patches.source.numpy())))
-    return replace(patches, source=stretch(flat[None])[0])
+    return _without_missing(patches)
 
 
 def _lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
     """Length and unit of a pixel along each axis, whichever way its coordinate runs."""
     spacings, units = zip(*(pixel_size(data, name) for name in dims), strict=True)
     return {"pixel_size": tuple(abs(spacing) for spacing in spacings), "units": units}
-
-
-def _check_normalize(normalize: str | None) -> None:
-    if normalize not in NORMALIZATIONS:
-        raise DataError(f"normalize must be one of {NORMALIZATIONS}, got {normalize!r}")
 
 
 def _window_ndim(data: xr.DataArray, window_ndim: int | None) -> int:

@@ -9,8 +9,11 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
-from pyroshift.data.checks import check_index, pixel_size, plain
+from pyroshift.data.atoms import ATOM, FRAME, pixel_positions
+from pyroshift.data.checks import check_index, check_name, pixel_size, plain
 from pyroshift.errors import DataError
+
+_FRAME_INDEX = "index of the frame"
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Placement:
     """Windows placed in an image or a stack.
 
     Args:
-        starts: `patch x 3`, int32: frame, and first pixel along y and x, of each window.
+        starts: `patch x 3`: frame, and first pixel along y and x, of each window; int32, or float
+            where windows start between pixels.
         layout: for each dimension of the patches, its name and size.
         coords: coordinates over these dimensions: the centres in the image's units, and frames.
     """
@@ -63,13 +67,17 @@ def on_grid(
     return Placement(starts, layout, coords)
 
 
-def around(data: xr.DataArray, window: tuple[int, ...], positions: Any) -> Placement:
-    """Windows around positions, rounded to whole pixels; those that would leave are left out.
+def around(
+    data: xr.DataArray, window: tuple[int, ...], positions: Any, whole_pixels: bool = True
+) -> Placement:
+    """Windows around positions; those that would leave the image are left out.
 
     Args:
         data: `height x width` or `frame x height x width`.
         window: height and width of the windows, pixels.
-        positions: `position x 2` (y, x), or `position x 3` (frame, y, x), pixels.
+        positions: `position x 2` (y, x), or `position x 3` (frame, y, x), pixels; or a Dataset of
+            atoms, whose other coordinates go with them.
+        whole_pixels: whether windows start at whole pixels, or exactly where the positions ask for.
 
     Returns:
         The windows, along "atom". The coordinates are the centres of the windows as they are cut,
@@ -79,35 +87,63 @@ def around(data: xr.DataArray, window: tuple[int, ...], positions: Any) -> Place
         DataError: if the positions make no sense, or no window fits.
 
     Example:
-        >>> around(xr.DataArray(np.zeros((10, 10)), dims=("y", "x")), (3, 3), [[4.2, 5]]).starts
+        >>> image = xr.DataArray(np.zeros((10, 10)), dims=("y", "x"))
+        >>> around(image, (3, 3), [[4.2, 5]]).starts
         array([[0, 3, 4]], dtype=int32)
+        >>> around(image, (3, 3), [[4.2, 5]], whole_pixels=False).starts
+        array([[0. , 3.2, 4. ]])
     """
-    centres = _check_positions(positions, _frames(data))
-    first = centres.copy()
-    # Halves go up, so that windows of an even size keep their distances.
-    first[:, 1:] = np.floor(centres[:, 1:] - (np.array(window) - 1) / 2 + 0.5)
-    extents = np.array([_frames(data), *(np.array(data.shape[-2:]) - window + 1)])
-    inside = ((first >= 0) & (first < extents)).all(axis=1)
+    atoms = _as_atoms(positions)
+    pixels = positions if atoms is None else pixel_positions(atoms, data)
+    starts = _check_positions(pixels, _frames(data))
+    starts[:, 1:] -= (np.array(window) - 1) / 2
+    if whole_pixels:
+        # Halves go up, so that windows of an even size keep their distances.
+        starts = np.floor(starts + 0.5)
+    last = np.array([_frames(data) - 1, *(np.array(data.shape[-2:]) - window)])
+    inside = ((starts >= 0) & (starts <= last)).all(axis=1)
     if not inside.any():
         raise DataError(
-            f"no window of {window} around the {len(centres)} positions lies inside the image "
+            f"no window of {window} around the {len(starts)} positions lies inside the image "
             f"{data.shape[-2:]}: positions are (y, x) in pixels"
         )
     if left_out := int((~inside).sum()):
         warnings.warn(
-            f"{left_out} of {len(centres)} positions are left out: their windows of {window} "
+            f"{left_out} of {len(starts)} positions are left out: their windows of {window} "
             "would leave the image",
             stacklevel=3,
         )
-    starts = first[inside].astype(np.int32)
+    starts = starts[inside].astype(np.int32 if whole_pixels else float)
     coords = {
-        "atom": xr.Variable("atom", np.flatnonzero(inside), {"long_name": "index of the position"}),
-        "frame": xr.Variable("atom", starts[:, 0], {"long_name": "index of the frame"}),
+        ATOM: xr.Variable(ATOM, np.flatnonzero(inside), {"long_name": "index of the position"}),
+        FRAME: xr.Variable(ATOM, starts[:, 0].astype(np.int32), {"long_name": _FRAME_INDEX}),
+        **({} if atoms is None else _along_atoms(atoms, np.flatnonzero(inside))),
     }
     for axis, (letter, name) in enumerate(zip("yx", data.dims[-2:], strict=True)):
         along = starts[:, 1 + axis]
-        coords[letter] = _centres(data, name, along, window[axis], letter, "atom")
-    return Placement(starts, {"atom": len(starts)}, coords)
+        coords[letter] = _centres(data, name, along, window[axis], letter, ATOM)
+    return Placement(starts, {ATOM: len(starts)}, coords)
+
+
+def _as_atoms(positions: Any) -> xr.Dataset | xr.DataArray | None:
+    """Positions that are labelled atoms; None for plain numbers."""
+    labelled = isinstance(positions, xr.Dataset) or (
+        isinstance(positions, xr.DataArray) and {"y", "x"} <= set(positions.coords)
+    )
+    return positions if labelled else None
+
+
+def _along_atoms(atoms: xr.Dataset | xr.DataArray, index: np.ndarray) -> dict[str, xr.Variable]:
+    """What else is known of some atoms, such as their tracks.
+
+    Raises:
+        DataError: if a coordinate has the name of something in the results.
+    """
+    own = (FRAME, "y", "x")
+    others = [name for name in atoms.coords if atoms[name].dims == (ATOM,) and name not in own]
+    for name in others:
+        check_name(name)
+    return {str(name): plain(atoms[name][index]) for name in others}
 
 
 def gather(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor:
@@ -160,11 +196,9 @@ def _frame_labels(data: xr.DataArray, name: Hashable) -> xr.Variable:
     """The frames' own labels, or their indices."""
     check_index(data, name)
     if name not in data.coords:
-        return xr.Variable(
-            "frame", np.arange(data.sizes[name]), {"long_name": "index of the frame"}
-        )
+        return xr.Variable(FRAME, np.arange(data.sizes[name]), {"long_name": _FRAME_INDEX})
     labels = plain(data[name])
-    return xr.Variable("frame", labels.values, {"long_name": "frame", **labels.attrs})
+    return xr.Variable(FRAME, labels.values, {"long_name": "frame", **labels.attrs})
 
 
 def _check_positions(positions: Any, frames: int) -> np.ndarray:

@@ -1,0 +1,13 @@
+"""Packages that only some of the work needs, which come with an extra."""
+
+import importlib.util
+
+
+def check_installed(*modules: str, extra: str) -> None:
+    """Raise an ImportError that says what to install, if a module is missing.
+
+    Example:
+        >>> check_installed("numpy", extra="atoms")
+    """
+    if missing := [name for name in modules if importlib.util.find_spec(name) is None]:
+        raise ImportError(f"this needs {' and '.join(missing)}: pip install pyroshift[{extra}]")
