@@ -7,6 +7,7 @@ from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
 from pyroshift.analysis.search import search_kl
 from pyroshift.analysis.signals import fit_sine
 from pyroshift.analysis.smoothness import smoothness
+from pyroshift.atoms.tracks import link_atoms
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
 from pyroshift.data.patches import Patches, extract_patches
@@ -63,6 +64,7 @@ __all__ = [
     "fit",
     "fit_sine",
     "level",
+    "link_atoms",
     "load",
     "load_image",
     "load_spectra",

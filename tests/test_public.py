@@ -48,6 +48,7 @@ SIGNATURES = {
     "fit_sine": {"signals": REQUIRED, "periods": None, "dim": None},
     "correlation_ratio": {"latents": REQUIRED, "factors": REQUIRED, "bins": None},
     "suggest_window": {"image": REQUIRED},
+    "link_atoms": {"atoms": REQUIRED, "search_range": None},
 }  # fmt: skip
 
 
