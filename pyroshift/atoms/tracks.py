@@ -80,7 +80,7 @@ def link_atoms(
     units = str(atoms.y.attrs.get("units", "px"))
     moves = {"long_name": "drift of the frame since the first", "units": units}
     return atoms.assign_coords(
-        track=(ATOM, _numbered(track, shortest), attrs), axis=["y", "x"]
+        track=(ATOM, _numbered(track, shortest), attrs), axis=np.array(["y", "x"], dtype=object)
     ).assign(drift=((ATOM, "axis"), moved[since], moves))
 
 

@@ -5,6 +5,7 @@ the Axes; the others return a Figure. Notebooks show either as a cell's last val
 and without leaving figures open; scripts write them with `savefig`.
 """
 
+from pyroshift.plot.atoms import atoms, tracks
 from pyroshift.plot.latents import manifold, scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.reconstruction import reconstructions
@@ -13,6 +14,7 @@ from pyroshift.plot.tables import heat_map, heat_maps
 from pyroshift.plot.training import history
 
 __all__ = [
+    "atoms",
     "heat_map",
     "heat_maps",
     "history",
@@ -23,4 +25,5 @@ __all__ = [
     "reconstructions",
     "scatter",
     "search",
+    "tracks",
 ]
