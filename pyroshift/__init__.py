@@ -7,6 +7,7 @@ from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
 from pyroshift.analysis.search import search_kl
 from pyroshift.analysis.signals import fit_sine
 from pyroshift.analysis.smoothness import smoothness
+from pyroshift.atoms.find import find_atoms
 from pyroshift.atoms.tracks import link_atoms
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
@@ -61,6 +62,7 @@ __all__ = [
     "errors",
     "examples",
     "extract_patches",
+    "find_atoms",
     "fit",
     "fit_sine",
     "level",

@@ -49,6 +49,10 @@ SIGNATURES = {
     "correlation_ratio": {"latents": REQUIRED, "factors": REQUIRED, "bins": None},
     "suggest_window": {"image": REQUIRED},
     "link_atoms": {"atoms": REQUIRED, "search_range": None},
+    "find_atoms": {
+        "image": REQUIRED, "separation": None, "dark": False, "threshold": None, "sublattices": 1,
+        "segmenter": None, "prior": True, "progress": True,
+    },
 }  # fmt: skip
 
 

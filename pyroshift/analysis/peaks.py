@@ -46,7 +46,7 @@ def find_peaks(power: Array) -> Peaks:
     """
     # Distorted lattices have speckled peaks, which an average over neighbours makes whole.
     smooth = _nearby(np.mean, power, SMOOTHING)
-    background = _background(power)
+    background = noise_power(power)
     along_y, along_x = frequencies(power.shape)
     candidate = (along_y > 0) | ((along_y == 0) & (along_x > 0))
     candidate &= np.hypot(along_y, along_x) >= SLOWEST / min(power.shape)
@@ -62,7 +62,7 @@ def find_peaks(power: Array) -> Peaks:
     return Peaks(position[kept], heights[kept], significance[kept], 1 / np.array(power.shape))
 
 
-def _background(power: Array) -> Array:
+def noise_power(power: Array) -> Array:
     """Mean power of the noise around each frequency.
 
     The largest of lower quartiles over a ring, for what is alike in all directions, and along both
