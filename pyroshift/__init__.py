@@ -23,6 +23,10 @@ from pyroshift.models.pair import PoseVAE
 from pyroshift.models.vae import RVAE, VAE, ShiftVAE
 from pyroshift.networks.decoders import CanvasDecoder, SpatialDecoder
 from pyroshift.networks.encoders import ConvolutionalEncoder, FullyConnectedEncoder
+from pyroshift.pathways.classes import classify
+from pyroshift.pathways.pictures import class_patches
+from pyroshift.pathways.trajectories import ensemble_average, trajectories
+from pyroshift.pathways.transitions import transition_matrix
 from pyroshift.results import decode, encode, manifold
 from pyroshift.sites import Angle, Content, Offset, PoseSite, Scale, Site
 from pyroshift.storage import load, save
@@ -55,10 +59,13 @@ __all__ = [
     "SpatialDecoder",
     "WindowSuggestion",
     "__version__",
+    "class_patches",
+    "classify",
     "correlation_ratio",
     "decode",
     "encode",
     "encode_image",
+    "ensemble_average",
     "errors",
     "examples",
     "extract_patches",
@@ -77,4 +84,6 @@ __all__ = [
     "smoothness",
     "suggest_window",
     "synthetic",
+    "trajectories",
+    "transition_matrix",
 ]

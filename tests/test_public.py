@@ -53,6 +53,11 @@ SIGNATURES = {
         "image": REQUIRED, "separation": None, "dark": False, "threshold": None, "sublattices": 1,
         "segmenter": None, "prior": True, "progress": True,
     },
+    "classify": {"maps": REQUIRED, "classes": None},
+    "class_patches": {"classified": REQUIRED, "patches": REQUIRED},
+    "transition_matrix": {"classified": REQUIRED},
+    "trajectories": {"maps": REQUIRED},
+    "ensemble_average": {"maps": REQUIRED},
 }  # fmt: skip
 
 
@@ -129,7 +134,7 @@ def test_components_by_name(name, likelihood, decoder):
     assert type(model.likelihood).__name__.lower() == likelihood.replace("_", "")
 
 
-@pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "motifs"])
+@pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "motifs", "switching"])
 def test_synthetic_data(name):
     assert callable(getattr(pyroshift.synthetic, name))
 

@@ -1,1 +1,1 @@
-"""What atoms do over time: classes of latents, transitions between them, trajectories."""
+"""Classes of patches, and how atoms go from one to another."""

@@ -1,4 +1,4 @@
-"""Synthetic signals, lattices and motifs whose pose and content are known.
+"""Synthetic signals, lattices, motifs and movies whose pose and content are known.
 
 Each generator returns the data and the truth as one Dataset. Offsets are positions of the motif
 from the window's centre, positive towards larger index; angles are in radians, counter-clockwise as
@@ -8,6 +8,15 @@ and images have grey levels in [0, 1] before noise, which is white and Gaussian 
 
 from pyroshift.data.synthetic.lattices import lattice, lattice_image, reduce_modulo_lattice
 from pyroshift.data.synthetic.motifs import motifs
+from pyroshift.data.synthetic.sequences import switching
 from pyroshift.data.synthetic.signals import peaks, sines
 
-__all__ = ["lattice", "lattice_image", "motifs", "peaks", "reduce_modulo_lattice", "sines"]
+__all__ = [
+    "lattice",
+    "lattice_image",
+    "motifs",
+    "peaks",
+    "reduce_modulo_lattice",
+    "sines",
+    "switching",
+]
