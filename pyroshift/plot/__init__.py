@@ -6,8 +6,10 @@ and without leaving figures open; scripts write them with `savefig`.
 """
 
 from pyroshift.plot.atoms import atoms, tracks
+from pyroshift.plot.classes import class_patches, classes
 from pyroshift.plot.latents import manifold, scatter
 from pyroshift.plot.panels import image, latent_map, maps
+from pyroshift.plot.pathways import ensemble, trajectories, transitions
 from pyroshift.plot.reconstruction import reconstructions
 from pyroshift.plot.search import search
 from pyroshift.plot.tables import heat_map, heat_maps
@@ -15,6 +17,9 @@ from pyroshift.plot.training import history
 
 __all__ = [
     "atoms",
+    "class_patches",
+    "classes",
+    "ensemble",
     "heat_map",
     "heat_maps",
     "history",
@@ -26,4 +31,6 @@ __all__ = [
     "scatter",
     "search",
     "tracks",
+    "trajectories",
+    "transitions",
 ]

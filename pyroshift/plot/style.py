@@ -75,6 +75,11 @@ def round_ticks(count: int = 5, **options: Any) -> MaxNLocator:
     return MaxNLocator(count, steps=[1, 2, 2.5, 5, 10], **options)
 
 
+def line_colour(number: int) -> str:
+    """The colour of a line or class by its number."""
+    return LINE_COLOURS[number % len(LINE_COLOURS)]
+
+
 def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
     """The Axes given, or those of a new figure."""
     return add_axes(new_figure(width, height)) if ax is None else ax
