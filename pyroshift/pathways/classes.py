@@ -40,8 +40,8 @@ def classify(
     """Classes of patches that look alike, by a Gaussian mixture on the latents.
 
     The number of classes, where it isn't given, is that of least ICL: the BIC plus twice the
-    entropy of the assignments. The BIC alone counts the Gaussians that a density takes, of which a
-    bent or skewed cluster takes several; the ICL counts clusters that are apart.
+    entropy of the assignments. The BIC alone counts the Gaussians that a density takes, of which
+    a single skewed cluster takes several; the ICL counts clusters that are apart.
 
     Args:
         maps: from `encode`, of windows on a grid or of atoms, of one frame or many.

@@ -31,7 +31,8 @@ def trajectories(maps: xr.Dataset, *, unwrap: bool = True, symmetry: int = 1) ->
         maps: from `encode` or `classify`, of atoms with the coordinates `frame` and `track`, or of
             windows on a grid over `frame`, `y` and `x`.
         unwrap: whether `angle` goes on beyond pi, so that a slow turn has no jumps; it is unknown
-            by how many full turns an atom has gone on in a gap, and the fewest are taken.
+            by how many full turns an atom has gone on in a gap, and the fewest are taken. Where an
+            atom changes its class, angles may jump: which way up a class is held is a convention.
         symmetry: of the motif, which looks the same after a full turn divided by it.
 
     Returns:
