@@ -7,7 +7,10 @@ from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
 from pyroshift.analysis.search import search_kl
 from pyroshift.analysis.signals import fit_sine
 from pyroshift.analysis.smoothness import smoothness
+from pyroshift.atoms.distortion import Distortion, fit_distortion
 from pyroshift.atoms.find import find_atoms
+from pyroshift.atoms.ideal import fit_lattice
+from pyroshift.atoms.modes import displacement_modes
 from pyroshift.atoms.tracks import link_atoms
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
@@ -41,6 +44,7 @@ __all__ = [
     "Content",
     "ContinuousBernoulli",
     "ConvolutionalEncoder",
+    "Distortion",
     "FullyConnectedEncoder",
     "Gaussian",
     "Guide",
@@ -63,6 +67,7 @@ __all__ = [
     "classify",
     "correlation_ratio",
     "decode",
+    "displacement_modes",
     "encode",
     "encode_image",
     "ensemble_average",
@@ -71,6 +76,8 @@ __all__ = [
     "extract_patches",
     "find_atoms",
     "fit",
+    "fit_distortion",
+    "fit_lattice",
     "fit_sine",
     "level",
     "link_atoms",

@@ -58,6 +58,11 @@ SIGNATURES = {
     "transition_matrix": {"classified": REQUIRED},
     "trajectories": {"maps": REQUIRED},
     "ensemble_average": {"maps": REQUIRED},
+    "fit_lattice": {"atoms": REQUIRED, "vectors": None, "basis": None, "fixed": False},
+    "displacement_modes": {"displaced": REQUIRED, "modes": 3},
+    "fit_distortion": {"displaced": REQUIRED, "common": False},
+    "Distortion.on": {"image": REQUIRED},
+    "Distortion.correct": {"atoms": REQUIRED},
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ and without leaving figures open; scripts write them with `savefig`.
 
 from pyroshift.plot.atoms import atoms, tracks
 from pyroshift.plot.classes import class_patches, classes
+from pyroshift.plot.distortion import displacement, displacement_modes, distortion
 from pyroshift.plot.latents import manifold, scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.pathways import ensemble, trajectories, transitions
@@ -19,6 +20,9 @@ __all__ = [
     "atoms",
     "class_patches",
     "classes",
+    "displacement",
+    "displacement_modes",
+    "distortion",
     "ensemble",
     "heat_map",
     "heat_maps",

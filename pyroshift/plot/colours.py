@@ -27,7 +27,7 @@ _MISSING = "0.88"
 
 
 def colour_map(name: str) -> Colormap:
-    """Diverging for offsets, cyclic for angles, sequential for all else; grey where missing."""
+    """Diverging for offsets and their like, cyclic for angles, else sequential; grey if missing."""
     kind = DIVERGING if _is_offset(name) else _CYCLIC if name == ANGLE else _SEQUENTIAL
     return colormaps[kind].with_extremes(bad=_MISSING)
 
@@ -128,7 +128,7 @@ def _extend(values: Any, limits: Limits) -> str:
 
 
 def _is_offset(name: str) -> bool:
-    return name.startswith(OFFSET) and not is_deviation(name)
+    return name.startswith((OFFSET, "displacement", "distortion")) and not is_deviation(name)
 
 
 def _finite(values: Any) -> np.ndarray:
