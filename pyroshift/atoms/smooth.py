@@ -28,7 +28,11 @@ Array = NDArray[Any]
 SUBSET = 600  # values that the length scales are learned from; time grows with the cube
 STARTS = (0.03, 0.1, 0.3, 1.0)  # length scales to begin with, in larger sides of the area
 STEPS = 50
-LEAST_NOISE = 1e-5  # variance, of the values'; less can't be told from rounding
+ENOUGH = 1e-3  # nats; a step that gains less is the last
+# Beyond these, nothing changes any more but the condition of matrices.
+LENGTHS = (1e-3, 30.0)  # larger sides of the area
+VARIANCES = (1e-6, 1e3)  # of the function, variances of the values
+NOISES = (1e-5, 3.0)  # of the noise, likewise
 DENSITY = 0.6  # length scales between inducing points
 FEWEST_POINTS = 4  # inducing ones along an axis
 MOST_POINTS = 1000  # inducing ones
@@ -157,17 +161,27 @@ def _learned(inputs: Tensor, targets: Tensor) -> tuple[gp.kernels.Kernel, Tensor
     with pyro.get_param_store().scope():
         process = _exact(inputs, targets, min(losses, key=lambda start: losses[start]))
         optimiser = torch.optim.LBFGS(
-            process.parameters(), max_iter=STEPS, line_search_fn="strong_wolfe"
+            process.parameters(),
+            max_iter=STEPS,
+            tolerance_change=ENOUGH,
+            line_search_fn="strong_wolfe",
         )
         gp.util.train(process, optimiser, num_steps=1)
         return process.kernel, torch.as_tensor(process.noise).detach()
 
 
 def _exact(inputs: Tensor, targets: Tensor, start: tuple[float, float]) -> gp.models.GPRegression:
-    kernel = gp.kernels.RBF(2, inputs.new_tensor(1.0), inputs.new_tensor(start))
+    """A process of few values, to learn from."""
+    kernel = gp.kernels.RBF(2)
+    kernel.lengthscale = _bounded(inputs.new_tensor(start), LENGTHS)
+    kernel.variance = _bounded(inputs.new_tensor(1.0), VARIANCES)
     process = gp.models.GPRegression(inputs, targets, kernel, jitter=JITTER)
-    process.noise = PyroParam(inputs.new_tensor(0.05), constraints.greater_than(LEAST_NOISE))
+    process.noise = _bounded(inputs.new_tensor(0.05), NOISES)
     return process
+
+
+def _bounded(start: Tensor, limits: tuple[float, float]) -> PyroParam:
+    return PyroParam(start, constraints.interval(*limits))
 
 
 def _inducing(inputs: Tensor, length_scale: Tensor) -> Tensor:
