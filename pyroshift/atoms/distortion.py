@@ -177,9 +177,9 @@ class Distortion:
 def fit_distortion(displaced: xr.Dataset, *, common: bool = False, seed: int = 0) -> Distortion:
     """The smooth part of the atoms' displacements: the distortion of the scan, with its deviation.
 
-    Each component of the displacement is a Gaussian process of the position, with a squared
-    exponential kernel whose length scales along y and x (slow and fast in a scan), amplitude and
-    noise are learned. The noise stands for all that isn't smooth: errors of the positions, what
+    Each component of the displacement is a Gaussian process of the position, with a Matérn kernel
+    of 5/2 whose length scales along y and x (slow and fast in a scan), amplitude and noise are
+    learned. The noise stands for all that isn't smooth: errors of the positions, what
     the atoms do themselves, and jumps from scan line to scan line.
 
     Strain that changes as smoothly as the distortion can't be told from it. Nor, from one image,

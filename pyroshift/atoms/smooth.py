@@ -1,6 +1,8 @@
 """A smooth function of the position, fitted to noisy values: a Gaussian process, by Pyro.
 
-The length scales along y and x, the amplitude and the noise are those under which a part of the
+The kernel is Matérn's of 5/2, a function that bends twice: of the smoother squared exponential, the
+intervals hold the truth in half of the places only, where it is a random walk such as a drift. The
+length scales along y and x, the amplitude and the noise are those under which a part of the
 values is most probable; then the posterior is taken from all values, through inducing points on a
 grid as dense as the length scales ask for. So functions that change quickly along one axis and
 slowly along the other, as distortions of a scan do, take few of them.
@@ -33,11 +35,11 @@ ENOUGH = 1e-3  # nats; a step that gains less is the last
 LENGTHS = (1e-3, 30.0)  # larger sides of the area
 VARIANCES = (1e-6, 1e3)  # of the function, variances of the values
 NOISES = (1e-5, 3.0)  # of the noise, likewise
-DENSITY = 0.6  # length scales between inducing points
-FEWEST_POINTS = 4  # inducing ones along an axis
+DENSITY = 0.06  # length scales between inducing points
+FEWEST_POINTS = 6  # inducing ones along an axis
 MOST_POINTS = 1000  # inducing ones
 JITTER = 1e-6
-FINE = 5  # nodes per length scale, between which splines interpolate
+FINE = 25  # nodes per length scale, between which splines interpolate
 _CHUNK = 2**14  # positions at once
 
 
@@ -172,7 +174,7 @@ def _learned(inputs: Tensor, targets: Tensor) -> tuple[gp.kernels.Kernel, Tensor
 
 def _exact(inputs: Tensor, targets: Tensor, start: tuple[float, float]) -> gp.models.GPRegression:
     """A process of few values, to learn from."""
-    kernel = gp.kernels.RBF(2)
+    kernel = gp.kernels.Matern52(2)
     kernel.lengthscale = _bounded(inputs.new_tensor(start), LENGTHS)
     kernel.variance = _bounded(inputs.new_tensor(1.0), VARIANCES)
     process = gp.models.GPRegression(inputs, targets, kernel, jitter=JITTER)
