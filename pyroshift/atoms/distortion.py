@@ -33,7 +33,7 @@ class Distortion:
     units: str
 
     def __repr__(self) -> str:
-        scales = [part.length_scale for pair in self.components.values() for part in pair]
+        scales = [part.length_scale[0] for pair in self.components.values() for part in pair]
         noises = [part.noise for pair in self.components.values() for part in pair]
         y, x = np.median(scales, axis=0)
         count = len(self.components)
@@ -45,15 +45,19 @@ class Distortion:
 
     @property
     def parameters(self) -> xr.Dataset:
-        """What was learned: `length_scale`, `amplitude` and `noise` of each component.
+        """What was learned of each component: `length_scale`, `amplitude` and `noise`.
 
-        The noise is what isn't smooth: errors of the positions and the atoms' own displacements.
+        Of the two terms the quicker one comes first. The noise is what isn't smooth: errors of the
+        positions and the atoms' own displacements.
         """
         rows = list(self.components.values())
         dims = ("field", "component")
         values = {
-            "length_scale": ((*dims, "axis"), [[f.length_scale for f in row] for row in rows]),
-            "amplitude": (dims, [[part.amplitude for part in row] for row in rows]),
+            "length_scale": (
+                (*dims, "term", "axis"),
+                [[part.length_scale for part in row] for row in rows],
+            ),
+            "amplitude": ((*dims, "term"), [[part.amplitude for part in row] for row in rows]),
             "noise": (dims, [[part.noise for part in row] for row in rows]),
         }
         names = {
@@ -177,17 +181,17 @@ class Distortion:
 def fit_distortion(displaced: xr.Dataset, *, common: bool = False, seed: int = 0) -> Distortion:
     """The smooth part of the atoms' displacements: the distortion of the scan, with its deviation.
 
-    Each component of the displacement is a Gaussian process of the position, with a Matérn kernel
-    of 5/2 whose length scales along y and x (slow and fast in a scan), amplitude and noise are
-    learned. The noise stands for all that isn't smooth: errors of the positions, what
-    the atoms do themselves, and jumps from scan line to scan line.
+    Each component of the displacement is a Gaussian process of the position, the sum of a quick
+    and a slow term with Matérn kernels of 5/2. Their length scales along y and x (slow and fast in
+    a scan), amplitudes and the noise are learned. The noise stands for all that isn't smooth:
+    errors of the positions, what the atoms do themselves, and jumps from scan line to scan line.
 
     Strain that changes as smoothly as the distortion can't be told from it. Nor, from one image,
     can an affine change be told from the shape of the lattice: `fit_lattice` gives that to the
     lattice's vectors, and the field has no affine part, unless the vectors are known and were held
     fixed there. The field is up to a constant, the position of the lattice.
 
-    Five thousand atoms take some seconds: the length scales come from 600 of them, the field from
+    Five thousand atoms take some seconds: the length scales come from 500 of them, the field from
     all, through inducing points.
 
     Args:

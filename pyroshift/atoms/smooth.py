@@ -1,11 +1,11 @@
 """A smooth function of the position, fitted to noisy values: a Gaussian process, by Pyro.
 
-The kernel is Matérn's of 5/2, a function that bends twice: of the smoother squared exponential, the
-intervals hold the truth in half of the places only, where it is a random walk such as a drift. The
-length scales along y and x, the amplitude and the noise are those under which a part of the
-values is most probable; then the posterior is taken from all values, through inducing points on a
-grid as dense as the length scales ask for. So functions that change quickly along one axis and
-slowly along the other, as distortions of a scan do, take few of them.
+The function is a sum of two: one that may change quickly along one axis and hardly along the other,
+as a drift does from line to line, and one that bends slowly over the image. Both have Matérn's
+kernel of 5/2. (A single one can't be both, and of the smoother squared exponential the intervals
+hold the truth in half of the places only.) Length scales, amplitudes and noise are those under
+which a part of the values is most probable; then the posterior is taken from all values, through
+inducing points on a grid as dense as the length scales ask for.
 """
 
 import itertools
@@ -27,20 +27,22 @@ from pyroshift.errors import TrainingError
 
 Array = NDArray[Any]
 
-SUBSET = 600  # values that the length scales are learned from; time grows with the cube
+SUBSET = 500  # values that the length scales are learned from; time grows with the cube
 STARTS = (0.03, 0.1, 0.3, 1.0)  # length scales to begin with, in larger sides of the area
+SLOW = ((1.0, 1.0), 0.3)  # length scales and variance that the slower term begins with
 STEPS = 50
 ENOUGH = 1e-3  # nats; a step that gains less is the last
-# Beyond these, nothing changes any more but the condition of matrices.
-LENGTHS = (1e-3, 30.0)  # larger sides of the area
+# Beyond the other limits, nothing changes any more but the condition of matrices.
+LENGTHS = (0.02, 30.0)  # larger sides of the area; what is shorter counts as noise
 VARIANCES = (1e-6, 1e3)  # of the function, variances of the values
 NOISES = (1e-5, 3.0)  # of the noise, likewise
-DENSITY = 0.06  # length scales between inducing points
+DENSITY = 0.1  # length scales between inducing points, if that needs no more than the most
+COARSEST = 0.5  # length scales, likewise; shorter ones are raised, lest the function overshoots
 FEWEST_POINTS = 6  # inducing ones along an axis
-MOST_POINTS = 1000  # inducing ones
+MOST_POINTS = 600  # inducing ones
 JITTER = 1e-6
-FINE = 25  # nodes per length scale, between which splines interpolate
-_CHUNK = 2**14  # positions at once
+FINE = 10  # nodes per length scale, between which splines interpolate
+_CHUNK = 2**15  # positions at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +65,22 @@ class SmoothFunction:
 
     @property
     def length_scale(self) -> Array:
-        """Distance along y and along x over which the function changes."""
-        with torch.no_grad():
-            return self.side * self.process.kernel.lengthscale.numpy()
+        """Distances along y and along x over which its terms change, term x axis."""
+        return self.side * np.stack([_values(term.lengthscale) for term in self._terms])
+
+    @property
+    def amplitude(self) -> Array:
+        """Standard deviation of each term, before anything is known of it."""
+        return self.scale * np.sqrt([float(_values(term.variance)) for term in self._terms])
 
     @property
     def noise(self) -> float:
         """Standard deviation of the values from the function."""
-        return self.scale * math.sqrt(torch.as_tensor(self.process.noise).item())
+        return self.scale * math.sqrt(_values(self.process.noise))
 
     @property
-    def amplitude(self) -> float:
-        """Standard deviation of the function itself, before anything is known of it."""
-        return self.scale * math.sqrt(float(self.process.kernel.variance))
+    def _terms(self) -> tuple[gp.kernels.Matern52, gp.kernels.Matern52]:
+        return self.process.kernel.kern0, self.process.kernel.kern1
 
     def at(self, positions: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the function.
@@ -102,7 +107,7 @@ class SmoothFunction:
 
         nodes = [
             _nodes(values, float(length) / FINE)
-            for values, length in zip((y, x), self.length_scale, strict=True)
+            for values, length in zip((y, x), self.length_scale.min(0), strict=True)
         ]
         at_nodes = self.at(np.stack(np.meshgrid(*nodes, indexing="ij"), -1).reshape(-1, 2))
         parts = [part.reshape(len(nodes[0]), len(nodes[1])) for part in at_nodes]
@@ -139,20 +144,29 @@ def fit_smooth(positions: Array, values: Array, seed: int = 0) -> SmoothFunction
     targets = torch.as_tensor((values - mean) / scale, dtype=torch.float64)
     chosen = np.random.default_rng(seed).permutation(len(values))[:SUBSET]
     try:
-        kernel, noise = _learned(inputs[chosen], targets[chosen])
+        variances, lengths, noise = _learned(inputs[chosen], targets[chosen])
     except RuntimeError as error:  # of torch.linalg, whose own class isn't public
         raise TrainingError(
             "no smooth function can be fitted to these displacements: are atoms doubled?"
         ) from error
-    places = _inducing(inputs, kernel.lengthscale.detach())
+    places, apart = _inducing(inputs, lengths.min(0).values)
+    lengths = torch.maximum(lengths, apart / COARSEST)
+    kernel = gp.kernels.Sum(
+        *(gp.kernels.Matern52(2, *term) for term in zip(variances, lengths, strict=True))
+    )
     process = gp.models.SparseGPRegression(
         inputs, targets, kernel, places, noise=noise, jitter=JITTER
     )
     return SmoothFunction(process.requires_grad_(False), corner, side, mean, scale)
 
 
-def _learned(inputs: Tensor, targets: Tensor) -> tuple[gp.kernels.Kernel, Tensor]:
-    """The kernel and the variance of the noise under which values are most probable."""
+def _learned(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Under what values are most probable.
+
+    Returns:
+        Variances (term) and length scales (term x axis), the quicker one's first; and the variance
+        of the noise.
+    """
     loss = TraceMeanField_ELBO().differentiable_loss
     losses = {}
     for start in itertools.product(STARTS, STARTS):
@@ -163,42 +177,53 @@ def _learned(inputs: Tensor, targets: Tensor) -> tuple[gp.kernels.Kernel, Tensor
     with pyro.get_param_store().scope():
         process = _exact(inputs, targets, min(losses, key=lambda start: losses[start]))
         optimiser = torch.optim.LBFGS(
-            process.parameters(),
-            max_iter=STEPS,
-            tolerance_change=ENOUGH,
+            process.parameters(), max_iter=STEPS, tolerance_change=ENOUGH,
             line_search_fn="strong_wolfe",
-        )
+        )  # fmt: skip
         gp.util.train(process, optimiser, num_steps=1)
-        return process.kernel, torch.as_tensor(process.noise).detach()
+        kernel = process.kernel
+        terms = [(term.variance, term.lengthscale) for term in (kernel.kern0, kernel.kern1)]
+        terms.sort(key=lambda term: _values(term[1]).min())
+        lengths = torch.stack([length.detach() for _, length in terms])
+        variances = torch.stack([variance.detach() for variance, _ in terms])
+        return variances, lengths, torch.as_tensor(process.noise).detach()
 
 
 def _exact(inputs: Tensor, targets: Tensor, start: tuple[float, float]) -> gp.models.GPRegression:
     """A process of few values, to learn from."""
-    kernel = gp.kernels.Matern52(2)
-    kernel.lengthscale = _bounded(inputs.new_tensor(start), LENGTHS)
-    kernel.variance = _bounded(inputs.new_tensor(1.0), VARIANCES)
-    process = gp.models.GPRegression(inputs, targets, kernel, jitter=JITTER)
+    terms = []
+    for lengths, variance in ((start, 1.0), SLOW):
+        term = gp.kernels.Matern52(2)
+        term.lengthscale = _bounded(inputs.new_tensor(lengths), LENGTHS)
+        term.variance = _bounded(inputs.new_tensor(variance), VARIANCES)
+        terms.append(term)
+    process = gp.models.GPRegression(inputs, targets, gp.kernels.Sum(*terms), jitter=JITTER)
     process.noise = _bounded(inputs.new_tensor(0.05), NOISES)
     return process
+
+
+def _values(parameter: Any) -> Array:
+    """The numbers in a parameter of Pyro's."""
+    return parameter.detach().numpy()
 
 
 def _bounded(start: Tensor, limits: tuple[float, float]) -> PyroParam:
     return PyroParam(start, constraints.interval(*limits))
 
 
-def _inducing(inputs: Tensor, length_scale: Tensor) -> Tensor:
-    """A grid over the area, as dense as the length scales ask for: point x axis."""
+def _inducing(inputs: Tensor, length_scale: Tensor) -> tuple[Tensor, Tensor]:
+    """A grid over the area: point x axis, and how far apart its points are along each axis."""
     low, high = inputs.min(0).values, inputs.max(0).values
-    count = ((high - low) / (DENSITY * length_scale)).ceil().clamp(1, MOST_POINTS) + 1
-    count = count.clamp(min=FEWEST_POINTS)
-    excess = float(count.prod()) / MOST_POINTS
-    if excess > 1:
-        count = (count / excess**0.5).clamp(min=FEWEST_POINTS)
+    count = ((high - low) / (DENSITY * length_scale)).ceil().clamp(FEWEST_POINTS, MOST_POINTS)
+    while count.prod() > MOST_POINTS:
+        # Fewer along the axis that has more than the fewest, and the denser points for its length.
+        dense = torch.where(count > FEWEST_POINTS, count * length_scale / (high - low), 0)
+        count[dense.argmax()] -= 1
     axes = [
         torch.linspace(float(first), float(last), int(number), dtype=inputs.dtype)
         for first, last, number in zip(low, high, count, strict=True)
     ]
-    return torch.cartesian_prod(*axes)
+    return torch.cartesian_prod(*axes), (high - low) / (count - 1)
 
 
 def _nodes(values: Array, step: float) -> Array:

@@ -65,7 +65,7 @@ def distortion(displaced):
 
 def test_a_smooth_function_and_how_sure_it_is():
     covered, errors = [], []
-    for seed in range(4):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         positions, places = rng.uniform(0, 100, (200, 2)), rng.uniform(5, 95, (400, 2))
         waves, phases = rng.normal(0, 1, (5, 2)) / [10, 40], rng.uniform(0, 6, 5)
@@ -75,7 +75,7 @@ def test_a_smooth_function_and_how_sure_it_is():
         covered.append((np.abs(mean - truth) < 1.96 * std).mean())
         errors.append((mean - truth).std())
         assert function.noise == pytest.approx(0.1, rel=0.25)
-        assert function.length_scale[0] < function.length_scale[1]
+        assert function.length_scale[0, 0] < function.length_scale[0, 1]
     assert 0.85 < np.mean(covered) < 1.0
     assert np.mean(errors) < 0.07
 
@@ -84,10 +84,22 @@ def test_far_away_nothing_is_known():
     rng = np.random.default_rng(0)
     positions = rng.uniform(0, 100, (200, 2))
     function = fit_smooth(positions, 3 + np.sin(positions[:, 0] / 10) + rng.normal(0, 0.1, 200))
-    mean, std = function.at(np.array([[50.0, 50.0], [900.0, 50.0]]))
+    mean, std = function.at(np.array([[50.0, 50.0], [1e6, 50.0]]))
     assert std[0] < 0.1
-    assert std[1] == pytest.approx(function.amplitude, rel=0.01)
+    assert std[1] == pytest.approx(np.hypot(*function.amplitude), rel=0.01)
     assert mean[1] == pytest.approx(3, abs=0.3)
+
+
+def test_what_is_quicker_than_the_points_allow_is_noise_and_does_not_overshoot():
+    """Jumps from line to line, each the same for the atoms of that line."""
+    rng = np.random.default_rng(0)
+    positions = np.stack([rng.integers(0, 400, 600), rng.uniform(0, 400, 600)], 1)
+    values = rng.normal(0, 1, 400)[positions[:, 0].astype(int)]
+    function = fit_smooth(positions, values)
+    y = np.linspace(0, 400, 801)
+    assert np.abs(function.on_grid(y, np.array([100.0, 300.0]))[0]).max() < np.abs(values).max()
+    assert function.length_scale.min() > 7
+    assert len(function.process.Xu) <= 600
 
 
 def test_a_grid_is_interpolated_without_a_trace():
@@ -179,10 +191,10 @@ def test_the_affine_part_is_the_distortions_only_where_vectors_are_fixed():
     assert slopes[1] == pytest.approx(0, abs=0.0005)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(factor=st.floats(1e-3, 1e3), seed=st.integers(0, 50))
 def test_the_unit_does_not_matter(factor, seed):
-    positions = seen(seed=seed)[0][:200]
+    positions = seen(seed=seed)[0][:144]
     atoms = [as_atoms(positions), as_atoms(positions, unit="nm", pixel=factor)]
     first, second = (fit_distortion(fit_lattice(each, 10 * np.eye(2))) for each in atoms)
     grid = np.linspace(10, 100, 7)
