@@ -105,8 +105,10 @@ def measured(case: str, scan: Scan, fixed: bool, seed: int) -> Row:
     corrected = distortion.correct(atoms)
     row = Row(f"{case}, {'fixed' if fixed else 'free'} vectors", "", seed, _since(start))
     pixels = np.indices(image.shape).reshape(2, -1).T
-    off = field.distortion.values.reshape(2, -1).T - scan.move(pixels)
-    off = _up_to(off, pixels, affine=not fixed)
+    move = scan.move(pixels)
+    # What a fitted lattice takes up is affine in the ideal positions.
+    off = field.distortion.values.reshape(2, -1).T - move
+    off = _up_to(off, pixels - move, affine=not fixed)
     row.add("field, px", np.sqrt((off**2).mean()), highest=0.2)
     row.add("worst pixel", np.abs(off).max())
     covered = np.abs(off) < 1.96 * field.distortion_std.values.reshape(2, -1).T
