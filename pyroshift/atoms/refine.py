@@ -15,10 +15,13 @@ DAMPING = 0.02  # of the curvature, that is added to it
 LONGEST_STEP = 0.3  # widths
 SETTLED = 0.01  # pixels
 TAILS = 3.0  # widths, within which an atom is felt
-AT_ONCE = 60_000  # pixels of windows worked on at once
+IN_CACHE = 30_000  # pixels around atoms, that the processor's cache has room for
+IN_MEMORY = 1_000_000
 FEWEST = 20  # atoms, from which the width of what is expected can be told
 CHI_SQUARE_MEDIAN = 0.455
 OUTLYING = 3.0  # standard deviations
+CALM = 0.95  # share of atoms that must have settled
+ROUNDING = 1e-9
 PARAMETERS = 5
 Y, X, LOG_WIDTH, AMPLITUDE, BACKGROUND = range(PARAMETERS)
 
@@ -34,7 +37,6 @@ class Fits:
         background: atom.
         position_std: atom x axis.
         amplitude_std: atom.
-        moved: atom, pixels from where it was thought to be.
     """
 
     position: Array
@@ -43,7 +45,6 @@ class Fits:
     background: Array
     position_std: Array
     amplitude_std: Array
-    moved: Array
 
     def __len__(self) -> int:
         return len(self.position)
@@ -76,128 +77,125 @@ def fit_gaussians(
 
 
 class _Fit:
-    """A fit on its way."""
+    """A fit on its way. All is kept in a frame with a margin, so that no atom is at its edge."""
 
     def __init__(
         self, frame: Array, known: Array, start: Array, width: float, separation: float
     ) -> None:
-        self.radius = max(RADIUS * separation, SMALLEST_RADIUS)
-        self.reach = REACH * separation
-        self.edge = int(np.ceil(max(self.radius, TAILS * width)))
-        self.start, self.width = start, width
-        self.frame = np.pad(np.where(known, frame, 0.0), self.edge)
-        self.known = np.pad(known, self.edge)
-        self.corner = np.round(start).astype(int)  # of the windows in the padded frame
-        self.steps = np.arange(2 * self.edge + 1)
-        self.parameters = np.zeros((len(start), PARAMETERS))
+        radius = max(RADIUS * separation, SMALLEST_RADIUS)
+        self.start, self.width, self.reach = start, width, REACH * separation
+        self.disc = _disc(radius)
+        self.tails = int(np.ceil(TAILS * width))
+        self.margin = max(self.tails, int(np.ceil(radius)))
+        self.frame = np.pad(np.where(known, frame, 0.0), self.margin)
+        self.known = np.pad(known, self.margin)
+        self.pixel = np.round(start).astype(int)
+        count = len(start)
+        self.parameters = np.zeros((count, PARAMETERS))
         self.parameters[:, [Y, X]] = start
         self.parameters[:, LOG_WIDTH] = np.log(width)
-        self.variance = np.zeros(len(start))
-        self.covariance = np.zeros((len(start), PARAMETERS, PARAMETERS))
+        self.variance = np.zeros(count)
+        self.covariance = np.zeros((count, PARAMETERS, PARAMETERS))
         for part in self._parts():
-            inside, values = self._inside(part), self._windows(self.frame, part)
-            count = np.maximum(inside.sum((1, 2)), 1)
-            mean = (values * inside).sum((1, 2)) / count
-            self.parameters[part, BACKGROUND] = mean
-            spread = np.sqrt(((values - mean[:, None, None]) ** 2 * inside).sum((1, 2)) / count)
-            self.parameters[part, AMPLITUDE] = spread
+            inside, values = self._around(self.known, part), self._around(self.frame, part)
+            pixels = np.maximum(inside.sum(1), 1)
+            mean = (values * inside).sum(1) / pixels
+            spread = np.sqrt(((values - mean[:, None]) ** 2 * inside).sum(1) / pixels)
+            self.parameters[part, BACKGROUND], self.parameters[part, AMPLITUDE] = mean, spread
 
     def improve(self) -> float:
-        """One step of all atoms; gives how far they moved, but for the most restless hundredth."""
-        residual = self.frame - self._render()
+        """One step of all atoms; gives how far all but the most restless few moved."""
+        residual = self.frame - self._rendered()
         moved = np.zeros(len(self.start))
         for part in self._parts():
-            slopes, left, inside = self._linearised(residual, part)
-            curvature = slopes.transpose(0, 2, 1) @ slopes
-            gradient = (slopes.transpose(0, 2, 1) @ left[..., None])[..., 0]
-            freedom = np.maximum(inside.sum(1) - PARAMETERS, 1)
+            slopes, left, freedom = self._linearised(residual, part)
+            turned = slopes.transpose(0, 2, 1)
+            curvature, gradient = turned @ slopes, (turned @ left[..., None])[..., 0]
             self.variance[part] = (left**2).sum(1) / freedom
             stiffness = self.variance[part] / WIDTH_SPREAD**2
             curvature[:, LOG_WIDTH, LOG_WIDTH] += stiffness
             offset = self.parameters[part, LOG_WIDTH] - np.log(self.width)
             gradient[:, LOG_WIDTH] -= stiffness * offset
-            diagonal = np.einsum("nii->ni", curvature)
-            diagonal += 1e-9 * diagonal.max(1, keepdims=True) + 1e-30
+            diagonal = np.einsum("nii->ni", curvature)  # a view
+            diagonal += ROUNDING * diagonal.max(1, keepdims=True) + np.finfo(float).tiny
             self.covariance[part] = np.linalg.inv(curvature)
             diagonal *= 1 + DAMPING
             step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
-            limit = LONGEST_STEP * np.array([self.width, self.width, 1.0])
-            step[:, :3] = np.clip(step[:, :3], -limit, limit)
-            self.parameters[part] += step
-            away = self.parameters[part, :2] - self.start[part]
-            distance = np.linalg.norm(away, axis=1, keepdims=True)
-            away *= np.minimum(1, self.reach / np.maximum(distance, 1e-9))
-            self.parameters[part, :2] = self.start[part] + away
-            moved[part] = np.abs(step[:, :2]).max(1)
-        return float(np.quantile(moved, 0.99))
+            moved[part] = np.abs(step[:, [Y, X]]).max(1)
+            self._move(part, step)
+        return float(np.quantile(moved, CALM))
 
     def result(self) -> Fits:
         """The atoms as they are now."""
-        y, x, log_width, amplitude, background = self.parameters.T
-        position = np.stack([y, x], 1)
         std = np.sqrt(np.einsum("nii->ni", self.covariance) * self.variance[:, None])
-        moved = np.linalg.norm(position - self.start, axis=1)
         return Fits(
-            position, amplitude, np.exp(log_width), background, std[:, :2], std[:, AMPLITUDE], moved
+            position=self.parameters[:, [Y, X]],
+            amplitude=self.parameters[:, AMPLITUDE],
+            width=np.exp(self.parameters[:, LOG_WIDTH]),
+            background=self.parameters[:, BACKGROUND],
+            position_std=std[:, [Y, X]],
+            amplitude_std=std[:, AMPLITUDE],
         )
 
-    def _parts(self) -> list[slice]:
-        """Atoms, as many at once as there is memory for."""
-        size = max(AT_ONCE // len(self.steps) ** 2, 1)
+    def _parts(self, pixels: int = IN_CACHE) -> list[slice]:
+        """Atoms, as many at once as have together so many pixels around them."""
+        size = max(pixels // len(self.disc), 1)
         return [slice(first, first + size) for first in range(0, len(self.start), size)]
 
-    def _places(self, part: slice) -> tuple[Array, Array]:
-        """Rows and columns of windows in the padded frame, atom x row x 1 and atom x 1 x column."""
-        corner = self.corner[part]
-        return corner[:, 0, None, None] + self.steps[:, None], corner[:, 1, None, None] + self.steps
+    def _around(self, padded: Array, part: slice) -> Array:
+        """The pixels around atoms: atom x pixel."""
+        stride = np.array([padded.shape[1], 1])
+        first = (self.pixel[part] + self.margin) @ stride
+        return padded.ravel().take(first[:, None] + self.disc @ stride)
 
-    def _windows(self, padded: Array, part: slice) -> Array:
-        return padded[self._places(part)]
-
-    def _inside(self, part: slice) -> Array:
-        """Which pixels of the windows count: atom x row x column."""
-        rows, columns = self._places(part)
-        y, x = (self.start[part].T + self.edge)[:, :, None, None]
-        return ((rows - y) ** 2 + (columns - x) ** 2 <= self.radius**2) & self.known[rows, columns]
-
-    def _shapes(self, part: slice) -> tuple[Array, Array, Array]:
-        """Gaussians of height 1 (atom x row x column), and pixels from their centres in widths."""
-        width = np.exp(self.parameters[part, LOG_WIDTH])[:, None]
-        along = (self.corner[part] - self.edge - self.parameters[part, :2])[..., None] + self.steps
-        y, x = along[:, 0] / width, along[:, 1] / width
-        return np.exp(-0.5 * y**2)[:, :, None] * np.exp(-0.5 * x**2)[:, None], y, x
-
-    def _render(self) -> Array:
-        """The sum of all atoms, without their backgrounds, in the padded frame."""
+    def _rendered(self) -> Array:
+        """The sum of all atoms, without their backgrounds."""
         total = np.zeros(self.frame.size)
-        for part in self._parts():
-            shape, _, _ = self._shapes(part)
-            rows, columns = self._places(part)
-            flat = rows * self.frame.shape[1] + columns
-            values = shape * self.parameters[part, AMPLITUDE, None, None]
-            total += np.bincount(flat.ravel(), values.ravel(), total.size)
+        along = np.arange(-self.tails, self.tails + 1)
+        for part in self._parts(IN_MEMORY):
+            width = np.exp(self.parameters[part, LOG_WIDTH, None])
+            place = self.pixel[part, :, None] + along  # atom x axis x pixel
+            scaled = (place - self.parameters[part, :2, None]) / width[..., None]
+            y, x = np.exp(-0.5 * scaled**2).transpose(1, 0, 2)
+            height = self.parameters[part, AMPLITUDE, None, None] * y[:, :, None] * x[:, None]
+            rows, columns = (place + self.margin).transpose(1, 0, 2)
+            flat = rows[:, :, None] * self.frame.shape[1] + columns[:, None]
+            total += np.bincount(flat.ravel(), height.ravel(), total.size)
         return total.reshape(self.frame.shape)
 
     def _linearised(self, residual: Array, part: slice) -> tuple[Array, Array, Array]:
-        """Slopes (atom x pixel x parameter), misfit and whether pixels count (atom x pixel)."""
-        shape, y, x = self._shapes(part)
-        height = self.parameters[part, AMPLITUDE, None, None] * shape
-        width = np.exp(self.parameters[part, LOG_WIDTH])[:, None, None]
-        inside = self._inside(part)
+        """Slopes (atom x pixel x parameter), misfit (atom x pixel), and degrees of freedom."""
+        parameters = self.parameters[part]
+        width = np.exp(parameters[:, LOG_WIDTH, None])
+        inside = self._around(self.known, part)
+        place = self.pixel[part, None] + self.disc - parameters[:, None, [Y, X]]
+        y, x = place.transpose(2, 0, 1) / width
+        shape = np.exp(-0.5 * (y**2 + x**2)) * inside
+        height = parameters[:, AMPLITUDE, None] * shape
         slopes = np.empty((*shape.shape, PARAMETERS))
-        slopes[..., Y] = height * y[:, :, None] / width
-        slopes[..., X] = height * x[:, None] / width
-        slopes[..., LOG_WIDTH] = height * (y[:, :, None] ** 2 + x[:, None] ** 2)
+        slopes[..., Y] = height * y / width
+        slopes[..., X] = height * x / width
+        slopes[..., LOG_WIDTH] = height * (y**2 + x**2)
         slopes[..., AMPLITUDE] = shape
-        slopes[..., BACKGROUND] = 1
-        slopes *= inside[..., None]
-        left = self._windows(residual, part) - self.parameters[part, BACKGROUND, None, None]
-        count = len(shape)
-        return (
-            slopes.reshape(count, -1, PARAMETERS),
-            (left * inside).reshape(count, -1),
-            inside.reshape(count, -1),
-        )
+        slopes[..., BACKGROUND] = inside
+        left = (self._around(residual, part) - parameters[:, BACKGROUND, None]) * inside
+        return slopes, left, np.maximum(inside.sum(1) - PARAMETERS, 1)
+
+    def _move(self, part: slice, step: Array) -> None:
+        """Take a step, not too long, and not too far from the start."""
+        limit = LONGEST_STEP * np.array([self.width, self.width, 1.0])
+        step[:, : len(limit)] = np.clip(step[:, : len(limit)], -limit, limit)
+        self.parameters[part] += step
+        away = self.parameters[part, :2] - self.start[part]
+        distance = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), self.reach)
+        self.parameters[part, :2] = self.start[part] + away * self.reach / distance
+
+
+def _disc(radius: float) -> Array:
+    """Pixels within a radius of one: pixel x axis."""
+    edge = int(radius)
+    steps = np.stack(np.meshgrid(*[np.arange(-edge, edge + 1)] * 2, indexing="ij"), -1)
+    return steps[np.linalg.norm(steps, axis=-1) <= radius]
 
 
 def held_together(fits: Fits, expected: Fits) -> Fits:
