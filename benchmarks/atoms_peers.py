@@ -1,0 +1,32 @@
+"""The same images given to atomap, in a process and an environment of its own.
+
+python -m venv atomap && atomap/bin/pip install atomap==0.4.2
+"""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from atoms_metrics import Array
+
+SCRIPT = Path(__file__).with_name("atoms_atomap.py")
+SEPARATION = 0.75  # of the true distance between neighbours: "slightly smaller", says its guide
+
+
+def by_atomap(python: Path, images: Sequence[Array], distances: Sequence[float]) -> list[Array]:
+    """Positions (atom x axis) in each image by atomap, which is told the true distances.
+
+    Args:
+        python: the interpreter that has atomap.
+        images: each height x width.
+        distances: of nearest neighbours in each, pixels.
+    """
+    with TemporaryDirectory() as folder:
+        stems = [Path(folder) / f"{number:04}" for number in range(len(images))]
+        for stem, image, distance in zip(stems, images, distances, strict=True):
+            values = {"image": image.astype(float), "separation": SEPARATION * distance}
+            np.savez(stem.with_suffix(".npz"), **values)
+        subprocess.run([str(python), str(SCRIPT), folder], check=True, capture_output=True)
+        return [np.load(stem.with_suffix(".npy")) for stem in stems]
