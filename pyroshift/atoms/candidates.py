@@ -28,10 +28,32 @@ class Filtered:
     Args:
         frame: height x width, with mean 0.
         scale: standard deviation in pixels of the blobs that suit it, or NaN if nothing is left.
+        noise: height x width, power of the noise at each frequency.
+        passed: height x width, share of each frequency that passed.
     """
 
     frame: Array
     scale: float
+    noise: Array
+    passed: Array
+
+    def noise_along(self, width: float) -> tuple[Array, Array]:
+        """Noise that moves atoms along y and x: how much more than white noise, and what is left.
+
+        Args:
+            width: of the atoms, pixels.
+
+        Returns:
+            Along both axes, variance of the position in noise as it is over that in white noise of
+            the same variance per pixel, and the share of it that passed the filter.
+        """
+        along = frequencies(self.frame.shape)
+        blob = np.exp(-((2 * np.pi * width) ** 2) * (along[0] ** 2 + along[1] ** 2))
+        slopes = np.stack([frequency**2 * blob for frequency in along])
+        felt = np.sum(slopes * self.noise, (1, 2))
+        white = np.sum(slopes, (1, 2)) * self.noise.mean()
+        left = np.sum(slopes * self.noise * self.passed**2, (1, 2))
+        return felt / white, left / felt
 
 
 def without_noise(frame: Array, known: Array) -> Filtered:
@@ -59,7 +81,7 @@ def without_noise(frame: Array, known: Array) -> Filtered:
     passed[squared < (SLOWEST / min(frame.shape)) ** 2] = 0
     weight = squared * np.where(smooth > SURE * noise, passed * smooth, 0.0) ** 2
     if not weight.any():
-        return Filtered(np.zeros(frame.shape), np.nan)
+        return Filtered(np.zeros(frame.shape), np.nan, noise, np.zeros(frame.shape))
     passed[squared > FURTHEST**2 * squared.ravel()[np.argmax(weight)]] = 0
     weight = weight * (passed > 0)
     scale = SPAN * np.sqrt(weight.sum() / (squared * weight).sum())
@@ -67,9 +89,10 @@ def without_noise(frame: Array, known: Array) -> Filtered:
     padded = [int(MARGIN * size) for size in frame.shape]
     places = [np.arange(size) * old / size for size, old in zip(padded, frame.shape, strict=True)]
     grid = np.meshgrid(*places, indexing="ij")
-    passed = map_coordinates(passed, grid, order=1, mode="grid-wrap")
-    filtered = np.fft.ifft2(np.fft.fft2(np.where(known, frame, 0.0), padded) * passed).real
-    return Filtered(filtered[: frame.shape[0], : frame.shape[1]], float(scale))
+    finer = map_coordinates(passed, grid, order=1, mode="grid-wrap")
+    filtered = np.fft.ifft2(np.fft.fft2(np.where(known, frame, 0.0), padded) * finer).real
+    inside = filtered[: frame.shape[0], : frame.shape[1]]
+    return Filtered(inside, float(scale), noise, passed)
 
 
 _TINY = np.finfo(float).tiny

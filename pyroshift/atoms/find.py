@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,8 @@ from tqdm.auto import tqdm
 from pyroshift.analysis.spectrum import Array
 from pyroshift.atoms import candidates
 from pyroshift.atoms.frames import SMALLEST_SEPARATION, Frame, checked, labelled, prepared
-from pyroshift.atoms.refine import Fits, fit_gaussians, held_together
+from pyroshift.atoms.prior import held_together
+from pyroshift.atoms.refine import Fits, fit_gaussians
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
 
@@ -189,8 +190,13 @@ def _fitted(frame: Frame, settings: _Settings, start: Array | None = None) -> Fi
         expected = fit_gaussians(frame.filtered.frame, frame.known, start, width, separation)
         width = float(np.median(expected.width)) if len(start) else width
     fits = fit_gaussians(frame.values, frame.known, start, width, separation)
-    if lattice and settings.prior:
-        fits = held_together(fits, expected)
+    if len(fits):
+        more, left = frame.filtered.noise_along(float(np.median(fits.width)))
+        fits = replace(fits, position_std=fits.position_std * np.sqrt(np.maximum(more, 1)))
+        if lattice and settings.prior:
+            size = np.array(frame.values.shape) - 1
+            edge = (np.minimum(start, size - start) < separation).any(1)
+            fits = held_together(fits, expected, left, edge)
     return fits.take(_apart(fits, APART * separation / 2, frame.values.shape))
 
 

@@ -1,6 +1,6 @@
 """Gaussian atoms fitted to a frame, all at once."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -17,9 +17,6 @@ SETTLED = 0.01  # pixels
 TAILS = 3.0  # widths, within which an atom is felt
 IN_CACHE = 30_000  # pixels around atoms, that the processor's cache has room for
 IN_MEMORY = 1_000_000
-FEWEST = 20  # atoms, from which the width of what is expected can be told
-CHI_SQUARE_MEDIAN = 0.455
-OUTLYING = 3.0  # standard deviations
 CALM = 0.95  # share of atoms that must have settled
 ROUNDING = 1e-9
 PARAMETERS = 5
@@ -196,32 +193,3 @@ def _disc(radius: float) -> Array:
     edge = int(radius)
     steps = np.stack(np.meshgrid(*[np.arange(-edge, edge + 1)] * 2, indexing="ij"), -1)
     return steps[np.linalg.norm(steps, axis=-1) <= radius]
-
-
-def held_together(fits: Fits, expected: Fits) -> Fits:
-    """Positions drawn towards those that the lattice lets one expect, by as much as it is right.
-
-    Empirical Bayes: what is expected of each atom is a normal distribution around the place that
-    the lattice around has for it. How wide it is, is told by how much further than their own
-    uncertainty the atoms are from there. Atoms off by more than three standard deviations are left
-    where they are.
-
-    Args:
-        fits: each atom by itself.
-        expected: the same atoms in the frame without its noise.
-    """
-    away = fits.position - expected.position
-    own = fits.position_std**2
-    good = np.isfinite(own).all(1) & (fits.amplitude > 0)
-    if good.sum() < FEWEST:
-        return fits
-    usual = np.median(own[good], 0)
-    spread = np.median(away[good] ** 2, 0) / CHI_SQUARE_MEDIAN - usual
-    # What the estimate itself leaves open.
-    prior = np.maximum(spread, 0) + usual * np.sqrt(2 / good.sum())
-    share = own / (own + prior)
-    off = (away**2 > OUTLYING**2 * (own + prior)).any(1) | ~good
-    share[off] = 0
-    position = fits.position - share * away
-    std = fits.position_std * np.sqrt(1 - share)
-    return replace(fits, position=position, position_std=std)
