@@ -19,7 +19,7 @@ from pyroshift.extras import check_installed
 
 APART = 0.6  # separations, that two atoms are at least apart: lattices may be uneven
 WIDTH = 0.2  # separations, that an atom's usual width is, before it is known
-SCALES = 0.1, 0.28  # separations, that the scale of blobs is kept within
+SCALES = 0.1, 0.22  # separations, that the scale of blobs is kept within
 ALONE = 6.0  # scales, beyond which atoms that are no lattice's don't touch
 SIGNIFICANT = 4.0  # standard deviations of its own, that an amplitude always suffices with
 SHARE = 0.25  # of the strong atoms' significance, that suffices in more noise
