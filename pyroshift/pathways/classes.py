@@ -41,7 +41,8 @@ def classify(
 
     The number of classes, where it isn't given, is that of least ICL: the BIC plus twice the
     entropy of the assignments. The BIC alone counts the Gaussians that a density takes, of which
-    a single skewed cluster takes several; the ICL counts clusters that are apart.
+    a single skewed cluster takes several; the ICL counts clusters that are apart, and takes those
+    that overlap by much for one: say how many there are then.
 
     Args:
         maps: from `encode`, of windows on a grid or of atoms, of one frame or many.
