@@ -59,8 +59,7 @@ def draw_hidden(evidence: Array, prior: float, draws: int, seed: int) -> Draws:
         # One row for each class, so that gaps and frames beyond the end say nothing.
         emission = np.where(known[..., None], evidence @ confusion.T, 1.0)
         state = draw_states(emission, transition, start, rng)
-        looks = confusion[state[known]] * evidence[known]
-        seen = _drawn(looks / looks.sum(-1, keepdims=True), rng)
+        seen = _drawn(confusion[state[known]] * evidence[known], rng)
         count = _counted(state[:, :-1][within], state[:, 1:][within], classes)
         transition = _dirichlets(prior + count, rng)
         confusion = _dirichlets(expected + _counted(state[known], seen, classes), rng)
@@ -97,9 +96,9 @@ def draw_states(
         ahead = filtered[:, frame] @ transition
     state = np.empty((tracks, frames), np.int64)
     state[:, -1] = _drawn(filtered[:, -1], rng)
+    into = np.ascontiguousarray(transition.T)
     for frame in range(frames - 2, -1, -1):
-        joint = filtered[:, frame] * transition[:, state[:, frame + 1]].T
-        state[:, frame] = _drawn(joint / joint.sum(-1, keepdims=True), rng)
+        state[:, frame] = _drawn(filtered[:, frame] * into[state[:, frame + 1]], rng)
     return state
 
 
@@ -123,10 +122,11 @@ def _left_aligned(evidence: Array) -> tuple[Array, Array, Array]:
     return np.where(seen[..., None], moved, 1.0), seen, ~beyond[:, 1:]
 
 
-def _drawn(probability: Array, rng: np.random.Generator) -> Array:
-    """One index from each row (… × class) of probabilities."""
-    passed = rng.uniform(size=(*probability.shape[:-1], 1)) > np.cumsum(probability, -1)
-    return np.minimum(passed.sum(-1), probability.shape[-1] - 1)
+def _drawn(weight: Array, rng: np.random.Generator) -> Array:
+    """One index from each row (row × class) of weights."""
+    passed = np.cumsum(weight, -1)
+    threshold = rng.random(len(weight)) * passed[:, -1]
+    return (threshold[:, None] >= passed[:, :-1]).sum(-1)
 
 
 def _counted(first: Array, second: Array, classes: int) -> Array:
