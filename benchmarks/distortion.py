@@ -19,7 +19,6 @@ import torch
 import xarray as xr
 from recovery_table import Row, write_csv
 from scipy import ndimage
-from skimage.feature import peak_local_max
 
 import pyroshift as ps
 from pyroshift.data.atoms import labelled_atoms
@@ -134,7 +133,7 @@ def strontium_titanate(out: Path) -> None:
     path = DATA / "stem_srtio3.hf5"
     if path.exists():
         image = ps.load_image(path)
-        _draw(out / "srtio3", image, ps.suggest_window(image).vectors, spacing=7)
+        _draw(out / "srtio3", image, ps.suggest_window(image).vectors)
 
 
 def perovskite_stack(out: Path) -> None:
@@ -142,19 +141,12 @@ def perovskite_stack(out: Path) -> None:
     path = DATA / "stem_abf_stack.hspy"
     if path.exists():
         image = ps.load_image(path)
-        _draw(out / "abf", image, None, spacing=5, dark=True)
+        _draw(out / "abf", image, None, dark=True)
 
 
-def _draw(
-    stem: Path, image: xr.DataArray, vectors: Array | None, spacing: int, dark: bool = False
-) -> None:
+def _draw(stem: Path, image: xr.DataArray, vectors: Array | None, dark: bool = False) -> None:
     """Displacements, their modes and the distortion as pictures; what was found as text."""
-    frames = image if image.ndim == 3 else image.expand_dims("frame")
-    found = [
-        np.insert(_peaks(-frame if dark else frame, spacing), 0, index, axis=1)
-        for index, frame in enumerate(frames.values.astype(float))
-    ]
-    atoms = labelled_atoms(image, np.concatenate(found), {})
+    atoms = ps.find_atoms(image, dark=dark, progress=False)
     displaced = ps.fit_lattice(atoms, vectors)
     distortion = ps.fit_distortion(displaced)
     again = ps.fit_lattice(distortion.correct(displaced), vectors)
@@ -168,21 +160,10 @@ def _draw(
         "corrected": ps.plot.displacement(again, image).figure,
         "distortion": ps.plot.distortion(distortion.on(image)),
     }
-    if len(frames) > 2:
+    if image.ndim == 3:
         figures["modes"] = ps.plot.displacement_modes(ps.displacement_modes(displaced, modes=3))
     for name, figure in figures.items():
         figure.savefig(f"{stem}_{name}.png", dpi=110)
-
-
-def _peaks(picture: Array, spacing: int) -> Array:
-    """Maxima of a smoothed picture and the centres of mass around them: atom x axis."""
-    smooth = ndimage.gaussian_filter(picture, spacing / 3)
-    maxima = peak_local_max(smooth, min_distance=spacing, exclude_border=spacing)
-    reach = spacing // 2 + 1
-    steps = np.indices((2 * reach + 1,) * 2).reshape(2, -1).T - reach
-    values = smooth[tuple((maxima[:, None] + steps).transpose(2, 0, 1))]
-    weights = values - values.min(1, keepdims=True)
-    return maxima + (weights[..., None] * steps).sum(1) / weights.sum(1, keepdims=True)
 
 
 def _periodic(field: Array, positions: Array) -> Array:

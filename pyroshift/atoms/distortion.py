@@ -14,6 +14,7 @@ from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
 
 FEWEST_ATOMS = 12  # of which a field can be told from noise
+UNSURE = 2.5  # median standard deviations of a position, beyond which it doesn't count
 ALL = -1  # the key of a field that all frames have in common
 
 
@@ -185,6 +186,8 @@ def fit_distortion(displaced: xr.Dataset, *, common: bool = False, seed: int = 0
     and a slow term with Matérn kernels of 5/2. Their length scales along y and x (slow and fast in
     a scan), amplitudes and the noise are learned. The noise stands for all that isn't smooth:
     errors of the positions, what the atoms do themselves, and jumps from scan line to scan line.
+    Atoms with a `y_std` or `x_std` of more than 2.5 times the median, such as those that the border
+    cuts, don't count.
 
     Strain that changes as smoothly as the distortion can't be told from it. Nor, from one image,
     can an affine change be told from the shape of the lattice: `fit_lattice` gives that to the
@@ -229,7 +232,7 @@ def fit_distortion(displaced: xr.Dataset, *, common: bool = False, seed: int = 0
         raise DataError("the atoms have no displacements: pass what fit_lattice returns")
     units = str(displaced["displacement"].attrs.get("units", "px"))
     _check_units(displaced, units)
-    known = displaced.isel({ATOM: np.isfinite(displaced["displacement"].values).all(1)})
+    known = displaced.isel({ATOM: _sure(displaced)})
     positions, values = _positions(known), known["displacement"].values
     everything = [(ALL, np.ones(len(positions), bool))]
     components = {}
@@ -244,6 +247,16 @@ def fit_distortion(displaced: xr.Dataset, *, common: bool = False, seed: int = 0
     if not components:
         raise DataError("no atom has a displacement")
     return Distortion(components, units)
+
+
+def _sure(displaced: xr.Dataset) -> Array:
+    """Atoms on the lattice whose positions, where that is told, are about as sure as most."""
+    sure = np.isfinite(displaced["displacement"].values).all(1)
+    for name in ("y_std", "x_std"):
+        if name in displaced:
+            deviation = displaced[name].values
+            sure &= ~(deviation > UNSURE * np.nanmedian(deviation[sure]))
+    return sure
 
 
 def _positions(atoms: xr.Dataset) -> Array:

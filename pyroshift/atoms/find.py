@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pyroshift.analysis.spectrum import Array
 from pyroshift.atoms import candidates
@@ -81,7 +81,8 @@ def find_atoms(
             percentile); None for a rule: four standard deviations of its own, or in more noise a
             quarter of what strong atoms have, and 0.15 of the strong atoms' amplitude. With a
             segmenter it is the least probability, 0.5 unless told.
-        sublattices: in how many classes to sort atoms by amplitude.
+        sublattices: in how many classes to sort atoms by amplitude. Where amplitudes overlap, the
+            coordinate `site` of `fit_lattice` tells sublattices by their place in the cell.
         segmenter: finds candidates in place of the filter: an object whose
             `probability(frame)` gives the probability of each pixel to be an atom's.
         prior: whether positions are drawn towards those that the lattice lets one expect. False

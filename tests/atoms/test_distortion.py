@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pyroshift import fit_distortion, fit_lattice, synthetic
 from pyroshift.atoms.smooth import fit_smooth
+from pyroshift.data.atoms import labelled_atoms
 from pyroshift.errors import DataError
 
 SIDE = 160
@@ -276,3 +277,16 @@ def test_errors(distortion, displaced):
         distortion.field(np.zeros((2, 2)), [1.0])
     with pytest.raises(DataError, match="rows and columns"):
         distortion.field([], [1.0])
+
+
+def test_atoms_whose_positions_are_unsure_do_not_count():
+    truth = synthetic.lattice_image((120, 120), distortion=1.0, seed=3)
+    found = np.insert(truth.atoms.values, 0, 0, axis=1)
+    cut = np.arange(len(found)) % 20 == 0
+    atoms = labelled_atoms(truth["image"], found + [[0, 3.0, 0]] * cut[:, None], {})
+    atoms = atoms.assign({name: ("atom", np.where(cut, 1.0, 0.1)) for name in ("y_std", "x_std")})
+    displaced = fit_lattice(atoms)
+    clean = fit_distortion(displaced.isel(atom=~cut)).on(truth["image"])
+    xr.testing.assert_allclose(fit_distortion(displaced).on(truth["image"]), clean)
+    misled = fit_distortion(displaced.drop_vars(["y_std", "x_std"])).on(truth["image"])
+    assert not np.allclose(misled.distortion, clean.distortion, atol=0.1)
