@@ -14,13 +14,15 @@ from pyroshift.data.synthetic._common import (
     check_counts,
     chunks,
     labelled_patches,
+    lattice_points,
     pixel_coordinates,
+    render,
     rotate,
     variable,
 )
 from pyroshift.errors import DataError
 
-_CELLS = {  # the two lattice vectors and the cell's second site, (y, x) in periods
+CELLS = {  # the two lattice vectors and the cell's second site, (y, x) in periods
     "square": ((1, 0), (0, 1), (1 / 2, 1 / 2)),
     "hexagonal": ((0, 1), (math.sqrt(3) / 2, 1 / 2), (math.sqrt(3) / 6, 1 / 2)),
 }
@@ -84,7 +86,7 @@ def lattice(
         shift = np.stack([displacement * period * np.sqrt(distance), np.zeros_like(distance)], -1)
         atoms += rotate(shift, 2 * math.pi * direction)
         brightness = np.where(sublattice, _SECOND_BRIGHTNESS * phase[part, None], 1.0)
-        patch[part] = _render(atoms, brightness, centred(window), centred(window), atom_width)
+        patch[part] = _picture(atoms, brightness, centred(window), centred(window), atom_width)
     patch += noise * rng.standard_normal(patch.shape, np.float32)
     truth = {
         "phase": variable("sample", phase, "phase"),
@@ -154,7 +156,7 @@ def lattice_image(
     atoms = ideal + move(ideal)
     brightness = np.where(sublattice, _SECOND_BRIGHTNESS * phase(atoms[:, 1]), 1.0)
     rows, columns = np.arange(height), np.arange(width)
-    image = _render(atoms, brightness, rows, columns, atom_width)
+    image = _picture(atoms, brightness, rows, columns, atom_width)
     image += noise * rng.standard_normal(image.shape, np.float32)
     seen = (brightness > 0) & np.all(np.abs(atoms - centre) <= centre + 0.5, axis=1)
     pixels = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1)
@@ -207,23 +209,20 @@ def _sites(
     kind: str, period: float, atom_width: float, phases: int, reach: float
 ) -> tuple[Array, Array, Array]:
     """Lattice vectors, all sites (site × axis) that show within `reach`, and their sublattice."""
-    if kind not in _CELLS:
-        raise DataError(f"unknown lattice kind={kind!r}: choose one of {', '.join(_CELLS)}")
+    if kind not in CELLS:
+        raise DataError(f"unknown lattice kind={kind!r}: choose one of {', '.join(CELLS)}")
     if phases not in (1, 2):
         raise DataError(f"phases={phases!r} can't be used: give 1 or 2")
     check(atom_width=(atom_width, SMALLEST, math.inf))
     check(period=(period, 3 * atom_width, math.inf))
-    *vectors, second = period * np.array(_CELLS[kind])
+    *vectors, second = period * np.array(CELLS[kind])
     radius = reach + 4 * atom_width + 2 * period  # for atoms' tails, offset and displacement
-    most = math.ceil(radius / (period * math.sqrt(3) / 2))
-    first = (np.indices((2 * most + 1,) * 2).reshape(2, -1).T - most) @ vectors
+    first = lattice_points(np.array(vectors), radius)
     sites = np.concatenate([first, first + second][:phases])
     inside = np.hypot(*sites.T) <= radius
     return np.array(vectors), sites[inside], np.repeat(np.arange(phases), len(first))[inside]
 
 
-def _render(atoms: Array, brightness: Array, rows: Array, columns: Array, width: float) -> Array:
-    """Gaussian atoms (… × atom × axis) summed to pictures (… × y × x), at most 1."""
-    along_y = np.exp(-0.5 * ((rows - atoms[..., :1]) / width) ** 2) * brightness[..., None]
-    along_x = np.exp(-0.5 * ((columns - atoms[..., 1:]) / width) ** 2)
-    return np.minimum(np.swapaxes(along_y, -1, -2) @ along_x, 1).astype(np.float32)
+def _picture(atoms: Array, brightness: Array, rows: Array, columns: Array, width: float) -> Array:
+    """Atoms rendered, at most 1 where they overlap."""
+    return np.minimum(render(atoms, brightness, rows, columns, width), 1).astype(np.float32)
