@@ -11,7 +11,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests notebooks format clean
+.PHONY: help demo test lint types tests notebooks segmenter format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ tests: $(STAMP)  ## pytest alone
 
 notebooks: $(STAMP)  ## execute them in place, with all of their settings
 	$(ONE_THREAD) $(BIN)/python notebooks/execute.py notebooks/*.ipynb
+
+segmenter: $(STAMP)  ## train the network for atoms that comes with the package anew
+	$(ONE_THREAD) $(BIN)/python benchmarks/train_segmenter.py
 
 format: $(STAMP)  ## rewrite the code in the common format
 	$(BIN)/ruff check --fix

@@ -11,7 +11,9 @@ from pyroshift.atoms.distortion import Distortion, fit_distortion
 from pyroshift.atoms.find import find_atoms
 from pyroshift.atoms.ideal import fit_lattice
 from pyroshift.atoms.modes import displacement_modes
+from pyroshift.atoms.segmenter import Segmenter, load_segmenter, segment
 from pyroshift.atoms.tracks import link_atoms
+from pyroshift.atoms.training import train_segmenter
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
 from pyroshift.data.patches import Patches, extract_patches
@@ -58,6 +60,7 @@ __all__ = [
     "PoseSite",
     "PoseVAE",
     "Scale",
+    "Segmenter",
     "ShiftVAE",
     "Site",
     "SpatialDecoder",
@@ -83,14 +86,17 @@ __all__ = [
     "link_atoms",
     "load",
     "load_image",
+    "load_segmenter",
     "load_spectra",
     "manifold",
     "plot",
     "save",
     "search_kl",
+    "segment",
     "smoothness",
     "suggest_window",
     "synthetic",
+    "train_segmenter",
     "trajectories",
     "transition_matrix",
 ]

@@ -63,6 +63,11 @@ SIGNATURES = {
     "fit_distortion": {"displaced": REQUIRED, "common": False},
     "Distortion.on": {"image": REQUIRED},
     "Distortion.correct": {"atoms": REQUIRED},
+    "segment": {"image": REQUIRED, "segmenter": None, "separation": None, "dark": False},
+    "train_segmenter": {"images": None, "atoms": None, "steps": ANY, "seed": 0, "progress": True},
+    "load_segmenter": {"path": None},
+    "Segmenter.probability": {"frame": REQUIRED, "separation": None},
+    "Segmenter.save": {"path": REQUIRED, "overwrite": False},
 }  # fmt: skip
 
 
@@ -140,6 +145,7 @@ def test_components_by_name(name, likelihood, decoder):
 
 
 @pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "motifs", "switching"])
+@pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "micrograph", "motifs"])
 def test_synthetic_data(name):
     assert callable(getattr(pyroshift.synthetic, name))
 

@@ -37,14 +37,14 @@ def rotate(vector: Array, angle: Array | float) -> Array:
 
 
 def lattice_points(vectors: Array, radius: float) -> Array:
-    """Points of a lattice (point x axis), at least all those within a radius of the origin."""
+    """Points of a lattice (point × axis), at least all those within a radius of the origin."""
     normals = np.linalg.norm(np.linalg.inv(vectors), axis=0)  # one over the spacing of its rows
     most = math.ceil(radius * normals.max())
     return (np.indices((2 * most + 1,) * 2).reshape(2, -1).T - most) @ vectors
 
 
 def render(atoms: Array, brightness: Array, rows: Array, columns: Array, width: float) -> Array:
-    """Gaussian atoms (… x atom x axis) summed to pictures (… x y x x)."""
+    """Gaussian atoms (… × atom × axis) summed to pictures (… × y × x)."""
     along_y = np.exp(-0.5 * ((rows - atoms[..., :1]) / width) ** 2) * brightness[..., None]
     along_x = np.exp(-0.5 * ((columns - atoms[..., 1:]) / width) ** 2)
     return np.swapaxes(along_y, -1, -2) @ along_x

@@ -114,12 +114,12 @@ def micrograph(
     centre = (np.array(shape) - 1) / 2
     reach = math.hypot(*shape) / 2 + 2 * drift + 4 * math.hypot(atom_width, blur) + period
     spacing, sites, sublattice = _crystal(kind, period, len(brightness), reach, geometry)
-    first, edge = rotate(sites, rotation), _Line(geometry, centre, near=1 / 4)
-    ideal, turned = first, rotate(sites, rotation + misorientation)
+    ideal, edge = rotate(sites, rotation), _Line(geometry, centre, near=1 / 4)
     if misorientation:
-        own, other = edge.side(first) < 0, edge.side(turned) >= 0
-        other[other] = ~_close(turned[other], first[own], _CLOSEST * spacing)
-        ideal = np.concatenate([first[own], turned[other]])
+        turned = rotate(ideal, misorientation)
+        own, other = edge.side(ideal) < 0, edge.side(turned) >= 0
+        other[other] = ~_close(turned[other], ideal[own], _CLOSEST * spacing)
+        ideal = np.concatenate([ideal[own], turned[other]])
         sublattice = np.concatenate([sublattice[own], sublattice[other]])
     # From the centre outwards: a larger reach adds sites behind those that are there.
     order = np.argsort(np.hypot(*ideal.T))
@@ -137,8 +137,7 @@ def micrograph(
     heights = np.array(brightness, float)[sublattice]
     shifts = jitter * scan.standard_normal(shape[0])
     image = _scanned(atoms, heights, shape, atom_width, blur, shifts)
-    image *= 1 - illumination * _slow(shape, light)
-    image += background * _slow(shape, light)
+    image = image * (1 - illumination * _slow(shape, light)) + background * _slow(shape, light)
     if dose is not None:
         image = detector.poisson(dose * image) / dose
     image += noise * _smoothed(detector.standard_normal(shape), correlation)
@@ -185,7 +184,7 @@ def _cell(kind: str) -> str:
 def _crystal(
     kind: str, period: float, sublattices: int, reach: float, rng: np.random.Generator
 ) -> tuple[float, Array, Array]:
-    """Shortest distance of sites, all sites (site x axis) within reach, and their sublattices."""
+    """Shortest distance of sites, all sites (site × axis) within reach, and their sublattices."""
     vectors = period * np.array(CELLS[_cell(kind)][:2])
     basis = _SUBLATTICES[kind][:sublattices]
     points = lattice_points(vectors, reach + period) + rng.uniform(size=2) @ vectors
@@ -250,7 +249,7 @@ def _scanned(
 
 
 def _slow(shape: tuple[int, int], rng: np.random.Generator) -> Array:
-    """A smooth random field (y x x) from 0 to 1: a few waves, as long as the image or longer."""
+    """A smooth random field (y × x) from 0 to 1: a few waves, as long as the image or longer."""
     y, x = (np.arange(size) / size for size in shape)
     waves = rng.uniform(-1, 1, (4, 2))
     start, height = rng.uniform(0, 2 * math.pi, 4), rng.uniform(0.5, 1, 4)

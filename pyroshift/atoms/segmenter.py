@@ -1,0 +1,227 @@
+"""The segmenter: how likely each pixel of an image is part of an atom."""
+
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from tqdm import tqdm
+
+from pyroshift.analysis.lattice import suggest_window
+from pyroshift.atoms.network import UNet
+from pyroshift.atoms.scaling import SPACING, as_image, logits, prepared, resized_back
+from pyroshift.data.checks import check_values
+from pyroshift.errors import DataError, ModelFileError
+from pyroshift.inference.checkpoint import read_torch, write_torch
+
+FORMAT = "pyroshift segmenter 1"
+TILE = 768  # pixels, which takes some 200 MB
+# Lattice periods per separation: neighbours are between half a period and one apart, as the lattice
+# has one or several sublattices, so that this brings all of them into the range trained on.
+_PERIOD = 1.5
+
+
+class Segmenter:
+    """A network that tells atoms from all else, and the scale that it knows them at.
+
+    `train_segmenter` makes one; `load_segmenter` reads one that was saved, or the one that comes
+    with the package.
+
+    Args:
+        network: from images to logits.
+        spacing: pixels between neighbouring atoms that images are brought to.
+        history: what was measured in the training, which isn't saved.
+
+    Example:
+        >>> from pyroshift import synthetic
+        >>> image = synthetic.micrograph((64, 80), period=12, noise=0.3)["image"]
+        >>> load_segmenter().probability(image.values, separation=12).shape
+        (64, 80)
+    """
+
+    def __init__(
+        self, network: UNet, *, spacing: float = SPACING, history: xr.Dataset | None = None
+    ) -> None:
+        self.network, self.spacing, self.history = network.eval(), spacing, history
+
+    def __repr__(self) -> str:
+        weights = sum(parameter.numel() for parameter in self.network.parameters())
+        return f"<Segmenter: {weights:,} weights, neighbours {self.spacing:g} px apart>"
+
+    def probability(
+        self, frame: np.ndarray, *, separation: float | None = None, tile: int = TILE
+    ) -> np.ndarray:
+        """How likely each pixel of a frame is part of a bright atom.
+
+        Args:
+            frame: height x width; NaN where a pixel is missing.
+            separation: distance of neighbouring atoms in pixels, within some 40%; None: read off
+                the spectrum.
+            tile: images larger than this, at the network's scale, are taken in tiles; pixels.
+
+        Returns:
+            `height x width`, from 0 to 1.
+
+        Raises:
+            DataError: if the frame is no image of numbers; or shows no lattice, and no separation
+                is given.
+        """
+        values = check_values(np.asarray(frame), "the frame", missing=True)
+        if values.ndim != 2:
+            raise DataError(f"a frame must be height x width, but has shape {values.shape}")
+        if separation is None:
+            separation = typical_separation(values)
+        if not 1 <= separation <= max(values.shape):
+            raise DataError(
+                f"separation={separation!r} can't be used: give the distance between neighbouring "
+                f"atoms in pixels, from 1 to the image's {max(values.shape)}"
+            )
+        image = prepared(values, separation, self.spacing)
+        found = logits(self.network, image, tile)
+        # Logits, unlike probabilities, can't overshoot when they are interpolated smoothly.
+        return torch.sigmoid(resized_back(found, values.shape)).numpy()
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Save the network and its scale.
+
+        Args:
+            path: the file to write.
+            overwrite: whether an existing file may be replaced.
+
+        Raises:
+            FileExistsError: if the file exists and may not be replaced.
+        """
+        path = Path(path)
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
+        settings = {
+            "widths": self.network.widths,
+            "dilations": self.network.dilations,
+            "spacing": self.spacing,
+        }
+        weights = self.network.state_dict()
+        write_torch(path, {"format": FORMAT, "settings": json.dumps(settings), "weights": weights})
+
+
+def load_segmenter(path: str | Path | None = None) -> Segmenter:
+    """Load a segmenter. Nothing in the file is run.
+
+    Args:
+        path: a file that `Segmenter.save` wrote; None: the one that comes with the package, trained
+            on simulated micrographs of square, hexagonal and honeycomb lattices.
+
+    Returns:
+        The segmenter.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ModelFileError: if it is damaged, or something else.
+
+    Example:
+        >>> load_segmenter()
+        <Segmenter: 78,881 weights, neighbours 8 px apart>
+    """
+    if path is None:
+        with as_file(files("pyroshift.atoms") / "segmenter.pt") as shipped:
+            return load_segmenter(shipped)
+    content = read_torch(Path(path), "segmenter", FORMAT)
+    try:
+        settings = json.loads(content["settings"])
+        with torch.random.fork_rng(devices=[]):  # the network draws weights before it gets its own
+            network = UNet(settings["widths"], settings["dilations"])
+        network.load_state_dict(content["weights"])
+        return Segmenter(network, spacing=float(settings["spacing"]))
+    except Exception as error:
+        raise ModelFileError(
+            f"{path} holds no valid segmenter: it is damaged or was altered "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def segment(
+    image: Any,
+    segmenter: Segmenter | None = None,
+    *,
+    separation: float | None = None,
+    dark: bool = False,
+    tile: int = TILE,
+    progress: bool = True,
+) -> xr.DataArray:
+    """How likely each pixel of an image is part of an atom, by a fully convolutional network.
+
+    A pixel is part of an atom within a fifth of the typical separation from its centre. The image
+    is brought to the scale that the network knows, freed from uneven light, and the result brought
+    back.
+
+    Args:
+        image: height x width, or frame x height x width. Missing pixels are NaN; pixels must be
+            square.
+        segmenter: trained by `train_segmenter`; None: the one that comes with the package.
+        separation: distance of neighbouring atoms in pixels, within some 40%; None: two thirds of
+            the period that `suggest_window` reads off the image's spectrum.
+        dark: whether the atoms are darker than what is around them.
+        tile: larger images are taken in overlapping tiles of so many pixels, at the network's
+            scale, so that memory doesn't grow with the image's size; the result stays the same.
+        progress: whether to show a progress bar over the frames of a stack.
+
+    Returns:
+        ``probability``, over the image's dimensions and with its coordinates.
+
+    Raises:
+        DataError: if that is no image of numbers; or it shows no lattice, and no separation is
+            given.
+
+    Source:
+        Ziatdinov, Dyck, Maksov and others, "Deep learning of atomically resolved scanning
+        transmission electron microscopy images" (2017).
+
+    Example:
+        >>> from pyroshift import synthetic
+        >>> seen = synthetic.micrograph((128, 128), "hexagonal", 12, noise=0.3)
+        >>> probability = segment(seen["image"])
+        >>> at_atoms = probability.sel(
+        ...     y=seen.atoms[:, 0], x=seen.atoms[:, 1], method="nearest"
+        ... )
+        >>> bool(at_atoms.mean() > 5 * probability.mean())
+        True
+    """
+    data = as_image(image)
+    values = check_values(data.values, "the image", missing=True)
+    segmenter = segmenter or load_segmenter()
+    if separation is None:
+        separation = typical_separation(values)
+    result = np.empty_like(values)
+    frames = values.reshape(-1, *values.shape[-2:])
+    bar = tqdm(frames, unit="frame", disable=not progress or len(frames) == 1)
+    for frame, found in zip(bar, result.reshape(frames.shape), strict=True):
+        found[:] = segmenter.probability(
+            -frame if dark else frame, separation=separation, tile=tile
+        )
+    attrs = {"long_name": "probability of an atom", "units": "1", "separation": float(separation)}
+    return xr.DataArray(result, data.coords, data.dims, name="probability", attrs=attrs)
+
+
+def typical_separation(image: np.ndarray) -> float:
+    """Distance of neighbouring atoms in pixels, guessed from the lattice's period.
+
+    Args:
+        image: height x width, or frame x height x width.
+
+    Raises:
+        DataError: if the image shows no lattice.
+
+    Example:
+        >>> from pyroshift import synthetic
+        >>> image = synthetic.lattice_image((128, 128), period=15)["image"].values
+        >>> round(typical_separation(image))
+        10
+    """
+    try:
+        return suggest_window(image).period / _PERIOD
+    except DataError as error:
+        raise DataError(
+            f"{error}; or give separation=, the distance between neighbouring atoms in pixels"
+        ) from error
