@@ -19,7 +19,7 @@ SHIPPED = Path(ps.__file__).parent / "atoms" / "segmenter.pt"
 def main() -> None:
     """Train, and write the state."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=SHIPPED)
     options = parser.parse_args()

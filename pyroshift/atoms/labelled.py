@@ -8,12 +8,12 @@ import xarray as xr
 from torch import Tensor
 from torch.nn import functional
 
+from pyroshift.atoms.candidates import nearest_distance
 from pyroshift.atoms.scaling import SPACING, as_image, discs, prepared
 from pyroshift.data.atoms import pixel_positions
 from pyroshift.data.checks import check_values
 from pyroshift.errors import DataError
-
-_CHUNK = 2**22  # distances at a time
+from pyroshift.extras import check_installed
 
 
 class Labelled:
@@ -37,6 +37,7 @@ class Labelled:
     """
 
     def __init__(self, images: Any, atoms: Any, *, dark: bool = False) -> None:
+        check_installed("scipy", extra="atoms")
         data = as_image(images)
         values = check_values(data.values, "the image", missing=True)
         frames = values.reshape(-1, *values.shape[-2:])
@@ -85,15 +86,9 @@ def _positions(atoms: Any, image: xr.DataArray) -> np.ndarray:
 
 
 def _separation(positions: np.ndarray) -> float:
-    """Median distance of atoms (atom x 3) from their nearest neighbours in the same frame."""
-    nearest: list[float] = []
-    for number in np.unique(positions[:, 0]):
-        here = positions[positions[:, 0] == number, 1:]
-        for part in np.array_split(np.arange(len(here)), len(here) ** 2 // _CHUNK + 1):
-            distance = np.linalg.norm(here[part, None] - here, axis=-1)
-            distance[np.arange(len(part)), part] = np.inf
-            nearest += distance.min(1).tolist()
-    separation = float(np.median(nearest))
+    """Median distance of atoms (atom x 3) from their nearest neighbours, mean over the frames."""
+    frames = [positions[positions[:, 0] == number, 1:] for number in np.unique(positions[:, 0])]
+    separation = float(np.mean([nearest_distance(frame) for frame in frames]))
     if not 1 <= separation < np.inf:
         raise DataError(
             f"neighbouring atoms are {separation:g} pixels apart: give all atoms, in pixels"

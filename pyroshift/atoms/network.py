@@ -9,15 +9,18 @@ from torch.nn import functional
 
 from pyroshift.errors import SpecificationError
 
+_FIRST = 7  # pixels wide: the first convolution
+
 
 class UNet(nn.Module):
     """A small U-Net: from images of any size to one logit per pixel.
 
     Every level but the last halves the resolution; at the last one, dilated convolutions see some
-    ten atoms far. Features are normalised over the channels of one pixel, and over nothing else.
-    So the logit of a pixel depends only on the pixels up to `reach` away: not on the batch, as with
-    batch normalisation, nor on the rest of the image, as with group normalisation. An image cut
-    into overlapping tiles then gives the same result as in one piece.
+    ten atoms far, which tells atoms from noise by the lattice they are in. Features are normalised
+    over the channels of one pixel, and over nothing else. So the logit of a pixel depends only on
+    the pixels up to `reach` away: not on the batch, as with batch normalisation, nor on the rest of
+    the image, as with group normalisation. An image cut into overlapping tiles then gives the same
+    result as in one piece.
 
     Args:
         widths: channels at each level.
@@ -35,7 +38,7 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, widths: Sequence[int] = (8, 24, 48), dilations: Sequence[int] = (1, 2, 4)
+        self, widths: Sequence[int] = (8, 24, 40), dilations: Sequence[int] = (1, 2, 4, 8)
     ) -> None:
         super().__init__()
         self.widths, self.dilations = tuple(widths), tuple(dilations)
@@ -45,17 +48,16 @@ class UNet(nn.Module):
                     f"{name}={values} can't be used: give whole numbers from 1 up, at least one"
                 )
         *upper, deepest = self.widths
+        # Before anything that isn't linear, the first layer averages: noise is as strong as atoms.
+        sizes = [_FIRST, *[3] * len(upper)]
         incoming = (1, *upper)
         self.down = nn.ModuleList(
-            nn.Sequential(_convolution(before, width), _convolution(width, width))
-            for before, width in zip(incoming, upper, strict=False)
+            nn.Sequential(_convolution(before, width, size), _convolution(width, width))
+            for before, width, size in zip(incoming, upper, sizes, strict=False)
         )
-        steps = itertools.pairwise((incoming[-1], *[deepest] * len(self.dilations)))
-        self.middle = nn.Sequential(
-            *(
-                _convolution(before, width, dilation)
-                for (before, width), dilation in zip(steps, self.dilations, strict=True)
-            )
+        self.enter = _convolution(incoming[-1], deepest, sizes[-1])
+        self.middle = nn.ModuleList(
+            _convolution(deepest, deepest, dilation=dilation) for dilation in self.dilations
         )
         self.narrow = nn.ModuleList(
             nn.Conv2d(below, width, kernel_size=1)
@@ -77,7 +79,7 @@ class UNet(nn.Module):
         """How far away, in pixels, an image can change a logit, at most."""
         # At each level: two convolutions down, two up, and a pixel each of pooling and enlarging.
         upper = sum(6 * 2**level for level in range(len(self.down)))
-        return upper + self.stride * sum(self.dilations)
+        return upper + self.stride * (1 + sum(self.dilations)) + _FIRST // 2
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the probability that there is an atom.
@@ -94,8 +96,10 @@ class UNet(nn.Module):
         for down in self.down:
             x = down(x)
             kept.append(x)
-            x = functional.max_pool2d(x, 2)
-        x = self.middle(x)
+            x = functional.avg_pool2d(x, 2)
+        x = self.enter(x)
+        for dilated in self.middle:
+            x = x + dilated(x)
         for narrow, up, fine in reversed(list(zip(self.narrow, self.up, kept, strict=True))):
             coarse = functional.interpolate(narrow(x), scale_factor=2.0, mode="bilinear")
             x = up(torch.cat([fine, coarse], 1))
@@ -124,6 +128,7 @@ class ChannelNorm(nn.Module):
         return self.scale * (x - mean) * (variance + 1e-5).rsqrt() + self.shift
 
 
-def _convolution(before: int, after: int, dilation: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(before, after, kernel_size=3, padding=dilation, dilation=dilation)
+def _convolution(before: int, after: int, size: int = 3, dilation: int = 1) -> nn.Sequential:
+    padding = dilation * (size // 2)
+    convolution = nn.Conv2d(before, after, size, padding=padding, dilation=dilation)
     return nn.Sequential(convolution, ChannelNorm(after), nn.LeakyReLU(0.1))

@@ -14,9 +14,10 @@ from pyroshift.atoms.network import UNet
 from pyroshift.data.checks import as_labelled
 from pyroshift.errors import DataError
 
-SPACING = 8.0  # pixels between neighbouring atoms that frames are brought to
+# Pixels between neighbouring atoms that frames are brought to: few, so that noise averages out.
+SPACING = 6.6
 RADIUS = 1.6  # pixels around an atom, then, that count as the atom
-NEIGHBOURHOOD = 1.6  # spacings: standard deviation of the Gaussian that contrast is taken over
+NEIGHBOURHOOD = 12.8  # pixels: standard deviation of the Gaussian that contrast is taken over
 _FLATTEST = 0.02  # of the frame's standard deviation: a region with less contrast counts as flat
 
 
@@ -70,10 +71,9 @@ def prepared(frame: np.ndarray, separation: float, spacing: float) -> Tensor:
     known = torch.from_numpy(np.where(there, values / scale, 0).astype(np.float32))
     zoom = spacing / separation
     known, weight = _resized(known, zoom), _resized(weight, zoom)
-    width = NEIGHBOURHOOD * spacing
-    share = _neighbourhood(weight, width).clamp(1e-6)
-    known = known - weight * _neighbourhood(known, width) / share
-    variance = _neighbourhood(known**2 / weight.clamp(0.1), width) / share
+    share = _neighbourhood(weight).clamp(1e-6)
+    known = known - weight * _neighbourhood(known) / share
+    variance = _neighbourhood(known**2 / weight.clamp(0.1)) / share
     return known * (variance + _FLATTEST**2).rsqrt()
 
 
@@ -153,10 +153,10 @@ def _resized(image: Tensor, zoom: float) -> Tensor:
     return functional.interpolate(image[None, None], shape, mode="bilinear", antialias=True)[0, 0]
 
 
-def _neighbourhood(image: Tensor, width: float) -> Tensor:
+def _neighbourhood(image: Tensor) -> Tensor:
     """An image smoothed by a Gaussian; outside of it is nothing."""
-    radius = math.ceil(3 * width)
-    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / width) ** 2)
+    radius = math.ceil(3 * NEIGHBOURHOOD)
+    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / NEIGHBOURHOOD) ** 2)
     weights /= weights.sum()
     down, along = weights[None, None, :, None], weights[None, None, None, :]
     smooth = functional.conv2d(image[None, None], down, padding=(radius, 0))

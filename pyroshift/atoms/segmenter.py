@@ -10,18 +10,23 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from pyroshift.analysis.lattice import suggest_window
+from pyroshift.atoms import candidates, frames
+from pyroshift.atoms.frames import SMALLEST_SIDE
 from pyroshift.atoms.network import UNet
-from pyroshift.atoms.scaling import SPACING, as_image, logits, prepared, resized_back
+from pyroshift.atoms.scaling import (
+    SPACING,
+    as_image,
+    logits,
+    prepared,
+    resized_back,
+)
 from pyroshift.data.checks import check_values
 from pyroshift.errors import DataError, ModelFileError
+from pyroshift.extras import check_installed
 from pyroshift.inference.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift segmenter 1"
 TILE = 768  # pixels, which takes some 200 MB
-# Lattice periods per separation: neighbours are between half a period and one apart, as the lattice
-# has one or several sublattices, so that this brings all of them into the range trained on.
-_PERIOD = 1.5
 
 
 class Segmenter:
@@ -58,8 +63,8 @@ class Segmenter:
 
         Args:
             frame: height x width; NaN where a pixel is missing.
-            separation: distance of neighbouring atoms in pixels, within some 40%; None: read off
-                the spectrum.
+            separation: distance of neighbouring atoms in pixels, within some 25%; None:
+                measured, which needs a lattice and the extra `atoms`.
             tile: images larger than this, at the network's scale, are taken in tiles; pixels.
 
         Returns:
@@ -79,8 +84,7 @@ class Segmenter:
                 f"separation={separation!r} can't be used: give the distance between neighbouring "
                 f"atoms in pixels, from 1 to the image's {max(values.shape)}"
             )
-        image = prepared(values, separation, self.spacing)
-        found = logits(self.network, image, tile)
+        found = logits(self.network, prepared(values, separation, self.spacing), tile)
         # Logits, unlike probabilities, can't overshoot when they are interpolated smoothly.
         return torch.sigmoid(resized_back(found, values.shape)).numpy()
 
@@ -122,7 +126,7 @@ def load_segmenter(path: str | Path | None = None) -> Segmenter:
 
     Example:
         >>> load_segmenter()
-        <Segmenter: 78,881 weights, neighbours 8 px apart>
+        <Segmenter: 93,577 weights, neighbours 6.6 px apart>
     """
     if path is None:
         with as_file(files("pyroshift.atoms") / "segmenter.pt") as shipped:
@@ -152,7 +156,7 @@ def segment(
 ) -> xr.DataArray:
     """How likely each pixel of an image is part of an atom, by a fully convolutional network.
 
-    A pixel is part of an atom within a fifth of the typical separation from its centre. The image
+    A pixel is part of an atom within a quarter of the separation from its centre. The image
     is brought to the scale that the network knows, freed from uneven light, and the result brought
     back.
 
@@ -160,8 +164,8 @@ def segment(
         image: height x width, or frame x height x width. Missing pixels are NaN; pixels must be
             square.
         segmenter: trained by `train_segmenter`; None: the one that comes with the package.
-        separation: distance of neighbouring atoms in pixels, within some 40%; None: two thirds of
-            the period that `suggest_window` reads off the image's spectrum.
+        separation: distance of neighbouring atoms in pixels, within some 25%; None: measured, which
+            needs a lattice and the extra `atoms`.
         dark: whether the atoms are darker than what is around them.
         tile: larger images are taken in overlapping tiles of so many pixels, at the network's
             scale, so that memory doesn't grow with the image's size; the result stays the same.
@@ -185,18 +189,18 @@ def segment(
         >>> at_atoms = probability.sel(
         ...     y=seen.atoms[:, 0], x=seen.atoms[:, 1], method="nearest"
         ... )
-        >>> bool(at_atoms.mean() > 5 * probability.mean())
+        >>> bool(at_atoms.mean() > 3 * probability.mean())
         True
     """
     data = as_image(image)
     values = check_values(data.values, "the image", missing=True)
     segmenter = segmenter or load_segmenter()
     if separation is None:
-        separation = typical_separation(values)
+        separation = typical_separation(-values if dark else values)
     result = np.empty_like(values)
-    frames = values.reshape(-1, *values.shape[-2:])
-    bar = tqdm(frames, unit="frame", disable=not progress or len(frames) == 1)
-    for frame, found in zip(bar, result.reshape(frames.shape), strict=True):
+    stack = values.reshape(-1, *values.shape[-2:])
+    bar = tqdm(stack, unit="frame", disable=not progress or len(stack) == 1)
+    for frame, found in zip(bar, result.reshape(stack.shape), strict=True):
         found[:] = segmenter.probability(
             -frame if dark else frame, separation=separation, tile=tile
         )
@@ -205,23 +209,33 @@ def segment(
 
 
 def typical_separation(image: np.ndarray) -> float:
-    """Distance of neighbouring atoms in pixels, guessed from the lattice's period.
+    """Distance of neighbouring bright atoms in pixels, median over frames.
 
     Args:
         image: height x width, or frame x height x width.
 
     Raises:
-        DataError: if the image shows no lattice.
+        DataError: if no frame shows a lattice.
 
     Example:
         >>> from pyroshift import synthetic
         >>> image = synthetic.lattice_image((128, 128), period=15)["image"].values
         >>> round(typical_separation(image))
-        10
+        15
     """
-    try:
-        return suggest_window(image).period / _PERIOD
-    except DataError as error:
+    check_installed("scipy", "skimage", extra="atoms")
+    distances = []
+    for frame in image.reshape(-1, *image.shape[-2:]).astype(float):
+        known = np.isfinite(frame)
+        if min(frame.shape) < SMALLEST_SIDE or known.mean() < 0.5 or not np.ptp(frame[known]):
+            continue
+        filtered = frames.prepared(frame).filtered
+        if np.isfinite(filtered.scale):
+            blobs = candidates.lattice_blobs(filtered, filtered.scale, 2 * filtered.scale)
+            distances.append(candidates.nearest_distance(blobs))
+    if not distances or not np.isfinite(np.median(distances)):
         raise DataError(
-            f"{error}; or give separation=, the distance between neighbouring atoms in pixels"
-        ) from error
+            "the image shows no lattice that tells how far neighbouring atoms are apart: give "
+            "separation=, in pixels"
+        )
+    return float(np.median(distances))

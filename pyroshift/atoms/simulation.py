@@ -10,7 +10,7 @@ from torch import Tensor
 from pyroshift.atoms.scaling import SPACING, discs, prepared
 from pyroshift.data.synthetic import micrograph
 
-NARROWEST, WIDEST = 0.65, 1.7  # spacings trained on, in SPACING: no lattice has just one
+NARROWEST, WIDEST = 5.2, 13.6  # pixels between neighbours: SPACING, and the mistakes made in it
 # Spacing of neighbours in periods, with 1, 2, ... sublattices.
 _SPACINGS = {
     "square": (1.0, math.sqrt(1 / 2), 1 / 2),
@@ -46,11 +46,11 @@ def random_micrograph(rng: np.random.Generator, size: int) -> xr.Dataset:
     """A simulated micrograph with settings drawn at random.
 
     Neighbours are 5.2 to 13.6 pixels apart, atoms' standard deviation is 0.13 to 0.32 of that; one
-    to three sublattices of any brightness from 0.15, at any rotation; a second grain in three
-    images of ten, an edge in two, up to 15% of vacancies in five; one in fifty is empty. To these
-    come drift, jitter, uneven light, backgrounds, counting, and white or correlated noise. Its
-    amount is drawn by what it leaves of an atom: the signal-to-noise ratio after a matched filter
-    is 2 to 40, where that of a pixel at the peak, in white noise, is 0.56 / width as large.
+    to three sublattices of any brightness from 0.25, at any rotation; a second grain in three
+    images of ten, an edge in two, up to 15% of vacancies in five; one in twenty-five is empty. To
+    these come drift, jitter, uneven light, backgrounds, counting, and white or correlated noise.
+    Its amount is drawn by what it leaves of an atom: the signal-to-noise ratio after a matched
+    filter is 2 to 40, where that of a pixel at the peak, in white noise, is 0.56 / width as large.
 
     Args:
         rng: of the random numbers.
@@ -68,8 +68,8 @@ def random_micrograph(rng: np.random.Generator, size: int) -> xr.Dataset:
         return rng.uniform(low, high) if rng.uniform() < share else 0.0
 
     kind = rng.choice(list(_SPACINGS), p=(0.45, 0.3, 0.25))
-    sublattices = int(rng.integers(1, len(_SPACINGS[kind]) + 1))
-    spacing = SPACING * math.exp(rng.uniform(math.log(NARROWEST), math.log(WIDEST)))
+    sublattices = 1 if rng.uniform() < 0.4 else int(rng.integers(1, len(_SPACINGS[kind]) + 1))
+    spacing = math.exp(rng.uniform(math.log(NARROWEST), math.log(WIDEST)))
     width = max(0.7, spacing * rng.uniform(0.13, 0.32))
     correlation = some(0.4, 0.3, 1.5)
     filtered = math.exp(rng.uniform(math.log(2), math.log(40)))
@@ -79,10 +79,10 @@ def random_micrograph(rng: np.random.Generator, size: int) -> xr.Dataset:
         kind,
         spacing / _SPACINGS[kind][sublattices - 1],
         width,
-        brightness=[1.0, *rng.uniform(0.15, 1.0, sublattices - 1)],
+        brightness=[1.0, *rng.uniform(0.25, 1.0, sublattices - 1)],
         rotation=rng.uniform(-math.pi, math.pi),
         misorientation=some(0.3, 0.1, 0.6),
-        coverage=1 - some(0.2, 0.0, 0.8) if rng.uniform() > 0.02 else 0.0,
+        coverage=1 - some(0.2, 0.0, 0.8) if rng.uniform() > 0.04 else 0.0,
         vacancies=some(0.5, 0.0, 0.15),
         displacement=spacing * rng.uniform(0, 0.05),
         drift=rng.uniform(0, 0.03) * size,

@@ -76,7 +76,7 @@ def train_segmenter(
     Every simulated image is another one, so that there is nothing to overfit: neighbours 5.2 to
     13.6 pixels apart, in square, hexagonal and honeycomb lattices of up to three sublattices, with
     grains, edges, vacancies, drift, jitter, uneven light, counting and noise. Pieces of labelled
-    images are brought to 8 pixels between atoms, turned by quarters and mirrored.
+    images are brought to 6.6 pixels between atoms, turned by quarters and mirrored.
 
     Ctrl-C ends the training, and what has been learnt is returned.
 
@@ -98,6 +98,7 @@ def train_segmenter(
 
     Raises:
         DataError: if the images or the atoms can't be used.
+        ImportError: if there are labelled images, and the extra `atoms` isn't installed.
         SpecificationError: if an option makes no sense.
         TrainingError: if the loss is no longer a number.
 
