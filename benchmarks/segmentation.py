@@ -1,6 +1,6 @@
 """Does the segmenter find atoms: on simulated micrographs, and on real images it has never seen?
 
-    OMP_NUM_THREADS=1 python benchmarks/segmentation.py [--out segmentation]
+    OMP_NUM_THREADS=1 python benchmarks/segmentation.py [--out segmentation] [--no-denoise]
 
 The real images are read from `../shared/data`, which isn't part of the project. The given positions
 of the graphene's atoms are a pickle: don't run this on one that you don't trust.
@@ -47,17 +47,18 @@ def main() -> None:
     parser.add_argument("--segmenter", type=Path, help="another one than the package's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 1001, 1002])
     parser.add_argument("--out", type=Path, help="folder for the pictures of real images")
+    parser.add_argument("--no-denoise", dest="denoise", action="store_false")
     options = parser.parse_args()
     segmenter = ps.load_segmenter(options.segmenter)
-    simulated(segmenter, options.seeds)
+    simulated(segmenter, options.seeds, options.denoise)
     for name, dark in REAL.items():
         if (DATA / name).is_file():
-            real(segmenter, name, dark, options.out)
+            real(segmenter, name, dark, options.denoise, options.out)
         else:
             print(f"NOT MEASURED: there is no {DATA / name}")
 
 
-def simulated(segmenter: ps.Segmenter, seeds: list[int]) -> None:
+def simulated(segmenter: ps.Segmenter, seeds: list[int], denoise: bool) -> None:
     """Precision, recall and error at three levels of noise, beside smoothing and maxima."""
     print("| lattice | signal to noise | precision | recall | error, px | maxima: prec. | recall |")
     print("|---|---|---|---|---|---|---|")
@@ -71,7 +72,7 @@ def simulated(segmenter: ps.Segmenter, seeds: list[int]) -> None:
                     illumination=0.3, background=0.3, noise=1 / ratio, seed=seed,
                 )  # fmt: skip
                 image, atoms = seen["image"].values, seen["atoms"].values
-                probability = segmenter.probability(image)
+                probability = segmenter.probability(image, denoise=denoise)
                 smooth = find_atoms(image, max(1.5, separation / 6), separation, separation / 2)
                 rows.append(
                     [
@@ -86,13 +87,13 @@ def simulated(segmenter: ps.Segmenter, seeds: list[int]) -> None:
             )
 
 
-def real(segmenter: ps.Segmenter, name: str, dark: bool, out: Path | None) -> None:
+def real(segmenter: ps.Segmenter, name: str, dark: bool, denoise: bool, out: Path | None) -> None:
     """How many atoms there are, how many of those that others find, and a picture."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without a pixel size
         image = ps.load_image(DATA / name)
     image = image[0] if image.ndim == 3 else image
-    found = ps.segment(image, segmenter, dark=dark)
+    found = ps.segment(image, segmenter, dark=dark, denoise=denoise)
     separation = found.attrs["separation"]
     atoms = peaks(found.values, separation)
     line = f"{name}: separation {separation:.1f} px, {len(atoms)} atoms"

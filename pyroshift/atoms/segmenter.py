@@ -10,8 +10,7 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from pyroshift.atoms import candidates, frames
-from pyroshift.atoms.frames import SMALLEST_SIDE
+from pyroshift.atoms.denoising import denoised, typical_separation
 from pyroshift.atoms.network import UNet
 from pyroshift.atoms.scaling import (
     SPACING,
@@ -22,7 +21,6 @@ from pyroshift.atoms.scaling import (
 )
 from pyroshift.data.checks import check_values
 from pyroshift.errors import DataError, ModelFileError
-from pyroshift.extras import check_installed
 from pyroshift.inference.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift segmenter 1"
@@ -57,7 +55,12 @@ class Segmenter:
         return f"<Segmenter: {weights:,} weights, neighbours {self.spacing:g} px apart>"
 
     def probability(
-        self, frame: np.ndarray, *, separation: float | None = None, tile: int = TILE
+        self,
+        frame: np.ndarray,
+        *,
+        separation: float | None = None,
+        denoise: bool = True,
+        tile: int = TILE,
     ) -> np.ndarray:
         """How likely each pixel of a frame is part of a bright atom.
 
@@ -65,6 +68,8 @@ class Segmenter:
             frame: height x width; NaN where a pixel is missing.
             separation: distance of neighbouring atoms in pixels, within some 25%; None:
                 measured, which needs a lattice and the extra `atoms`.
+            denoise: whether noise that is stronger than the lattice is taken down first, which
+                needs the extra `atoms`. Missing atoms may then be taken for faint ones.
             tile: images larger than this, at the network's scale, are taken in tiles; pixels.
 
         Returns:
@@ -84,6 +89,8 @@ class Segmenter:
                 f"separation={separation!r} can't be used: give the distance between neighbouring "
                 f"atoms in pixels, from 1 to the image's {max(values.shape)}"
             )
+        if denoise:
+            values = denoised(values)
         found = logits(self.network, prepared(values, separation, self.spacing), tile)
         # Logits, unlike probabilities, can't overshoot when they are interpolated smoothly.
         return torch.sigmoid(resized_back(found, values.shape)).numpy()
@@ -151,6 +158,7 @@ def segment(
     *,
     separation: float | None = None,
     dark: bool = False,
+    denoise: bool = True,
     tile: int = TILE,
     progress: bool = True,
 ) -> xr.DataArray:
@@ -167,6 +175,9 @@ def segment(
         separation: distance of neighbouring atoms in pixels, within some 25%; None: measured, which
             needs a lattice and the extra `atoms`.
         dark: whether the atoms are darker than what is around them.
+        denoise: whether noise that is stronger than what the lattice repeats is taken down first,
+            by a Wiener filter, which needs the extra `atoms`. Without a lattice, or with less
+            noise, nothing changes. A missing atom in strong noise may be taken for a faint one.
         tile: larger images are taken in overlapping tiles of so many pixels, at the network's
             scale, so that memory doesn't grow with the image's size; the result stays the same.
         progress: whether to show a progress bar over the frames of a stack.
@@ -177,6 +188,7 @@ def segment(
     Raises:
         DataError: if that is no image of numbers; or it shows no lattice, and no separation is
             given.
+        ImportError: if the extra `atoms` is needed, and isn't installed.
 
     Source:
         Ziatdinov, Dyck, Maksov and others, "Deep learning of atomically resolved scanning
@@ -202,40 +214,7 @@ def segment(
     bar = tqdm(stack, unit="frame", disable=not progress or len(stack) == 1)
     for frame, found in zip(bar, result.reshape(stack.shape), strict=True):
         found[:] = segmenter.probability(
-            -frame if dark else frame, separation=separation, tile=tile
+            -frame if dark else frame, separation=separation, denoise=denoise, tile=tile
         )
     attrs = {"long_name": "probability of an atom", "units": "1", "separation": float(separation)}
     return xr.DataArray(result, data.coords, data.dims, name="probability", attrs=attrs)
-
-
-def typical_separation(image: np.ndarray) -> float:
-    """Distance of neighbouring bright atoms in pixels, median over frames.
-
-    Args:
-        image: height x width, or frame x height x width.
-
-    Raises:
-        DataError: if no frame shows a lattice.
-
-    Example:
-        >>> from pyroshift import synthetic
-        >>> image = synthetic.lattice_image((128, 128), period=15)["image"].values
-        >>> round(typical_separation(image))
-        15
-    """
-    check_installed("scipy", "skimage", extra="atoms")
-    distances = []
-    for frame in image.reshape(-1, *image.shape[-2:]).astype(float):
-        known = np.isfinite(frame)
-        if min(frame.shape) < SMALLEST_SIDE or known.mean() < 0.5 or not np.ptp(frame[known]):
-            continue
-        filtered = frames.prepared(frame).filtered
-        if np.isfinite(filtered.scale):
-            blobs = candidates.lattice_blobs(filtered, filtered.scale, 2 * filtered.scale)
-            distances.append(candidates.nearest_distance(blobs))
-    if not distances or not np.isfinite(np.median(distances)):
-        raise DataError(
-            "the image shows no lattice that tells how far neighbouring atoms are apart: give "
-            "separation=, in pixels"
-        )
-    return float(np.median(distances))

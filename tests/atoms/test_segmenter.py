@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 
 import pyroshift as ps
+from pyroshift.atoms.denoising import denoised, typical_separation
 from pyroshift.atoms.labelled import Labelled
 from pyroshift.atoms.network import UNet
 from pyroshift.atoms.scaling import RADIUS, SPACING, discs, logits, prepared
@@ -107,6 +108,62 @@ def test_shipped_state_is_small():
     path = ps.atoms.__path__[0] + "/segmenter.pt"
     with open(path, "rb") as file:
         assert len(file.read()) < 300_000
+
+
+# Noise
+
+
+def likeness(one, other):
+    return np.corrcoef(one.flatten(), other.flatten())[0, 1]
+
+
+def test_weak_noise_stays():
+    image = lattice(noise=0.1, vacancies=0.1)["image"].values
+    assert likeness(denoised(image), image) > 0.99  # all but the slow background
+
+
+def test_strong_noise_goes():
+    clear, noisy = (lattice(noise=noise, rotation=0.3)["image"].values for noise in (0, 1))
+    assert likeness(clear, denoised(noisy)) > 1.5 * likeness(clear, noisy)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [np.ones((40, 50)), np.eye(8), np.random.default_rng(0).standard_normal((64, 64))],
+    ids=["flat", "small", "noise"],
+)
+def test_frames_without_a_lattice_stay_as_they_are(frame):
+    np.testing.assert_array_equal(denoised(frame), frame)
+    with pytest.raises(DataError, match="give separation="):
+        typical_separation(frame)
+
+
+def test_missing_pixels_stay_missing():
+    image = lattice(noise=1)["image"].values.copy()
+    image[5:9, 7:30] = np.nan
+    np.testing.assert_array_equal(np.isnan(denoised(image)), np.isnan(image))
+
+
+@pytest.mark.parametrize(("kind", "spacing"), [("square", 12), ("honeycomb", 12 / math.sqrt(3))])
+@pytest.mark.parametrize("noise", [0.1, 1.0])
+def test_separation_is_that_of_neighbours(kind, spacing, noise):
+    seen = ps.synthetic.micrograph((256, 256), kind, 12, 1.7, noise=noise, seed=3)
+    found = typical_separation(np.stack([seen["image"].values] * 2))
+    assert found == pytest.approx(spacing, rel=0.2)
+
+
+def test_atoms_in_noise_as_high_as_they_are(shipped):
+    seen = ps.synthetic.micrograph((256, 256), "hexagonal", 14, 2.2, noise=1, drift=3, seed=5)
+    found = [
+        scores(
+            ps.segment(seen["image"], shipped, separation=14, denoise=denoise).values,
+            seen["atoms"].values,
+            14,
+        )
+        for denoise in (True, False)
+    ]
+    assert min(found[0][:2]) > 0.95
+    assert found[0][1] > found[1][1]
 
 
 # Images
