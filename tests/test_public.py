@@ -144,8 +144,7 @@ def test_components_by_name(name, likelihood, decoder):
     assert type(model.likelihood).__name__.lower() == likelihood.replace("_", "")
 
 
-@pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "motifs", "switching"])
-@pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "micrograph", "motifs"])
+@pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "micrograph", "motifs", "switching"])
 def test_synthetic_data(name):
     assert callable(getattr(pyroshift.synthetic, name))
 

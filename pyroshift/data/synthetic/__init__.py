@@ -3,7 +3,8 @@
 Each generator returns the data and the truth as one Dataset. Offsets are positions of the motif
 from the window's centre, positive towards larger index; angles are in radians, counter-clockwise as
 displayed with row 0 on top; a pixel at ``r`` reads the motif at ``R(-angle) (r - offset)``. Patches
-and images have grey levels in [0, 1] before noise, which is white and Gaussian everywhere.
+and images have grey levels in [0, 1] before noise, which is white and Gaussian, unless a
+micrograph is told otherwise.
 """
 
 from pyroshift.data.synthetic.lattices import lattice, lattice_image, reduce_modulo_lattice
