@@ -13,7 +13,7 @@ import torch
 
 import pyroshift as ps
 
-SHIPPED = Path(ps.__file__).parent / "atoms" / "segmenter.pt"
+SHIPPED = Path(ps.__file__).parent / "segmentation" / "segmenter.pt"
 
 
 def main() -> None:

@@ -179,6 +179,7 @@ LAYERS = [
     ["blocks", "storage"],
     ["analysis"],
     ["atoms", "pathways"],
+    ["segmentation"],
     ["plot"],
     ["report"],
     ["cli"],

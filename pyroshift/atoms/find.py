@@ -29,9 +29,9 @@ TOUCHING = 2.0  # widths around an atom, in which no pixel may be missing
 
 
 class ProbabilityMap(Protocol):
-    """What finds atoms in another way, such as a network."""
+    """What finds atoms in another way, such as a `Segmenter`."""
 
-    def probability(self, frame: Array) -> Array:
+    def probability(self, frame: Array, *, separation: float) -> Array:
         """Probability of each pixel to be an atom's, height x width."""
 
 
@@ -83,8 +83,9 @@ def find_atoms(
             segmenter it is the least probability, 0.5 unless told.
         sublattices: in how many classes to sort atoms by amplitude. Where amplitudes overlap, the
             coordinate `site` of `fit_lattice` tells sublattices by their place in the cell.
-        segmenter: finds candidates in place of the filter: an object whose
-            `probability(frame)` gives the probability of each pixel to be an atom's.
+        segmenter: finds candidates in place of the filter: a `Segmenter`, such as
+            `load_segmenter()`, or an object whose `probability(frame, separation=...)` gives the
+            probability of each pixel to be an atom's.
         prior: whether positions are drawn towards those that the lattice lets one expect. False
             for each atom by itself.
         progress: whether to show a progress bar, of the frames of a stack.
@@ -170,7 +171,7 @@ def _candidates(frame: Frame, settings: _Settings) -> Array:
 
     apart = APART * settings.separation
     if settings.segmenter is not None:
-        probability = settings.segmenter.probability(frame.values)
+        probability = settings.segmenter.probability(frame.values, separation=settings.separation)
         return candidates.probable(probability, settings.probable, apart)
     clear, _ = candidates.clear_blobs(frame.values, settings.scale, apart)
     if np.isnan(frame.filtered.scale):

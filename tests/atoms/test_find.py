@@ -195,7 +195,7 @@ class Known:
     def __init__(self, truth):
         self.truth = truth
 
-    def probability(self, frame):
+    def probability(self, frame, *, separation):
         rows, columns = np.indices(frame.shape)
         distance = cKDTree(self.truth).query(np.stack([rows, columns], -1).reshape(-1, 2))[0]
         return (distance < 3).reshape(frame.shape).astype(float)

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from pyroshift.atoms.candidates import nearest_distance
-from pyroshift.atoms.scaling import SPACING, as_image, discs, prepared
 from pyroshift.data.atoms import pixel_positions
 from pyroshift.data.checks import check_values
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
+from pyroshift.segmentation.scaling import SPACING, as_image, discs, prepared
 
 
 class Labelled:

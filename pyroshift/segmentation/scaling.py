@@ -10,9 +10,9 @@ import xarray as xr
 from torch import Tensor
 from torch.nn import functional
 
-from pyroshift.atoms.network import UNet
 from pyroshift.data.checks import as_labelled
 from pyroshift.errors import DataError
+from pyroshift.segmentation.network import UNet
 
 # Pixels between neighbouring atoms that frames are brought to: few, so that noise averages out.
 SPACING = 6.6

@@ -10,18 +10,18 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from pyroshift.atoms.denoising import denoised, typical_separation
-from pyroshift.atoms.network import UNet
-from pyroshift.atoms.scaling import (
+from pyroshift.data.checks import check_values
+from pyroshift.errors import DataError, ModelFileError
+from pyroshift.inference.checkpoint import read_torch, write_torch
+from pyroshift.segmentation.denoising import denoised, typical_separation
+from pyroshift.segmentation.network import UNet
+from pyroshift.segmentation.scaling import (
     SPACING,
     as_image,
     logits,
     prepared,
     resized_back,
 )
-from pyroshift.data.checks import check_values
-from pyroshift.errors import DataError, ModelFileError
-from pyroshift.inference.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift segmenter 1"
 TILE = 768  # pixels, which takes some 200 MB
@@ -136,7 +136,7 @@ def load_segmenter(path: str | Path | None = None) -> Segmenter:
         <Segmenter: 93,577 weights, neighbours 6.6 px apart>
     """
     if path is None:
-        with as_file(files("pyroshift.atoms") / "segmenter.pt") as shipped:
+        with as_file(files("pyroshift.segmentation") / "segmenter.pt") as shipped:
             return load_segmenter(shipped)
     content = read_torch(Path(path), "segmenter", FORMAT)
     try:

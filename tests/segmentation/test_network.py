@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyroshift.atoms.network import ChannelNorm, UNet
 from pyroshift.errors import SpecificationError
+from pyroshift.segmentation.network import ChannelNorm, UNet
 
 
 def network(widths=(4, 6, 8), dilations=(1, 2)):

@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 from torch import Tensor
 
-from pyroshift.atoms.scaling import SPACING, discs, prepared
 from pyroshift.data.synthetic import micrograph
+from pyroshift.segmentation.scaling import SPACING, discs, prepared
 
 NARROWEST, WIDEST = 5.2, 13.6  # pixels between neighbours: SPACING, and the mistakes made in it
 # Spacing of neighbours in periods, with 1, 2, ... sublattices.

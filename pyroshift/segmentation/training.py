@@ -11,12 +11,12 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from pyroshift.atoms.labelled import Labelled
-from pyroshift.atoms.network import UNet
-from pyroshift.atoms.scaling import SPACING
-from pyroshift.atoms.segmenter import Segmenter
-from pyroshift.atoms.simulation import Simulated, Source
 from pyroshift.errors import DataError, SpecificationError, TrainingError
+from pyroshift.segmentation.labelled import Labelled
+from pyroshift.segmentation.network import UNet
+from pyroshift.segmentation.scaling import SPACING
+from pyroshift.segmentation.segmenter import Segmenter
+from pyroshift.segmentation.simulation import Simulated, Source
 
 _STEEPEST = 1.0  # norm that gradients are clipped to
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises

@@ -14,13 +14,13 @@ from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 
 import pyroshift as ps
-from pyroshift.atoms.denoising import denoised, typical_separation
-from pyroshift.atoms.labelled import Labelled
-from pyroshift.atoms.network import UNet
-from pyroshift.atoms.scaling import RADIUS, SPACING, discs, logits, prepared
-from pyroshift.atoms.simulation import Simulated, random_micrograph
 from pyroshift.data.atoms import labelled_atoms
 from pyroshift.errors import DataError, ModelFileError, SpecificationError, TrainingError
+from pyroshift.segmentation.denoising import denoised, typical_separation
+from pyroshift.segmentation.labelled import Labelled
+from pyroshift.segmentation.network import UNet
+from pyroshift.segmentation.scaling import RADIUS, SPACING, discs, logits, prepared
+from pyroshift.segmentation.simulation import Simulated, random_micrograph
 
 QUICK = {"steps": 3, "batch_size": 1, "size": 32, "progress": False}
 
@@ -105,7 +105,7 @@ def test_probability_is_that_of_being_near_an_atom(shipped):
 
 
 def test_shipped_state_is_small():
-    path = ps.atoms.__path__[0] + "/segmenter.pt"
+    path = ps.segmentation.__path__[0] + "/segmenter.pt"
     with open(path, "rb") as file:
         assert len(file.read()) < 300_000
 

@@ -1,0 +1,1 @@
+"""Atoms told from all else by a network, as the rVAE papers find them."""
