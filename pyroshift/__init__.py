@@ -11,9 +11,7 @@ from pyroshift.atoms.distortion import Distortion, fit_distortion
 from pyroshift.atoms.find import find_atoms
 from pyroshift.atoms.ideal import fit_lattice
 from pyroshift.atoms.modes import displacement_modes
-from pyroshift.atoms.segmenter import Segmenter, load_segmenter, segment
 from pyroshift.atoms.tracks import link_atoms
-from pyroshift.atoms.training import train_segmenter
 from pyroshift.blocks import encode_image
 from pyroshift.data import examples, synthetic
 from pyroshift.data.patches import Patches, extract_patches
@@ -33,6 +31,8 @@ from pyroshift.pathways.pictures import class_patches
 from pyroshift.pathways.trajectories import ensemble_average, trajectories
 from pyroshift.pathways.transitions import transition_matrix
 from pyroshift.results import decode, encode, manifold
+from pyroshift.segmentation.segmenter import Segmenter, load_segmenter, segment
+from pyroshift.segmentation.training import train_segmenter
 from pyroshift.sites import Angle, Content, Offset, PoseSite, Scale, Site
 from pyroshift.storage import load, save
 

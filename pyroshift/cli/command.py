@@ -11,7 +11,13 @@ from pyroshift.cli import work
 from pyroshift.cli.options import build_parser
 from pyroshift.errors import PyroshiftError
 
-COMMANDS = {"fit": work.fit, "search": work.search, "encode": work.encode, "demo": work.demo}
+COMMANDS = {
+    "fit": work.fit,
+    "search": work.search,
+    "encode": work.encode,
+    "atoms": work.atoms,
+    "demo": work.demo,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,15 +22,7 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             help="pixels from one window to the next, the resolution of the maps; a step that "
             "divides no lattice period makes the offsets beat (default: half of the window)",
         ),
-        group.add_argument(
-            "--channel", help="which image of a file that has several, by name or number"
-        ),
-        group.add_argument(
-            "--level",
-            type=int,
-            metavar="ORDER",
-            help="take off the tilt of a scanned surface first: 1 for a plane, 2 for a paraboloid",
-        ),
+        *reading(group),
         _choice(
             group,
             "--normalize",
@@ -43,6 +35,21 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
     ]
 
 
+def reading(group: _ArgumentGroup) -> list[Action]:
+    """Which image, and what is taken off it."""
+    return [
+        group.add_argument(
+            "--channel", help="which image of a file that has several, by name or number"
+        ),
+        group.add_argument(
+            "--level",
+            type=int,
+            metavar="ORDER",
+            help="take off the tilt of a scanned surface first: 1 for a plane, 2 for a paraboloid",
+        ),
+    ]
+
+
 def at_positions(group: _ArgumentGroup) -> list[Action]:
     """Windows elsewhere than on a grid."""
     return [
@@ -50,8 +57,18 @@ def at_positions(group: _ArgumentGroup) -> list[Action]:
             "--positions",
             type=Path,
             metavar="FILE",
-            help="windows around these places instead of on a grid: .npy, or .csv with the columns "
-            "y, x in pixels, for a stack of images frame, y, x",
+            help="windows around these places instead of on a grid: .nc from `pyroshift atoms`; "
+            ".npy, or .csv with the columns y, x in pixels, for a stack of images frame, y, x",
+        ),
+        group.add_argument(
+            "--at-atoms",
+            action="store_true",
+            help="windows around the atoms, which are found first, as by `pyroshift atoms`",
+        ),
+        group.add_argument(
+            "--interpolate",
+            action="store_true",
+            help="cut windows exactly at the atoms or positions, instead of at the nearest pixels",
         ),
     ]
 

@@ -4,11 +4,13 @@ from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from pyroshift._version import __version__
+from pyroshift.cli.atoms import finding_options
 from pyroshift.cli.groups import (
     at_positions,
     kl_options,
     model_options,
     preparation,
+    reading,
     search_options,
     training_options,
     window,
@@ -39,7 +41,9 @@ examples:
   pyroshift fit graphite.tif --window 40 --step 12 --guide anchor --out graphite
   pyroshift fit graphite.tif --window 40 --step 12 --guide anchor --out graphite --resume
   pyroshift fit manganite.tif --window auto --guide anchor --normalize image --out manganite
-  pyroshift fit graphene.npy --model rvae --window 32 --positions atoms.csv --out grains
+  pyroshift fit graphene.npy --model rvae --window 32 --at-atoms --interpolate --guide anchor \
+      --angle-scale inf --symmetry 3 --out grains
+  pyroshift fit graphene.npy --model rvae --window 32 --positions atoms/atoms.nc --out grains
   pyroshift fit particles.tif --model rvae --offsets --guide anchor --angle-scale inf --window 48 \
       --out particles
   pyroshift fit scan.sxm --channel Z --level 1 --window 48 --latent-dim 3 --out scan
@@ -67,6 +71,17 @@ examples:
   pyroshift search graphite.tif --window 40 --step 12 --out search --resume
   pyroshift search graphite.tif --window 40 --trainings 9 --workers 4 --out search
   pyroshift search graphite.tif --vary window 28 40 --initial 0.1 1 --final 1 --out search
+"""
+_ATOMS_DESCRIPTION = """\
+Find the atoms of an image, or of every frame of a stack, to a fraction of a pixel. The folder DIR
+gets atoms.nc (positions with their uncertainties, for xarray, and for `fit --positions`), atoms.csv
+(the same as a table, in pixels), and atoms.png, which is worth a look. Needs pyroshift[atoms]."""
+_ATOMS_EPILOG = """\
+examples:
+  pyroshift atoms graphene.npy --out atoms
+  pyroshift atoms perovskite.dm4 --sublattices 2 --out atoms
+  pyroshift atoms movie.hspy --dark --track --out atoms
+  pyroshift fit movie.hspy --model rvae --window 32 --positions atoms/atoms.nc --out result
 """
 _DEMO_DESCRIPTION = """\
 Run `pyroshift fit` on a scanning tunnelling microscope's image of Si(111)-7x7 with a step edge. The
@@ -96,6 +111,7 @@ def build_parser() -> ArgumentParser:
             _search,
         ),
         ("encode", "map an image by a saved model", _ENCODE_DESCRIPTION, _ENCODE_EPILOG, _encode),
+        ("atoms", "find the atoms of an image", _ATOMS_DESCRIPTION, _ATOMS_EPILOG, _atoms),
         ("demo", "`fit` on a real STM image", _DEMO_DESCRIPTION, None, _demo),
     ):
         command = commands.add_parser(
@@ -133,6 +149,7 @@ def _fit(parser: ArgumentParser) -> None:
         ),
         *preparation(data),
         *at_positions(data),
+        *finding_options(parser.add_argument_group("the atoms, with --at-atoms")),
         *model_options(model),
         *training_options(training),
         *kl_options(training),
@@ -191,7 +208,16 @@ def _encode(parser: ArgumentParser) -> None:
     data = parser.add_argument_group("the image and its windows")
     preparation(data)
     at_positions(data)
+    finding_options(parser.add_argument_group("the atoms, with --at-atoms"))
     parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")
+    _common(parser)
+
+
+def _atoms(parser: ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="image file, such as .tif, .dm4, .sxm, .npy")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    reading(parser.add_argument_group("the image"))
+    finding_options(parser.add_argument_group("the atoms"))
     _common(parser)
 
 

@@ -4,19 +4,22 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
+from pyroshift.data.atoms import check_atoms
 from pyroshift.errors import ReaderError
 
 
-def read_positions(path: Path) -> np.ndarray:
-    r"""Positions in pixels: y, x, or frame, y, x.
+def read_positions(path: Path) -> np.ndarray | xr.Dataset:
+    r"""Positions in pixels, y, x, or frame, y, x; or labelled atoms.
 
     Args:
         path: a .npy file, or text with one position per line, its columns separated by commas. A
-            line of names may come first, and then tells which columns are y, x and frame.
+            line of names may come first, and then tells which columns are y, x and frame. Or a
+            netCDF file of atoms.
 
     Returns:
-        `position x 2` or `position x 3`.
+        `position x 2` or `position x 3`; or the Dataset of atoms.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -32,6 +35,8 @@ def read_positions(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of positions {path}")
+    if path.suffix.lower() == ".nc":
+        return _read_atoms(path)
     try:
         if path.suffix.lower() == ".npy":
             positions = np.load(path, allow_pickle=False).astype(float)
@@ -48,6 +53,16 @@ def read_positions(path: Path) -> np.ndarray:
             "with the columns y, x or frame, y, x"
         )
     return positions
+
+
+def _read_atoms(path: Path) -> xr.Dataset:
+    """A Dataset of atoms, from `pyroshift atoms` or from `encode`."""
+    try:
+        atoms = xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, ValueError) as error:
+        raise ReaderError(f"{path} can't be read as netCDF ({error})") from error
+    check_atoms(atoms)
+    return atoms
 
 
 def _read_csv(path: Path) -> np.ndarray:

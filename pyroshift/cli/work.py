@@ -5,11 +5,19 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyroshift.cli.groups import AUTO, size
+from pyroshift.cli.atoms import found_atoms
+from pyroshift.cli.choices import (
+    builder,
+    checked_device,
+    kl_weight,
+    normalization,
+    schedule,
+    varied,
+)
+from pyroshift.cli.groups import AUTO
 from pyroshift.cli.options import build_parser, meaning
 from pyroshift.errors import SpecificationError
 
@@ -17,7 +25,6 @@ if TYPE_CHECKING:
     from xarray import DataArray
 
     from pyroshift.data.patches import Patches
-    from pyroshift.inference.annealing import KLAnnealing
     from pyroshift.models.pair import PoseVAE
 
 # The demo is `pyroshift fit` with these options. The cell of the 7x7 reconstruction measures 44
@@ -55,15 +62,15 @@ def search(arguments: Namespace, notes: list[str]) -> None:
         image,
         None if arguments.window is None else _window(image, arguments),
         arguments.step,
-        model=_builder(arguments),
+        model=builder(arguments),
         initial=arguments.initial or WEIGHTS,
         final=arguments.final or WEIGHTS,
-        vary=_varied(arguments.vary),
+        vary=varied(arguments.vary),
         trainings=arguments.trainings,
         epochs=arguments.epochs,
         annealing_epochs=arguments.kl_epochs,
         validation_fraction=arguments.validation_fraction,
-        normalize=_normalize(arguments),
+        normalize=normalization(arguments),
         folder=arguments.out,
         overwrite=arguments.overwrite,
         workers=arguments.workers,
@@ -71,33 +78,14 @@ def search(arguments: Namespace, notes: list[str]) -> None:
         progress=_shows_progress(arguments),
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
-        schedule=_schedule(arguments),
-        device=_device(arguments.device),
+        schedule=schedule(arguments),
+        device=checked_device(arguments.device),
     )
     write_search(arguments.out, found)
     names = [str(name) for name in found.score.dims]
     best = ", ".join(f"{name} {found.attrs[f'best_{name}']}" for name in names)
     _say(arguments, f"best of {int(found.score.count())} trainings: {best}")
     _say(arguments, f"results are in {arguments.out}: open {arguments.out / 'search.png'}")
-
-
-def _varied(given: Sequence[Sequence[str]]) -> dict[str, list[Any]]:
-    """What is searched over besides the KL weights: numbers where they are such, else words."""
-    varied = {}
-    for name, *values in given:
-        if not values:
-            raise SpecificationError(f"--vary {name} names no values: give some after it")
-        varied[name.replace("-", "_")] = [_value(value) for value in values]
-    return varied
-
-
-def _value(text: str) -> Any:
-    for kind in (int, float, size):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
 
 
 def encode(arguments: Namespace, notes: list[str]) -> None:
@@ -112,7 +100,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
         _check_blocks(arguments)
     else:
         check_file(arguments.out, arguments.overwrite)
-    model = storage.load(arguments.model, device=_device(arguments.device) or "cpu")
+    model = storage.load(arguments.model, device=checked_device(arguments.device) or "cpu")
     image = _levelled(open_image(arguments.image, arguments.channel), arguments)
     if by_block:
         _encode_blocks(model, image, arguments)
@@ -124,12 +112,23 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
     _say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
 
+def atoms(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift atoms`: where the atoms of an image are."""
+    from pyroshift.cli.atoms import check_atoms_folder, write_atoms
+
+    check_atoms_folder(arguments.out, arguments.overwrite)
+    image = _levelled(_load(arguments), arguments)
+    found = found_atoms(image, arguments, _shows_progress(arguments))
+    write_atoms(arguments.out, found, image)
+    _say(arguments, f"{found.sizes['atom']} atoms are in {arguments.out}: look at atoms.png")
+
+
 def _check_blocks(arguments: Namespace) -> None:
     """Raise a SpecificationError for what can't be done block by block."""
-    if arguments.positions is not None:
+    if arguments.positions is not None or arguments.at_atoms:
         raise SpecificationError(
             f"{arguments.out} is written block by block, which takes windows on a grid: with "
-            "--positions, write a file such as --out maps.nc"
+            "--positions or --at-atoms, write a file such as --out maps.nc"
         )
     if arguments.out.resolve() == Path(arguments.image).expanduser().resolve():
         raise SpecificationError(f"{arguments.out} is the image itself: choose another --out")
@@ -144,7 +143,7 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
         image,
         arguments.out,
         step=arguments.step,
-        normalize=_normalize(arguments),
+        normalize=normalization(arguments),
         overwrite=arguments.overwrite,
         progress=_shows_progress(arguments),
     )
@@ -161,12 +160,12 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
     from pyroshift.inference import fit as training
     from pyroshift.report import Run, Setting
 
-    kl, device = _kl(arguments), _device(arguments.device)
+    kl, device = kl_weight(arguments), checked_device(arguments.device)
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
     image = _levelled(load(), arguments)
     arguments.window = _window(image, arguments)
     patches = _patches(image, arguments.window, arguments)
-    model = _builder(arguments)(arguments.window, seed=arguments.seed)
+    model = builder(arguments)(arguments.window, seed=arguments.seed)
     _say(arguments, f"training {type(model).__name__} on {patches!r}")
     history = training.fit(
         model,
@@ -179,7 +178,7 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
         device=device,
         validation_fraction=arguments.validation_fraction,
         progress=_shows_progress(arguments),
-        schedule=_schedule(arguments),
+        schedule=schedule(arguments),
         checkpoint=open_folder(arguments.out, arguments.resume),
     )
     if history.attrs["stopped"] == "interrupted":
@@ -223,93 +222,31 @@ def _window(image: "DataArray", arguments: Namespace) -> Sequence[int]:
 
 def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) -> "Patches":
     """The windows asked for, on a grid or at positions."""
-    from pyroshift.cli.positions import read_positions
     from pyroshift.data.patches import extract_patches
 
-    if arguments.positions is not None and arguments.step is not None:
-        raise SpecificationError("--step is for windows on a grid: leave it out with --positions")
-    positions = None if arguments.positions is None else read_positions(arguments.positions)
-    return extract_patches(image, window, arguments.step, _normalize(arguments), positions)
-
-
-def _normalize(arguments: Namespace) -> str | None:
-    return None if arguments.normalize == "none" else arguments.normalize
-
-
-def _builder(arguments: Namespace) -> "Callable[..., PoseVAE]":
-    """What makes the model asked for, from the window and a seed."""
-    from pyroshift.models.vae import RVAE, VAE, ShiftVAE
-
-    return partial(
-        {"vae": VAE, "shift": ShiftVAE, "rvae": RVAE}[arguments.model],
-        latent_dim=arguments.latent_dim,
-        likelihood=arguments.likelihood,
-        encoder=arguments.encoder,
-        decoder=arguments.decoder,
-        guide=arguments.guide,
-        **_pose(arguments),
+    on_grid = arguments.positions is None and not arguments.at_atoms
+    if not on_grid and arguments.step is not None:
+        raise SpecificationError("--step is for windows on a grid: leave it out at positions")
+    if on_grid and arguments.interpolate:
+        raise SpecificationError("--interpolate is for windows with --at-atoms or --positions")
+    positions = _positions(image, arguments)
+    normalize = normalization(arguments)
+    return extract_patches(
+        image, window, arguments.step, normalize, positions, arguments.interpolate
     )
 
 
-def _pose(arguments: Namespace) -> dict[str, Any]:
-    """The options of the pose; one that the model has no use for is a mistake to be told."""
-    given = {
-        "offsets": arguments.offsets or None,
-        "offset_scale": arguments.offset_scale,
-        "angle_scale": arguments.angle_scale,
-        "period": arguments.period,
-        "symmetry": arguments.symmetry,
-    }
-    pose = {name: value for name, value in given.items() if value is not None}
-    usable: dict[str, set[str]] = {
-        "vae": set(),
-        "shift": {"offset_scale", "period"},
-        "rvae": {"angle_scale", "symmetry", "offsets"}
-        | ({"offset_scale"} if arguments.offsets else set()),
-    }
-    for name in pose:
-        if name not in usable[arguments.model]:
-            without = " without --offsets" if arguments.model == "rvae" else ""
-            raise SpecificationError(
-                f"--{name.replace('_', '-')} has no use with --model {arguments.model}{without}"
-            )
-    return pose
+def _positions(image: "DataArray", arguments: Namespace) -> Any:
+    """Where windows are cut, from a file or at the atoms that are found; None for a grid."""
+    from pyroshift.cli.positions import read_positions
 
-
-def _kl(arguments: Namespace) -> "float | KLAnnealing":
-    """A constant KL weight, or one that moves."""
-    from pyroshift.inference.annealing import KLAnnealing
-
-    moving = (arguments.kl_initial, arguments.kl_final, arguments.kl_epochs)
-    if moving == (None, None, None):
-        return 1.0 if arguments.kl is None else arguments.kl
-    if arguments.kl is not None or arguments.kl_initial is None:
-        raise SpecificationError(
-            "a KL weight is either constant (--kl), or goes from --kl-initial to --kl-final within "
-            "--kl-epochs, of which --kl-initial must be given"
-        )
-    return KLAnnealing(
-        arguments.kl_initial,
-        1.0 if arguments.kl_final is None else arguments.kl_final,
-        arguments.epochs // 2 if arguments.kl_epochs is None else arguments.kl_epochs,
-    )
-
-
-def _device(name: str | None) -> str | None:
-    """A device that is there, or None for the default."""
-    import torch
-
-    if name is not None:
-        try:
-            torch.empty(1, device=name)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = str(error).splitlines()[0]
-            raise SpecificationError(f"device {name!r} can't be used here: {reason}") from error
-    return name
-
-
-def _schedule(arguments: Namespace) -> str | None:
-    return None if arguments.schedule == "constant" else arguments.schedule
+    if not arguments.at_atoms:
+        return None if arguments.positions is None else read_positions(arguments.positions)
+    if arguments.positions is not None:
+        raise SpecificationError("windows are cut either at --positions or --at-atoms, not both")
+    found = found_atoms(image, arguments, _shows_progress(arguments))
+    _say(arguments, f"{found.sizes['atom']} atoms found")
+    return found
 
 
 def _shows_progress(arguments: Namespace) -> bool:
