@@ -58,6 +58,15 @@ def test_labels_that_come_twice_do_no_harm():
     assert len(rings(plot.atoms(twice, stack()))[0]) == 6
 
 
+def test_a_part_of_the_image_is_all_that_is_shown():
+    part = stack()[:, 5:25, 5:35]
+    for ax in (
+        plot.atoms(atoms_of(stack()), part),
+        plot.tracks(link_atoms(atoms_of(stack())), part),
+    ):
+        assert ax.axis() == (4.5, 34.5, 24.5, 4.5)
+
+
 def test_tracks_go_where_atoms_went():
     linked = link_atoms(atoms_of(stack()))
     ax = plot.tracks(linked, stack(), drift=True)

@@ -30,7 +30,8 @@ def atoms(
 
     Args:
         dataset: of atoms, from `find_atoms`, `link_atoms` or `encode`.
-        image: `height x width`, or `frame x height x width`, as the atoms were found in.
+        image: `height x width`, or `frame x height x width`, that the atoms were found in, or a
+            part of it.
         ax: where to draw; a new figure by default.
         color: coordinate or variable of few different values that colours the rings, such as
             "sublattice", with how many there are of each in the legend; one colour where there is
@@ -55,6 +56,7 @@ def atoms(
     picture = as_image(image, frame)
     ax = own_axes(ax, *_size(picture))
     draw_image(ax, picture)
+    view = ax.axis()
     groups = _groups(shown, color)
     for number, (name, index) in enumerate(groups.items()):
         ax.scatter(
@@ -66,6 +68,7 @@ def atoms(
             linewidths=0.8,
             label=f"{name}: {len(index)}",
         )
+    ax.axis(view)
     if len(groups) > 1:
         ax.legend(title=color, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2)
     return ax
@@ -79,7 +82,7 @@ def tracks(
 
     Args:
         dataset: of atoms, from `link_atoms`.
-        image: `frame x height x width`.
+        image: `frame x height x width`, that the atoms were found in, or a part of it.
         ax: where to draw; a new figure by default.
         frame: which frame is shown.
         drift: whether the ways include the drift of the frames.
@@ -105,6 +108,7 @@ def tracks(
     picture = as_image(image, frame)
     ax = own_axes(ax, *_size(picture))
     draw_image(ax, picture)
+    view = ax.axis()
     place = np.column_stack([dataset.x, dataset.y]).astype(float)
     if not drift and "drift" in dataset:
         shown = dataset.drift[dataset.frame == frame].mean(ATOM).fillna(0.0)
@@ -116,6 +120,7 @@ def tracks(
     ax.add_collection(LineCollection(ways, colors=colours, linewidths=0.8))
     starts = np.array([way[0] for way in ways if len(way)]).reshape(-1, 2)
     ax.scatter(starts[:, 0], starts[:, 1], s=3, c=colours[: len(starts)], linewidths=0)
+    ax.axis(view)
     ax.set_title(f"{len(starts)} tracks")
     return ax
 
