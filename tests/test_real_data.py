@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
+from scipy.spatial import KDTree
 
 from pyroshift import (
     RVAE,
@@ -13,10 +15,13 @@ from pyroshift import (
     decode,
     encode,
     extract_patches,
+    find_atoms,
     fit,
     load_image,
+    load_segmenter,
     load_spectra,
 )
+from pyroshift.cli import main
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -58,6 +63,36 @@ def test_angles_at_the_atoms_of_graphene():
     assert maps.angle.dims == ("atom",)
     np.testing.assert_allclose(np.stack([maps.y, maps.x], 1), atoms[maps.atom], atol=0.5)
     assert np.all(np.abs(maps.angle) <= np.pi)
+    assert_whole(maps)
+
+
+def test_atoms_of_graphene_are_where_a_network_found_them():
+    image = load_image(measurement("stem_graphene_boundary.npy"))
+    positions = measurement("stem_graphene_boundary_atoms.npy")
+    given = np.load(positions, allow_pickle=True).item()[0][:, :2].astype(float)
+    for segmenter in (None, load_segmenter()):
+        atoms = find_atoms(image, segmenter=segmenter, threshold=segmenter and 0.2)
+        found = KDTree(np.column_stack([atoms.y, atoms.x])).query(given)[0] < 3
+        assert found.mean() > (0.9 if segmenter is None else 0.85)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "least"),
+    [("stem_abf_stack.hspy", ("--dark", "--track"), 5 * 500), ("stem_mos2_se.dm3", (), 3800)],
+)
+def test_atoms_from_the_command_line(name, options, least, tmp_path):
+    image = str(measurement(name))
+    assert main(["atoms", image, *options, "--quiet", "--out", str(tmp_path / "atoms")]) == 0
+    atoms = xr.load_dataset(tmp_path / "atoms" / "atoms.nc")
+    assert atoms.sizes["atom"] > least
+    training = ("--model", "rvae", "--window", "24", "--epochs", "1", "--interpolate", "--quiet")
+    command = ["fit", image, *training, "--at-atoms", *options, "--out", str(tmp_path / "fit")]
+    assert main(command) == 0
+    maps = xr.load_dataset(tmp_path / "fit" / "maps.nc")
+    inside = atoms.sel(atom=maps.atom)
+    np.testing.assert_allclose(maps.y, inside.y, rtol=1e-6)
+    if "--track" in options:
+        np.testing.assert_array_equal(maps.track, inside.track)
     assert_whole(maps)
 
 
