@@ -71,7 +71,7 @@ def test_atoms_of_graphene_are_where_a_network_found_them():
     positions = measurement("stem_graphene_boundary_atoms.npy")
     given = np.load(positions, allow_pickle=True).item()[0][:, :2].astype(float)
     for segmenter in (None, load_segmenter()):
-        atoms = find_atoms(image, segmenter=segmenter, threshold=segmenter and 0.2)
+        atoms = find_atoms(image, segmenter=segmenter)
         found = KDTree(np.column_stack([atoms.y, atoms.x])).query(given)[0] < 3
         assert found.mean() > (0.9 if segmenter is None else 0.85)
 

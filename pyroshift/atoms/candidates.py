@@ -18,7 +18,7 @@ NEAR = 0.25  # quantile of distances between nearest neighbours
 CLEAR = 5.5  # standard deviations of noise, that no maximum of noise has
 FINEST, COARSEST = 1.0, 1 / 16  # scales of blobs: pixels, and of the frame's shorter side
 THIRD = 3  # highest blob, that scales are compared by, as one alone may be a speck
-PROBABLE = 0.5  # probability, beyond which a pixel is an atom's
+PROBABLE = 0.25  # of a pixel, that is part of an atom, at the least
 
 
 @dataclass(frozen=True)

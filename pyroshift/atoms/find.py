@@ -80,7 +80,7 @@ def find_atoms(
         threshold: the least amplitude of an atom, as a share of the strong atoms' (the 90th
             percentile); None for a rule: four standard deviations of its own, or in more noise a
             quarter of what strong atoms have, and 0.15 of the strong atoms' amplitude. With a
-            segmenter it is the least probability, 0.5 unless told.
+            segmenter it is the least probability, 0.25 unless told.
         sublattices: in how many classes to sort atoms by amplitude. Where amplitudes overlap, the
             coordinate `site` of `fit_lattice` tells sublattices by their place in the cell.
         segmenter: finds candidates in place of the filter: a `Segmenter`, such as
