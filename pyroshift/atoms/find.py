@@ -87,7 +87,8 @@ def find_atoms(
             `load_segmenter()`, or an object whose `probability(frame, separation=...)` gives the
             probability of each pixel to be an atom's.
         prior: whether positions are drawn towards those that the lattice lets one expect. False
-            for each atom by itself.
+            for each atom by itself, for displacements that differ from atom to atom, of which a
+            part would be taken for noise.
         progress: whether to show a progress bar, of the frames of a stack.
 
     Returns:
