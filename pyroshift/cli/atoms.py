@@ -53,6 +53,18 @@ def finding_options(group: _ArgumentGroup) -> list[Action]:
     ]
 
 
+def check_unused(arguments: Namespace) -> None:
+    """Raise a SpecificationError if it is said how to find atoms, but not to find them."""
+    if arguments.at_atoms:
+        return
+    for name in ("dark", "separation", "threshold", "segment", "track"):
+        given = getattr(arguments, name)
+        if given is not None and given is not False:
+            raise SpecificationError(f"--{name} has no use without --at-atoms")
+    if arguments.sublattices != 1:
+        raise SpecificationError("--sublattices has no use without --at-atoms")
+
+
 def found_atoms(image: "DataArray", arguments: Namespace, progress: bool) -> "Dataset":
     """The atoms of an image, as asked for.
 

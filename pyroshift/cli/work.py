@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyroshift.cli.atoms import found_atoms
+from pyroshift.cli.atoms import check_unused, found_atoms
 from pyroshift.cli.choices import (
     builder,
     checked_device,
@@ -125,6 +125,7 @@ def atoms(arguments: Namespace, notes: list[str]) -> None:
 
 def _check_blocks(arguments: Namespace) -> None:
     """Raise a SpecificationError for what can't be done block by block."""
+    check_unused(arguments)
     if arguments.positions is not None or arguments.at_atoms:
         raise SpecificationError(
             f"{arguments.out} is written block by block, which takes windows on a grid: with "
@@ -224,6 +225,7 @@ def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) ->
     """The windows asked for, on a grid or at positions."""
     from pyroshift.data.patches import extract_patches
 
+    check_unused(arguments)
     on_grid = arguments.positions is None and not arguments.at_atoms
     if not on_grid and arguments.step is not None:
         raise SpecificationError("--step is for windows on a grid: leave it out at positions")
