@@ -15,7 +15,14 @@ MARGIN = 1.25  # times the frame's size, to which it is padded
 FAINTEST = 0.1  # of the strong maxima's height
 STRONG = 0.9  # quantile of heights that stands for the strong ones
 NEAR = 0.25  # quantile of distances between nearest neighbours
+ROUNDS = 10
+LIKELY = 4.0  # standard deviations of noise, that few of its maxima have
+BLOB = 3.0  # scales, that a blob reaches
+FEWEST_BETWEEN = 0.1  # share of the pixels, from which noise can be told
+MEDIAN = 0.6745  # of the size of a standard normal variable
+FLATTEST = 1e-3  # of the highest blob, that is taken for noise where there is none
 CLEAR = 5.5  # standard deviations of noise, that no maximum of noise has
+NARROWEST = 0.75  # pixels, scale of the blobs that a lattice is made of
 FINEST, COARSEST = 1.0, 1 / 16  # scales of blobs: pixels, and of the frame's shorter side
 THIRD = 3  # highest blob, that scales are compared by, as one alone may be a speck
 PROBABLE = 0.25  # of a pixel, that is part of an atom, at the least
@@ -80,9 +87,10 @@ def without_noise(frame: Array, known: Array) -> Filtered:
     squared = along_y**2 + along_x**2
     passed[squared < (SLOWEST / min(frame.shape)) ** 2] = 0
     weight = squared * np.where(smooth > SURE * noise, passed * smooth, 0.0) ** 2
-    if not weight.any():
+    strongest = squared.ravel()[np.argmax(weight)]
+    if not weight.any() or NARROWEST * np.sqrt(strongest) > SPAN:
         return Filtered(np.zeros(frame.shape), np.nan, noise, np.zeros(frame.shape))
-    passed[squared > FURTHEST**2 * squared.ravel()[np.argmax(weight)]] = 0
+    passed[squared > FURTHEST**2 * strongest] = 0
     weight = weight * (passed > 0)
     scale = SPAN * np.sqrt(weight.sum() / (squared * weight).sum())
     # Padded, or a filter would mix what is at opposite edges.
@@ -116,13 +124,22 @@ def blobs(frame: Array, scale: float, apart: float) -> tuple[Array, Array]:
     Returns:
         `blob x axis`, (y, x) in pixels, and their heights, falling.
     """
+    return maxima(_curvature(frame, scale), apart)
+
+
+def _curvature(frame: Array, scale: float) -> Array:
+    """How bright a frame is above what is around, at a scale."""
     from scipy.ndimage import gaussian_laplace
 
-    return maxima(-gaussian_laplace(frame, scale), apart)
+    return -gaussian_laplace(frame, scale)
 
 
 def clear_blobs(frame: Array, scale: float, apart: float) -> tuple[Array, Array]:
-    """Blobs that are no noise's, and their heights in its standard deviations."""
+    """Blobs that are no noise's, and their heights in its standard deviations.
+
+    How high noise goes is told by the spectrum, which sets a lattice apart from it, or by what is
+    left between blobs, which sets those without order apart: either takes the other for noise.
+    """
     height, width = frame.shape
     weight = np.sum(np.outer(hann(height), hann(width)) ** 2)
     power = noise_power(tapered_power(frame)) / weight
@@ -130,9 +147,36 @@ def clear_blobs(frame: Array, scale: float, apart: float) -> tuple[Array, Array]
     squared = (2 * np.pi) ** 2 * (along_y**2 + along_x**2)
     transfer = squared * np.exp(-squared * scale**2 / 2)
     noise = np.sqrt(np.mean(power * transfer**2))
-    position, height = blobs(frame, scale, apart)
+    response = _curvature(frame, scale)
+    position, height = maxima(response, apart)
+    noise = min(noise, _between(response, position, height, scale))
+    noise = max(noise, FLATTEST * response.max(), _TINY)
     kept = height > CLEAR * noise
-    return position[kept], height[kept] / max(noise, _TINY)
+    return position[kept], height[kept] / noise
+
+
+def _between(response: Array, position: Array, height: Array, scale: float) -> float:
+    """Standard deviation of a response where there are no clear blobs, found in turn with these."""
+    left, clear = np.ones(response.shape, bool), 0
+    for _ in range(ROUNDS):
+        noise = float(np.median(np.abs(response[left])) / MEDIAN)
+        found = height > LIKELY * noise
+        if found.sum() <= clear:
+            break
+        clear = int(found.sum())
+        left = _away(response.shape, position[found], BLOB * scale)
+        if left.mean() < FEWEST_BETWEEN:
+            break
+    return noise
+
+
+def _away(shape: tuple[int, ...], position: Array, distance: float) -> Array:
+    """Which pixels are so far from positions."""
+    from scipy.ndimage import distance_transform_edt
+
+    there = np.ones(shape, bool)
+    there[tuple(position.astype(int).T)] = False
+    return np.asarray(distance_transform_edt(there) > distance)
 
 
 def lattice_blobs(filtered: Filtered, scale: float, apart: float) -> Array:

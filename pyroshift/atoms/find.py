@@ -160,8 +160,12 @@ def _settings(
     prior: bool,
 ) -> _Settings:
     finest, coarsest = (share * separation for share in SCALES)
-    scales = [frame.filtered.scale for frame in frames if np.isfinite(frame.filtered.scale)]
-    scale = float(np.clip(np.median(scales or [WIDTH * separation]), finest, coarsest))
+    scales = [frame.filtered.scale for frame in frames]
+    if not np.isfinite(scales).any():
+        scales = [candidates.scale_of_blobs(frame.values) for frame in frames]
+    if not np.isfinite(scales).any():
+        scales = [WIDTH * separation]
+    scale = float(np.clip(np.nanmedian(scales), finest, coarsest))
     probable = candidates.PROBABLE if threshold is None else threshold
     return _Settings(separation, scale, segmenter, probable, prior and segmenter is None)
 
