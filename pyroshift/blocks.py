@@ -5,7 +5,6 @@ and written before the next, so that the memory needed is that of one block.
 """
 
 import contextlib
-import importlib.util
 import json
 import warnings
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from pyroshift.data.blocks import Blocks, Region, digest, plan_blocks
 from pyroshift.errors import MissingPixelsError
+from pyroshift.extras import check_installed
 from pyroshift.models.pair import PoseVAE
 from pyroshift.results import encode
 
@@ -77,7 +77,7 @@ def encode_image(
         ...     dict(maps.elbo.sizes)
         {'y': 7, 'x': 9}
     """
-    _check_installed()
+    check_installed("dask", "zarr", extra="big", what="encode_image")
     store = _Store(Path(path))
     state = store.state(overwrite)
     plan = plan_blocks(model.window, image, step, normalize, rows)
@@ -197,8 +197,3 @@ class _Store:
         import zarr
 
         return zarr.open_group(self.path, mode=mode).attrs
-
-
-def _check_installed() -> None:
-    if missing := [name for name in ("dask", "zarr") if importlib.util.find_spec(name) is None]:
-        raise ImportError(f"encode_image needs {' and '.join(missing)}: pip install pyroshift[big]")

@@ -413,7 +413,7 @@ class TestEncodeByBlock:
         assert name in rejected(capsys, *arguments, "--out", tmp_path / "maps.zarr")
 
     def test_without_the_extra(self, image, result, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(blocks.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(pyroshift.extras.importlib.util, "find_spec", lambda name: None)
         arguments = ["encode", result / "model.pt", image, "--out", tmp_path / "maps.zarr"]
         assert "pyroshift[big]" in rejected(capsys, *arguments)
 

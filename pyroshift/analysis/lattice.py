@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from pyroshift.analysis.peaks import FAINTEST, Peaks, find_peaks
 from pyroshift.analysis.spectrum import Array, tapered_power
-from pyroshift.data.checks import as_labelled, check_values
+from pyroshift.data.checks import as_image, check_values
 from pyroshift.errors import DataError
 
 CELLS = 2.5  # unit cells per window
@@ -116,12 +115,7 @@ def suggest_window(image: Any) -> WindowSuggestion:
 
 def _mean_power(image: Any) -> Array:
     """Power spectrum of an image, or the mean of a stack's."""
-    if not isinstance(image, xr.Dataset) and np.ndim(image) not in (2, 3):
-        raise DataError(
-            f"an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
-            f"shape {np.shape(image)}: pick one channel"
-        )
-    data = as_labelled(image, 2, None, None, name="image")
+    data = as_image(image)
     check_values(data.values, "the image", missing=True)
     frames = data.values.reshape(-1, *data.shape[-2:])
     if min(frames.shape[1:]) < SMALLEST_SIDE:

@@ -1,7 +1,6 @@
 """`search_kl`: the KL weights, and more, that make latent maps physical."""
 
 import dataclasses
-import importlib.util
 import json
 import math
 import warnings
@@ -23,6 +22,7 @@ from pyroshift.analysis.training import Score, Trainer, build_trainer, physical_
 from pyroshift.analysis.workers import available_cores, executor
 from pyroshift.data.blocks import digest
 from pyroshift.errors import SpecificationError, TrainingError
+from pyroshift.extras import check_installed
 from pyroshift.models.pair import PoseVAE
 from pyroshift.models.vae import ShiftVAE
 
@@ -118,7 +118,7 @@ def search_kl(
         >>> dict(found.score.sizes), found.z.dims
         ({'initial': 2, 'final': 2}, ('initial', 'final', 'y', 'x', 'latent'))
     """
-    _check_installed()
+    check_installed("optuna", "loky", extra="search", what="search_kl")
     _check_counts(trainings=trainings, epochs=epochs, workers=workers)
     space = build_space(initial, final, vary)
     trainer = build_trainer(
@@ -210,11 +210,6 @@ def _identity(trainer: Trainer, space: Space) -> dict[str, str]:
         "options of fit": json.dumps(dict(trainer.fitting), default=repr, sort_keys=True),
         "seed": str(trainer.seed),
     }
-
-
-def _check_installed() -> None:
-    if missing := [name for name in ("optuna", "loky") if importlib.util.find_spec(name) is None]:
-        raise ImportError(f"search_kl needs {' and '.join(missing)}: pip install pyroshift[search]")
 
 
 def _check_counts(**counts: Any) -> None:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from pyroshift.atoms.smooth import Array, SmoothFunction, fit_smooth
 from pyroshift.data.atoms import ATOM, FRAME, check_atoms
+from pyroshift.data.atoms import positions as positions_of
 from pyroshift.data.checks import as_labelled, pixel_size
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
@@ -160,7 +161,7 @@ class Distortion:
         if "y_observed" in atoms.coords:
             raise DataError("these atoms have been corrected before: y_observed is there")
         _check_units(atoms, self.units)
-        positions = _positions(atoms)
+        positions = positions_of(atoms)
         corrected = positions.copy()
         for frame, here in _frames(atoms):
             for axis, part in enumerate(self._of(frame)):
@@ -233,7 +234,7 @@ def fit_distortion(displaced: xr.Dataset, *, common: bool = False, seed: int = 0
     units = str(displaced["displacement"].attrs.get("units", "px"))
     _check_units(displaced, units)
     known = displaced.isel({ATOM: _sure(displaced)})
-    positions, values = _positions(known), known["displacement"].values
+    positions, values = positions_of(known), known["displacement"].values
     everything = [(ALL, np.ones(len(positions), bool))]
     components = {}
     for frame, here in everything if common else _frames(known):
@@ -257,10 +258,6 @@ def _sure(displaced: xr.Dataset) -> Array:
             deviation = displaced[name].values
             sure &= ~(deviation > UNSURE * np.nanmedian(deviation[sure]))
     return sure
-
-
-def _positions(atoms: xr.Dataset) -> Array:
-    return np.column_stack([atoms["y"].values, atoms["x"].values]).astype(float)
 
 
 def _frames(atoms: xr.Dataset) -> list[tuple[int, Array]]:

@@ -1,7 +1,6 @@
 """Atoms in an image: where, how bright, how wide, and how sure that is."""
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -116,8 +115,9 @@ def find_atoms(
     frames, data = checked(image, separation, threshold, sublattices)
     check_installed("scipy", "skimage", "sklearn", extra="atoms")
     seen = [prepared(-values if dark else values) for values in frames]
-    found = _separation(seen) if separation is None else float(separation)
-    settings = _settings(seen, found, threshold, segmenter, prior)
+    scales = _scales(seen)
+    found = _separation(seen, scales) if separation is None else float(separation)
+    settings = _settings(seen, scales, found, threshold, segmenter, prior)
     parts = tqdm(seen, unit="frame", disable=not progress or len(seen) == 1)
     fits = [_fitted(frame, settings) for frame in parts]
     if segmenter is None:
@@ -130,15 +130,24 @@ def find_atoms(
     return labelled(data, seen, fits, dark, sublattices, settings.separation)
 
 
-def _separation(frames: Iterable[Frame]) -> float:
+def _scales(frames: list[Frame]) -> list[float]:
+    """Standard deviation of each frame's blobs, pixels, those of its lattice first; NaN if none."""
+    return [
+        frame.filtered.scale
+        if np.isfinite(frame.filtered.scale)
+        else candidates.scale_of_blobs(frame.values)
+        for frame in frames
+    ]
+
+
+def _separation(frames: list[Frame], scales: list[float]) -> float:
     """Distance of nearest neighbours, as the frames themselves say, in pixels."""
     distances = []
-    for frame in frames:
-        scale = frame.filtered.scale
-        if np.isfinite(scale):
+    for frame, scale in zip(frames, scales, strict=True):
+        if np.isfinite(frame.filtered.scale):
             position = candidates.lattice_blobs(frame.filtered, scale, 2 * scale)
             distances.append(candidates.nearest_distance(position))
-        elif np.isfinite(scale := candidates.scale_of_blobs(frame.values)):
+        elif np.isfinite(scale):
             position, _ = candidates.clear_blobs(frame.values, scale, 2 * scale)
             distances.append(min(candidates.nearest_distance(position), ALONE * scale))
     if not distances:
@@ -154,18 +163,16 @@ _NOTHING = (
 
 def _settings(
     frames: list[Frame],
+    scales: list[float],
     separation: float,
     threshold: float | None,
     segmenter: ProbabilityMap | None,
     prior: bool,
 ) -> _Settings:
     finest, coarsest = (share * separation for share in SCALES)
-    scales = [frame.filtered.scale for frame in frames]
-    if not np.isfinite(scales).any():
-        scales = [candidates.scale_of_blobs(frame.values) for frame in frames]
-    if not np.isfinite(scales).any():
-        scales = [WIDTH * separation]
-    scale = float(np.clip(np.nanmedian(scales), finest, coarsest))
+    lattices = [frame.filtered.scale for frame in frames if np.isfinite(frame.filtered.scale)]
+    usual = lattices or [scale for scale in scales if np.isfinite(scale)] or [WIDTH * separation]
+    scale = float(np.clip(np.median(usual), finest, coarsest))
     probable = candidates.PROBABLE if threshold is None else threshold
     return _Settings(separation, scale, segmenter, probable, prior and segmenter is None)
 

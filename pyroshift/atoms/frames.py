@@ -13,7 +13,7 @@ from pyroshift.atoms import candidates
 from pyroshift.atoms.refine import Fits
 from pyroshift.atoms.sublattices import SUBLATTICE, by_amplitude
 from pyroshift.data.atoms import ATOM, labelled_atoms
-from pyroshift.data.checks import as_labelled, check_values, pixel_size, plain_attributes
+from pyroshift.data.checks import as_image, check_values, pixel_size, plain_attributes
 from pyroshift.errors import DataError
 
 SMALLEST_SIDE = 16  # pixels
@@ -35,13 +35,7 @@ def checked(
     image: Any, separation: float | None, threshold: float | None, sublattices: int
 ) -> tuple[Array, xr.DataArray]:
     """Frames (frame x height x width), and the image with its labels."""
-    if not isinstance(image, xr.Dataset) and np.ndim(image) not in (2, 3):
-        raise DataError(
-            f"an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
-            f"shape {np.shape(image)}: pick one channel"
-        )
-    dims = None if isinstance(image, xr.Dataset | xr.DataArray) else ("frame", "y", "x")
-    data = as_labelled(image, 2, dims[-np.ndim(image) :] if dims else None, None, name="image")
+    data = as_image(image)
     check_values(data.values, "the image", missing=True)
     frames = data.values.astype(float).reshape(-1, *data.shape[-2:])
     height, width = frames.shape[1:]

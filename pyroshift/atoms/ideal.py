@@ -9,7 +9,8 @@ import xarray as xr
 
 from pyroshift.atoms.translations import FEWEST_ATOMS, find_vectors, spacing
 from pyroshift.atoms.walk import Array, Cell, Places, place_atoms
-from pyroshift.data.atoms import ATOM, FRAME, check_atoms
+from pyroshift.data.atoms import ATOM, FRAME, check_atoms, length_unit
+from pyroshift.data.atoms import positions as positions_of
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
 
@@ -81,8 +82,8 @@ def fit_lattice(
     """
     check_installed("scipy", extra="atoms")
     check_atoms(atoms)
-    _unit(atoms)
-    positions = np.column_stack([atoms["y"].values, atoms["x"].values]).astype(float)
+    length_unit(atoms)
+    positions = positions_of(atoms)
     frames = _labels(atoms, FRAME)
     species = _labels(atoms, "sublattice")
     if len(positions) < FEWEST_ATOMS:
@@ -112,16 +113,6 @@ def fit_lattice(
     return _labelled(atoms, ideal, places, fitted)
 
 
-def _unit(atoms: xr.Dataset) -> str:
-    """The unit of the atoms' positions."""
-    units = [str(atoms[name].attrs.get("units", "px")) for name in "yx"]
-    if units[0] != units[1]:
-        raise DataError(
-            f"the atoms' y is in {units[0]} and x in {units[1]}: a lattice needs both in one unit"
-        )
-    return units[0]
-
-
 def _labels(atoms: xr.Dataset, name: str, default: int = 0) -> Array:
     """A coordinate of whole numbers over the atoms, or the same number for all."""
     count = atoms.sizes[ATOM]
@@ -139,7 +130,7 @@ def _checked_vectors(vectors: Any, atoms: xr.Dataset) -> Array:
     lengths = np.linalg.norm(values, axis=1)
     if abs(np.linalg.det(values)) <= 0.05 * lengths.prod():
         raise DataError(f"the vectors {values.tolist()} span no lattice: they are on one line")
-    unit = _unit(atoms)
+    unit = length_unit(atoms)
     if isinstance(vectors, xr.DataArray) and "units" in vectors.attrs:
         if vectors.attrs["units"] != unit:
             raise DataError(f"the vectors are in {vectors.attrs['units']}, the atoms in {unit}")
@@ -271,8 +262,8 @@ def _labelled(
     atoms: xr.Dataset, ideal: Array, places: Places, fitted: list[tuple[int, Array, Array]]
 ) -> xr.Dataset:
     """The atoms with all that was found."""
-    unit = _unit(atoms)
-    positions = np.column_stack([atoms["y"].values, atoms["x"].values])
+    unit = length_unit(atoms)
+    positions = positions_of(atoms)
     frames, origins, lattices = (np.array(part) for part in zip(*fitted, strict=True))
     values = {
         "ideal": ((ATOM, "axis"), ideal, unit),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pyroshift.data.atoms import ATOM, FRAME, check_atoms
+from pyroshift.atoms.translations import spacing as usual_spacing
+from pyroshift.data.atoms import ATOM, FRAME, check_atoms, length_unit, positions
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
 
@@ -68,8 +69,10 @@ def link_atoms(
     check_installed("trackpy", "scipy", extra="atoms")
     _check(atoms, search_range, memory, shortest)
     frame = atoms[FRAME].values.astype(int)
-    position = np.column_stack([atoms.y.values, atoms.x.values]).astype(float)
-    spacing = _spacing(position, frame)
+    position = positions(atoms)
+    # Single particles have only one measure: how far they are from each other over all frames.
+    spacing = usual_spacing([position[index] for index in _frames(frame)])
+    spacing = spacing or float(np.hypot(*np.ptp(position, axis=0))) or 1.0
     reach = NEAR * spacing if search_range is None else float(search_range)
     moved = _rough_drift(position, frame, spacing) if drift else np.zeros((np.ptp(frame) + 1, 2))
     since = frame - frame.min()
@@ -77,8 +80,7 @@ def link_atoms(
     if drift:
         moved = moved + _remaining_drift(position - moved[since], frame, track)
     attrs = {"long_name": "index of the track; -1 for none", "search_range": reach}
-    units = str(atoms.y.attrs.get("units", "px"))
-    moves = {"long_name": "drift of the frame since the first", "units": units}
+    moves = {"long_name": "drift of the frame since the first", "units": length_unit(atoms)}
     return atoms.assign_coords(
         track=(ATOM, _numbered(track, shortest), attrs), axis=np.array(["y", "x"], dtype=object)
     ).assign(drift=((ATOM, "axis"), moved[since], moves))
@@ -92,8 +94,7 @@ def _check(atoms: Any, search_range: Any, memory: Any, shortest: Any) -> None:
             "there is nothing to link: the atoms are of one frame, or have no coordinate `frame`; "
             "find them in a stack"
         )
-    if atoms.y.attrs.get("units") != atoms.x.attrs.get("units"):
-        raise DataError("the atoms' y and x must have the same unit, so that distances mean one")
+    length_unit(atoms)
     if search_range is not None and not (
         isinstance(search_range, Real) and 0 < float(search_range) < np.inf
     ):
@@ -106,21 +107,6 @@ def _check(atoms: Any, search_range: Any, memory: Any, shortest: Any) -> None:
 def _frames(frame: np.ndarray) -> Iterator[np.ndarray]:
     """The indices of each frame's atoms, from the first frame to the last."""
     return (np.flatnonzero(frame == each) for each in range(frame.min(), frame.max() + 1))
-
-
-def _spacing(position: np.ndarray, frame: np.ndarray) -> float:
-    """Median distance of an atom to its nearest neighbour."""
-    from scipy.spatial import KDTree
-
-    nearest = [
-        KDTree(position[index]).query(position[index], k=2)[0][:, 1]
-        for index in _frames(frame)
-        if len(index) > 1
-    ]
-    if nearest and (spacing := float(np.median(np.concatenate(nearest)))) > 0:
-        return spacing
-    # Single particles, whose only measure is how far they are from each other over all frames.
-    return float(np.hypot(*np.ptp(position, axis=0))) or 1.0
 
 
 def _rough_drift(position: np.ndarray, frame: np.ndarray, spacing: float) -> np.ndarray:

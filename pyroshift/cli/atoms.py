@@ -3,14 +3,12 @@
 import csv
 from argparse import Action, Namespace, _ArgumentGroup
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
     from xarray import DataArray, Dataset
-
-RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
 
 
 def finding_options(group: _ArgumentGroup) -> list[Action]:
@@ -96,47 +94,6 @@ def found_atoms(image: "DataArray", arguments: Namespace, progress: bool) -> "Da
         progress=progress,
     )
     return link_atoms(atoms) if arguments.track else atoms
-
-
-def check_atoms_folder(folder: Path, overwrite: bool) -> None:
-    """Raise a FileExistsError, before the work starts, if atoms may not be written into a folder.
-
-    Example:
-        >>> check_atoms_folder(Path("no_such_folder"), overwrite=False)
-    """
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: choose another --out")
-    found = [name for name in RESULTS if (folder / name).exists()]
-    if found and not overwrite:
-        raise FileExistsError(
-            f"{folder} holds atoms already ({', '.join(found)}): choose another --out, or pass "
-            "--overwrite to replace them"
-        )
-
-
-def write_atoms(folder: Path, atoms: "Dataset", image: "DataArray") -> None:
-    """Write the atoms as netCDF and as a table, and draw them.
-
-    Args:
-        folder: where to.
-        atoms: from `find_atoms` or `link_atoms`.
-        image: what they were found in.
-    """
-    from pyroshift import plot
-    from pyroshift.files import written
-
-    for name in RESULTS:
-        (folder / name).unlink(missing_ok=True)
-    with written(folder / "atoms.nc") as path:
-        atoms.to_netcdf(path, engine="h5netcdf")
-    with written(folder / "atoms.csv") as path:
-        write_table(path, atoms, image)
-    figures: dict[str, Any] = {"atoms.png": plot.atoms(atoms, image).figure}
-    if "track" in atoms.coords:
-        figures["tracks.png"] = plot.tracks(atoms, image).figure
-    for name, figure in figures.items():
-        with written(folder / name) as path:
-            figure.savefig(path)
 
 
 def write_table(path: Path, atoms: "Dataset", image: "DataArray") -> None:

@@ -10,6 +10,7 @@ from xarray import DataArray, Dataset
 
 from pyroshift import plot, results, storage
 from pyroshift.analysis.study import JOURNAL
+from pyroshift.cli.atoms import write_table
 from pyroshift.data.patches import Patches
 from pyroshift.errors import SpecificationError
 from pyroshift.files import written
@@ -27,6 +28,7 @@ RESULTS = (
     "training.png",
     "report.html",
 )
+ATOMS_RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
 _SEARCH_RESULTS = ("search.nc", "search.png", "model.pt")
 
 
@@ -50,8 +52,7 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
         FileExistsError: if there are results already.
         FileNotFoundError: if there is no run to go on with.
     """
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: choose another --out")
+    _check_no_file(folder)
     found = [name for name in (*RESULTS, CHECKPOINT) if (folder / name).exists()]
     if resume and CHECKPOINT not in found:
         raise FileNotFoundError(
@@ -62,6 +63,22 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
             f"{folder} holds results already ({', '.join(found)}): choose another --out, or pass "
             "--overwrite to replace them, or --resume to go on with that run"
         )
+
+
+def check_atoms_folder(folder: Path, overwrite: bool) -> None:
+    """Raise a FileExistsError, before the work starts, if atoms may not be written there."""
+    _check_no_file(folder)
+    found = [name for name in ATOMS_RESULTS if (folder / name).exists()]
+    if found and not overwrite:
+        raise FileExistsError(
+            f"{folder} holds atoms already ({', '.join(found)}): choose another --out, or pass "
+            "--overwrite to replace them"
+        )
+
+
+def _check_no_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: choose another --out")
 
 
 def open_folder(folder: Path, resume: bool) -> Path:
@@ -85,8 +102,7 @@ def check_search(folder: Path, overwrite: bool, resume: bool) -> None:
         FileExistsError: if there is a search already.
         FileNotFoundError: if there is none to go on with.
     """
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: choose another --out")
+    _check_no_file(folder)
     if overwrite and resume:
         raise SpecificationError("--overwrite replaces the search that --resume would go on with")
     if resume and not (folder / JOURNAL).exists():
@@ -114,6 +130,28 @@ def write_search(folder: Path, found: Dataset) -> None:
     }
     with written(folder / "search.png") as path:
         plot.search(found.sel(best)).savefig(path)
+
+
+def write_atoms(folder: Path, atoms: Dataset, image: DataArray) -> None:
+    """Write the atoms as netCDF and as a table, and draw them.
+
+    Args:
+        folder: where to.
+        atoms: from `find_atoms` or `link_atoms`.
+        image: what they were found in.
+    """
+    for name in ATOMS_RESULTS:
+        (folder / name).unlink(missing_ok=True)
+    with written(folder / "atoms.nc") as path:
+        atoms.to_netcdf(path, engine="h5netcdf")
+    with written(folder / "atoms.csv") as path:
+        write_table(path, atoms, image)
+    figures: dict[str, Any] = {"atoms.png": plot.atoms(atoms, image).figure}
+    if "track" in atoms.coords:
+        figures["tracks.png"] = plot.tracks(atoms, image).figure
+    for name, figure in figures.items():
+        with written(folder / name) as path:
+            figure.savefig(path)
 
 
 def write_results(

@@ -114,7 +114,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
 
 def atoms(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift atoms`: where the atoms of an image are."""
-    from pyroshift.cli.atoms import check_atoms_folder, write_atoms
+    from pyroshift.cli.folder import check_atoms_folder, write_atoms
 
     check_atoms_folder(arguments.out, arguments.overwrite)
     image = _levelled(_load(arguments), arguments)

@@ -82,6 +82,36 @@ def pixel_positions(atoms: xr.Dataset | xr.DataArray, image: xr.DataArray) -> np
     return np.column_stack(columns)
 
 
+def positions(atoms: xr.Dataset | xr.DataArray) -> np.ndarray:
+    """Where atoms are, `atom x 2` (y, x), in their own unit.
+
+    Example:
+        >>> image = xr.DataArray(np.zeros((8, 9)))
+        >>> positions(labelled_atoms(image, np.array([[0, 2.5, 4]]), {})).tolist()
+        [[2.5, 4.0]]
+    """
+    return np.column_stack([atoms["y"].values, atoms["x"].values]).astype(float)
+
+
+def length_unit(atoms: xr.Dataset | xr.DataArray) -> str:
+    """The one unit of the atoms' positions.
+
+    Raises:
+        DataError: if `y` and `x` have different ones, so that distances mean nothing.
+
+    Example:
+        >>> length_unit(labelled_atoms(xr.DataArray(np.zeros((8, 9))), np.array([[0, 2, 4]]), {}))
+        'px'
+    """
+    y, x = (str(atoms[name].attrs.get("units", "px")) for name in "yx")
+    if y != x:
+        raise DataError(
+            f"the atoms' y is in {y} and x in {x}: they must have the same unit, so that distances "
+            "mean one"
+        )
+    return y
+
+
 def check_atoms(atoms: Any) -> None:
     """Raise a DataError unless this is a Dataset or DataArray of atoms that has any.
 

@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 
 from pyroshift.data.checks import as_labelled, check_values, check_window_fits, pixel_size
+from pyroshift.data.normalization import between
 from pyroshift.data.patches import Patches, extract_patches
 from pyroshift.data.windows import on_grid
 from pyroshift.errors import DataError
@@ -66,10 +67,7 @@ class Blocks:
         last = (region["y"].stop - 1) * self.steps[0]
         frame = [region["frame"]] if "frame" in region else []
         values = _read(self.image, (*frame, slice(first, last + self.window[0])))
-        if self.limits is None:
-            return values
-        low, high = self.limits
-        return (values - low) / (high - low if high > low else np.float32(1))
+        return values if self.limits is None else between(values, *self.limits)
 
     def patches(self, pixels: np.ndarray) -> Patches:
         """The windows of a block."""

@@ -43,6 +43,26 @@ def as_labelled(
         raise DataError(f"the coordinates don't fit the {name}: {error}") from error
 
 
+def as_image(image: Any) -> xr.DataArray:
+    """An image, or a stack of them, with named dimensions.
+
+    Raises:
+        DataError: if it has neither two nor three dimensions.
+
+    Example:
+        >>> as_image(np.zeros((3, 8, 9))).dims
+        ('frame', 'y', 'x')
+    """
+    if not isinstance(image, xr.Dataset) and np.ndim(image) not in (2, 3):
+        raise DataError(
+            "an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
+            f"shape {np.shape(image)}: pick one channel"
+        )
+    if isinstance(image, xr.DataArray | xr.Dataset):
+        return as_labelled(image, 2, None, None, name="image")
+    return as_labelled(image, 2, ("frame", "y", "x")[-np.ndim(image) :], None, name="image")
+
+
 def _default_dims(ndim: int, window_ndim: int) -> tuple[str, ...]:
     window_dims = ("y", "x")[-window_ndim:]
     lead = ndim - len(window_dims)

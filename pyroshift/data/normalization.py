@@ -28,7 +28,16 @@ def normalized(values: np.ndarray, normalize: str | None) -> np.ndarray:
     """
     if normalize != "image":
         return values
-    low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    return between(values, np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None))
+
+
+def between(values: np.ndarray, low: np.floating, high: np.floating) -> np.ndarray:
+    """Values stretched so that a lowest and a highest one become 0 and 1.
+
+    Example:
+        >>> between(np.array([2.0, 4.0]), np.float64(2), np.float64(6))
+        array([0. , 0.5])
+    """
     return (values - low) / (high - low if high > low else np.float32(1))
 
 

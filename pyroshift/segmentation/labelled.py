@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from pyroshift.atoms.candidates import nearest_distance
 from pyroshift.data.atoms import pixel_positions
-from pyroshift.data.checks import check_values
+from pyroshift.data.checks import as_image, check_values
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
-from pyroshift.segmentation.scaling import SPACING, as_image, discs, prepared
+from pyroshift.segmentation.scaling import SPACING, discs, prepared
 
 
 class Labelled:

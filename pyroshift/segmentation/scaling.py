@@ -2,15 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor
 from torch.nn import functional
 
-from pyroshift.data.checks import as_labelled
 from pyroshift.errors import DataError
 from pyroshift.segmentation.network import UNet
 
@@ -19,26 +16,6 @@ SPACING = 6.6
 RADIUS = 1.6  # pixels around an atom, then, that count as the atom
 NEIGHBOURHOOD = 12.8  # pixels: standard deviation of the Gaussian that contrast is taken over
 _FLATTEST = 0.02  # of the frame's standard deviation: a region with less contrast counts as flat
-
-
-def as_image(image: Any) -> xr.DataArray:
-    """An image, or a stack of them, with named dimensions.
-
-    Raises:
-        DataError: if it has neither two nor three dimensions.
-
-    Example:
-        >>> as_image(np.zeros((3, 8, 9))).dims
-        ('frame', 'y', 'x')
-    """
-    if not isinstance(image, xr.Dataset) and np.ndim(image) not in (2, 3):
-        raise DataError(
-            "an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
-            f"shape {np.shape(image)}: pick one channel"
-        )
-    if isinstance(image, xr.DataArray | xr.Dataset):
-        return as_labelled(image, 2, None, None, name="image")
-    return as_labelled(image, 2, ("frame", "y", "x")[-np.ndim(image) :], None, name="image")
 
 
 def prepared(frame: np.ndarray, separation: float, spacing: float) -> Tensor:

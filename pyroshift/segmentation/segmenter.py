@@ -10,14 +10,13 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from pyroshift.data.checks import check_values
+from pyroshift.data.checks import as_image, check_values
 from pyroshift.errors import DataError, ModelFileError
 from pyroshift.inference.checkpoint import read_torch, write_torch
 from pyroshift.segmentation.denoising import denoised, typical_separation
 from pyroshift.segmentation.network import UNet
 from pyroshift.segmentation.scaling import (
     SPACING,
-    as_image,
     logits,
     prepared,
     resized_back,

@@ -13,15 +13,6 @@ from pyroshift.data.synthetic import lattice_image, micrograph
 from pyroshift.errors import DataError
 
 KINDS = ("square", "hexagonal", "honeycomb")
-SPOILT = {
-    "brightness": (1.0, 0.5), "rotation": 0.3, "misorientation": 0.4, "coverage": 0.8,
-    "vacancies": 0.1, "displacement": 0.3, "drift": 2.0, "jitter": 0.4, "blur": 0.5,
-    "illumination": 0.4, "background": 0.3, "dose": 30.0, "noise": 0.1, "correlation": 1.0,
-}  # fmt: skip
-
-
-def spoilt(seed=0):
-    return micrograph((60, 70), period=12, **SPOILT, seed=seed)
 
 
 def maxima(image, atoms):
@@ -41,37 +32,6 @@ def inside(seen, margin=3):
     atoms = seen["atoms"].values
     last = np.array(seen["image"].shape) - 1
     return atoms[np.all((atoms >= margin) & (atoms <= last - margin), axis=1)]
-
-
-# What all generators share
-
-
-def test_same_seed_same_data_and_other_seed_other_data():
-    xr.testing.assert_identical(spoilt(3), spoilt(3))
-    assert not np.allclose(spoilt(3)["image"], spoilt(4)["image"])
-
-
-def test_global_random_state_is_untouched():
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
-    spoilt()
-    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
-
-
-def test_round_trip_to_netcdf(tmp_path):
-    dataset = spoilt()
-    dataset.to_netcdf(tmp_path / "truth.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "truth.nc", engine="h5netcdf") as loaded:
-        xr.testing.assert_identical(dataset, loaded.load())
-
-
-def test_everything_is_labelled():
-    dataset = spoilt()
-    assert dataset["image"].dtype == np.float32
-    assert all(isinstance(value, str | int | float) for value in dataset.attrs.values())
-    for name, variable in dataset.variables.items():
-        assert variable.attrs["long_name"]
-        assert name == "axis" or variable.attrs["units"]
-        assert name == "axis" or np.isfinite(variable).all()
 
 
 # The truth

@@ -40,21 +40,6 @@ def test_same_seed_same_movie_and_another_seed_another():
     assert not np.allclose(small(3).angle, small(4).angle)
 
 
-def test_it_goes_through_a_file(tmp_path):
-    movie = small()
-    movie.to_netcdf(tmp_path / "movie.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "movie.nc", engine="h5netcdf") as loaded:
-        xr.testing.assert_identical(movie, loaded.load())
-
-
-def test_everything_is_labelled():
-    movie = small()
-    for variable in movie.variables.values():
-        assert variable.attrs["long_name"]
-        assert variable.attrs["units"]
-    assert movie.image.dtype == np.float32
-
-
 def test_atoms_shine_where_they_are_said_to_be():
     movie = small(noise=0.0)
     np.testing.assert_allclose(at(movie, positions_of(movie)), 1.0, atol=0.05)

@@ -13,6 +13,11 @@ from skimage.transform import rotate
 from pyroshift.data import synthetic
 from pyroshift.errors import DataError
 
+SPOILT = {
+    "brightness": (1.0, 0.5), "rotation": 0.3, "misorientation": 0.4, "coverage": 0.8,
+    "vacancies": 0.1, "displacement": 0.3, "drift": 2.0, "jitter": 0.4, "blur": 0.5,
+    "illumination": 0.4, "background": 0.3, "dose": 30.0, "noise": 0.1, "correlation": 1.0,
+}  # fmt: skip
 SMALL = {
     "sines": lambda seed: synthetic.sines(n=4, length=50, seed=seed),
     "peaks": lambda seed: synthetic.peaks(n=4, length=50, asymmetry=0.3, seed=seed),
@@ -22,6 +27,8 @@ SMALL = {
         (40, 30), distortion=1.0, phases=2, wall_width=8.0, noise=0.1, seed=seed
     ),
     "motifs": lambda seed: synthetic.motifs(n=4, seed=seed),
+    "micrograph": lambda seed: synthetic.micrograph((60, 70), period=12, **SPOILT, seed=seed),
+    "switching": lambda seed: synthetic.switching(4, (2, 3), seed=seed),
 }
 GENERATORS = pytest.mark.parametrize("generate", SMALL.values(), ids=SMALL)
 KINDS = pytest.mark.parametrize("kind", ["square", "hexagonal"])

@@ -1,7 +1,7 @@
 """What the synthetic data share: labels, geometry and the check of arguments."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -78,6 +78,25 @@ def check(**arguments: tuple[float, float, float]) -> None:
         if not (isinstance(value, Real) and math.isfinite(value) and low <= value <= high):
             limits = f"from {low:g} to {high:g}"
             raise DataError(f"{name}={value!r} can't be used: give a finite number {limits}")
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    """The height and width of an image must be two integers from 2 up."""
+    if len(shape) != 2:
+        raise DataError(f"shape={shape!r} can't be used: give (height, width)")
+    check_counts(2, height=shape[0], width=shape[1])
+
+
+def check_kind(kind: str, known: Iterable[str]) -> None:
+    """A lattice's kind must be one of those known."""
+    if kind not in (names := list(known)):
+        raise DataError(f"unknown lattice kind={kind!r}: choose one of {', '.join(names)}")
+
+
+def in_view(atoms: Array, shape: Sequence[int]) -> Array:
+    """Which atoms (atom × axis) are within an image's pixels."""
+    centre = (np.array(shape) - 1) / 2
+    return np.all(np.abs(atoms - centre) <= centre + 0.5, axis=1)
 
 
 def check_counts(lowest: int, **arguments: int) -> None:

@@ -12,7 +12,10 @@ from pyroshift.data.synthetic._common import (
     centred,
     check,
     check_counts,
+    check_kind,
+    check_shape,
     chunks,
+    in_view,
     labelled_patches,
     lattice_points,
     pixel_coordinates,
@@ -133,10 +136,8 @@ def lattice_image(
         >>> lattice_image((64, 48), distortion=1.5)["displacement"].shape
         (2, 64, 48)
     """
-    if len(shape) != 2:
-        raise DataError(f"shape={shape!r} can't be used: give (height, width)")
+    check_shape(shape)
     height, width = shape
-    check_counts(2, height=height, width=width)
     check(distortion=(distortion, 0, math.inf), wall_width=(wall_width, 0, math.inf))
     check(noise=(noise, 0, math.inf))
     reach = math.hypot(height, width) / 2 + 2 * distortion
@@ -158,7 +159,7 @@ def lattice_image(
     rows, columns = np.arange(height), np.arange(width)
     image = _picture(atoms, brightness, rows, columns, atom_width)
     image += noise * rng.standard_normal(image.shape, np.float32)
-    seen = (brightness > 0) & np.all(np.abs(atoms - centre) <= centre + 0.5, axis=1)
+    seen = (brightness > 0) & in_view(atoms, shape)
     pixels = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1)
     variables = {
         "image": variable(("y", "x"), image, "grey level"),
@@ -209,8 +210,7 @@ def _sites(
     kind: str, period: float, atom_width: float, phases: int, reach: float
 ) -> tuple[Array, Array, Array]:
     """Lattice vectors, all sites (site × axis) that show within `reach`, and their sublattice."""
-    if kind not in CELLS:
-        raise DataError(f"unknown lattice kind={kind!r}: choose one of {', '.join(CELLS)}")
+    check_kind(kind, CELLS)
     if phases not in (1, 2):
         raise DataError(f"phases={phases!r} can't be used: give 1 or 2")
     check(atom_width=(atom_width, SMALLEST, math.inf))

@@ -10,8 +10,10 @@ from pyroshift.data.synthetic._common import (
     SMALLEST,
     Array,
     check,
-    check_counts,
+    check_kind,
+    check_shape,
     extremes,
+    in_view,
     lattice_points,
     pixel_coordinates,
     render,
@@ -142,7 +144,7 @@ def micrograph(
         image = detector.poisson(dose * image) / dose
     image += noise * _smoothed(detector.standard_normal(shape), correlation)
 
-    seen = (heights > 0) & np.all(np.abs(atoms - centre) <= centre + 0.5, axis=1)
+    seen = (heights > 0) & in_view(atoms, shape)
     rows, columns = np.arange(shape[0]), np.arange(shape[1])
     moves = np.broadcast_to(wave(rows).T[:, :, None], (2, *shape)).copy()
     vectors = rotate(period * np.array(CELLS[_cell(kind)][:2]), rotation)
@@ -162,11 +164,8 @@ def micrograph(
 def _check(
     shape: tuple[int, int], kind: str, period: float, width: float, brightness: Sequence[float]
 ) -> None:
-    if len(shape) != 2:
-        raise DataError(f"shape={shape!r} can't be used: give (height, width)")
-    check_counts(2, height=shape[0], width=shape[1])
-    if kind not in _SUBLATTICES:
-        raise DataError(f"unknown lattice kind={kind!r}: choose one of {', '.join(_SUBLATTICES)}")
+    check_shape(shape)
+    check_kind(kind, _SUBLATTICES)
     check(atom_width=(width, SMALLEST, math.inf))
     check(period=(period, max(1, width), math.inf))
     extremes("brightness", brightness, 0)
