@@ -104,6 +104,12 @@ def test_frames_without_atoms_are_refused():
         plot.atoms(atoms_of(stack()), stack(), frame=7)
 
 
+@pytest.mark.parametrize("draw", [plot.atoms, plot.tracks])
+def test_atoms_in_another_unit_than_the_image_are_refused(draw):
+    with pytest.raises(DataError, match="in px, but the image's in nm"):
+        draw(link_atoms(atoms_of(stack())), stack(0.1, "nm"))
+
+
 def test_what_isn_t_atoms_is_refused():
     with pytest.raises(DataError, match="atoms must be"):
         plot.atoms(xr.Dataset(), stack())

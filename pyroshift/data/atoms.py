@@ -67,17 +67,12 @@ def pixel_positions(atoms: xr.Dataset | xr.DataArray, image: xr.DataArray) -> np
         [[0.0, 2.5, 4.0]]
     """
     check_atoms(atoms)
+    check_units(atoms, image)
     columns = [
         atoms[FRAME].values.astype(float) if FRAME in atoms.coords else np.zeros(len(atoms.y))
     ]
     for letter, name in zip("yx", image.dims[-2:], strict=True):
-        origin, spacing, unit = _axis(image, str(name))
-        given = str(atoms[letter].attrs.get("units", "px"))
-        if given != unit:
-            raise DataError(
-                f"the atoms' {letter} is in {given}, but the image's in {unit}: take the image "
-                "that they were found in, with its coordinates"
-            )
+        origin, spacing, _ = _axis(image, str(name))
         columns.append((atoms[letter].values - origin) / spacing)
     return np.column_stack(columns)
 
@@ -130,6 +125,22 @@ def check_atoms(atoms: Any) -> None:
     for name in "yx":
         if not np.isfinite(atoms[name].values).all():
             raise DataError(f"the atoms' {name} must be finite numbers")
+
+
+def check_units(atoms: xr.Dataset | xr.DataArray, image: xr.DataArray) -> None:
+    """Raise a DataError if atoms and image are in different units of length.
+
+    Example:
+        >>> image = xr.DataArray(np.zeros((8, 9)))
+        >>> check_units(labelled_atoms(image, np.array([[0, 2, 4]]), {}), image)
+    """
+    for letter, name in zip("yx", image.dims[-2:], strict=True):
+        given, unit = str(atoms[letter].attrs.get("units", "px")), pixel_size(image, name)[1]
+        if given != unit:
+            raise DataError(
+                f"the atoms' {letter} is in {given}, but the image's in {unit}: take the image "
+                "that they were found in, with its coordinates"
+            )
 
 
 def _axis(image: xr.DataArray, name: str) -> tuple[float, float, str]:

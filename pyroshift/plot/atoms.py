@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from pyroshift.data.atoms import ATOM, check_atoms
+from pyroshift.data.atoms import ATOM, check_atoms, check_units
 from pyroshift.errors import DataError
 from pyroshift.plot.drawing import as_image, draw_image, panel_size
 from pyroshift.plot.fields import select_frame
@@ -42,7 +42,8 @@ def atoms(
         The Axes, in the image's units, row 0 on top.
 
     Raises:
-        DataError: if these aren't atoms, no atom is in that frame, or there are too many colours.
+        DataError: if these aren't atoms, or in another unit than the image, no atom is in that
+            frame, or there are too many colours.
 
     Example:
         >>> from pyroshift.data.atoms import labelled_atoms
@@ -54,6 +55,7 @@ def atoms(
     check_atoms(dataset)
     shown = _in_frame(dataset, frame)
     picture = as_image(image, frame)
+    check_units(dataset, picture)
     ax = own_axes(ax, *_size(picture))
     draw_image(ax, picture)
     view = ax.axis()
@@ -91,7 +93,7 @@ def tracks(
         The Axes, in the image's units; each way begins with a dot.
 
     Raises:
-        DataError: if the atoms aren't linked.
+        DataError: if the atoms aren't linked, or are in another unit than the image.
 
     Example:
         >>> from pyroshift import link_atoms
@@ -106,6 +108,7 @@ def tracks(
     if "track" not in dataset.coords:
         raise DataError("the atoms are in no tracks: link them by link_atoms first")
     picture = as_image(image, frame)
+    check_units(dataset, picture)
     ax = own_axes(ax, *_size(picture))
     draw_image(ax, picture)
     view = ax.axis()
