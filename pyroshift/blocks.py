@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+from pyroshift.data.atoms import FRAME
 from pyroshift.data.blocks import Blocks, Region, digest, plan_blocks
 from pyroshift.errors import MissingPixelsError
 from pyroshift.extras import check_installed
@@ -47,7 +48,8 @@ def encode_image(
     Args:
         model: a trained model, whose window is taken.
         image: `height x width` or `frame x height x width`: a DataArray, also one of Dask arrays,
-            or any array that reads only what is asked for, such as a memory map or a Zarr array.
+            any array that reads only what is asked for, such as a memory map or a Zarr array, or
+            what else `extract_patches` takes.
         path: the store to write, a folder such as `maps.zarr`.
         step: pixels between windows along y and x; by default half of the window.
         normalize: "patch", "image" or None, as for `extract_patches`; with "image", all of it is
@@ -128,7 +130,7 @@ def _template(plan: Blocks, maps: xr.Dataset) -> xr.Dataset:
     """The maps to be, alike those of a block, all NaN, which take no memory."""
     import dask.array
 
-    chunks = {"frame": 1, "y": plan.rows}
+    chunks = {FRAME: 1, plan.axes[0]: plan.rows}
     variables = {}
     for name, variable in maps.data_vars.items():
         shape = [plan.layout.get(str(dim), size) for dim, size in variable.sizes.items()]

@@ -15,6 +15,7 @@ import xarray as xr
 from torch import Tensor
 
 from pyroshift.data.checks import (
+    as_image,
     as_labelled,
     check_index,
     check_name,
@@ -217,7 +218,9 @@ def extract_patches(
 
     Args:
         image: `height x width` or `frame x height x width`, a DataArray as `load_image` gives it,
-            or any array. Windows that hold missing pixels (NaN) are left out, with a warning.
+            any array, a HyperSpy signal or a sidpy dataset. Axes named y and x, or frame and time,
+            may come in any order. Windows that hold missing pixels (NaN) are left out, with a
+            warning.
         window: height and width of the windows in pixels; one integer for a square. Two to three
             unit cells work best.
         step: pixels between windows along y and x; by default half of the window.
@@ -250,13 +253,7 @@ def extract_patches(
         torch.Size([2, 16, 16])
     """
     check_normalize(normalize)
-    data = as_labelled(image, 2, None, None, name="image")
-    if data.ndim not in (2, 3):
-        raise DataError(
-            f"an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
-            f"shape {data.shape}: pick one channel, or use Patches.from_array for windows that "
-            "are already cut"
-        )
+    data = as_image(image)
     size = window_shape(window, 2)
     values = check_values(data.values, "the image", missing=True)
     check_window_fits(size, values.shape)
@@ -278,7 +275,7 @@ def extract_patches(
         layout=placed.layout,
         coords=placed.coords,
         positions=np.arange(len(starts)),
-        window_dims=("y", "x"),
+        window_dims=placed.axes,
         **_lengths(data, data.dims[-2:]),
         attrs=dict(data.attrs),
     )

@@ -111,11 +111,31 @@ def test_without_coordinates_lengths_are_in_pixels():
     np.testing.assert_array_equal(patches.coords["y"].values, [1.5, 3.5, 5.5])
 
 
-def test_dimensions_of_other_names_become_y_and_x():
-    image = image_of((8, 8), spacing=(0.5, 0.5)).rename(y="row", x="column")
+@pytest.mark.parametrize(("rows", "columns"), [("row", "column"), ("slow", "fast")])
+def test_dimensions_of_other_names_keep_them(rows, columns):
+    image = image_of((8, 8), spacing=(0.5, 0.5)).rename(y=rows, x=columns)
     patches = extract_patches(image, 4, 2)
-    assert dict(patches.layout) == {"y": 3, "x": 3}
-    np.testing.assert_allclose(patches.coords["x"].values, [0.75, 1.75, 2.75])
+    assert dict(patches.layout) == {rows: 3, columns: 3}
+    assert patches.window_dims == (rows, columns)
+    np.testing.assert_allclose(patches.coords[columns].values, [0.75, 1.75, 2.75])
+
+
+@pytest.mark.parametrize(
+    "dims", [("x", "y"), ("y", "x", "time"), ("time", "x", "y"), ("x", "frame", "y"), ("X", "Y")]
+)
+def test_axes_are_taken_by_their_names(dims):
+    sizes = {"time": 2, "frame": 2, "y": 12, "x": 10}
+    ordered = [name for name in ("time", "frame", "y", "x", "Y", "X") if name in dims]
+    image = xr.DataArray(
+        RANDOM.random([sizes[name.lower()] for name in ordered]),
+        {ordered[-1]: ("xX"["X" in dims], 0.5 * np.arange(10), {"units": "nm"})},
+        ordered,
+    )
+    patches = extract_patches(image.transpose(*dims), (4, 6), 3, normalize=None)
+    expected = extract_patches(image, (4, 6), 3, normalize=None)
+    np.testing.assert_array_equal(patches.gather(), expected.gather())
+    assert dict(patches.layout) == dict(expected.layout)
+    assert patches.units == ("px", "nm")
 
 
 def test_frames_keep_their_labels():
@@ -362,8 +382,8 @@ def test_even_windows_follow_their_positions():
         ([[1e300, 4], [-5e9, 4]], "no window"),
         ([1, 2], "position x 2"),
         ([[1, 2, 3, 4]], "position x 2"),
-        ([], "position x 2"),
-        (np.zeros((0, 2)), "position x 2"),
+        ([], "there are no positions"),
+        (np.zeros((0, 2)), "there are no positions"),
         ([[np.nan, 3]], "finite"),
         ([[6, np.inf]], "finite"),
     ],
