@@ -19,8 +19,10 @@ from pyroshift.data.atoms import FRAME
 from pyroshift.data.blocks import Blocks, Region, digest, plan_blocks
 from pyroshift.errors import MissingPixelsError
 from pyroshift.extras import check_installed
+from pyroshift.labels import COLLAPSED, collapsed_latents
 from pyroshift.models.pair import PoseVAE
 from pyroshift.results import encode
+from pyroshift.sites import CONTENT
 
 # The attribute of a store that isn't finished: how far it is, and what it is encoded with. It is
 # one, so that it comes, changes and goes in one write, and text, as every file format takes it.
@@ -111,6 +113,7 @@ def encode_image(
                 state["done"] += 1
                 store.note(state)
                 bar.update()
+            store.add_collapsed(model)
             store.finish()
         except KeyboardInterrupt:
             if progress:
@@ -138,6 +141,7 @@ def _template(plan: Blocks, maps: xr.Dataset) -> xr.Dataset:
         empty = dask.array.full(shape, np.nan, dtype=variable.dtype, chunks=sizes)
         variables[name] = xr.Variable(variable.dims, empty, variable.attrs)
     kept = {name: value for name, value in maps.coords.items() if name not in plan.coords}
+    kept[COLLAPSED] = xr.zeros_like(kept[COLLAPSED])  # known at the end
     return xr.Dataset(variables, {**kept, **plan.coords}, attrs=maps.attrs)
 
 
@@ -186,6 +190,14 @@ class _Store:
     def note(self, state: dict[str, Any]) -> None:
         """Write down how far it is."""
         self._attributes("r+")[UNFINISHED] = json.dumps(state)
+
+    def add_collapsed(self, model: PoseVAE) -> None:
+        """Write down which latents say nothing of all that there is."""
+        maps = self.open()
+        spread = maps[f"{CONTENT}_std"]
+        mean = spread.mean([name for name in spread.dims if name != "latent"], dtype=float)
+        coordinate = collapsed_latents(model, mean.values)
+        xr.Dataset(coords={COLLAPSED: coordinate}).to_zarr(self.path, mode="r+", consolidated=False)
 
     def finish(self) -> None:
         """Take off the mark of an unfinished store."""

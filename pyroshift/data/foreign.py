@@ -26,6 +26,17 @@ def from_library(array: Any) -> Any:
     return array
 
 
+def signal_ndim(array: Any) -> int | None:
+    """The number of axes of a HyperSpy signal that are no navigation; None for anything else.
+
+    Example:
+        >>> signal_ndim([1, 2]) is None
+        True
+    """
+    manager = getattr(array, "axes_manager", None)
+    return None if manager is None else len(manager.signal_axes)
+
+
 def _from_hyperspy(signal: Any) -> xr.DataArray:
     """Dimensions by the axes' names; those without one by their place."""
     manager = signal.axes_manager

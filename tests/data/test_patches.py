@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pyroshift import Patches, extract_patches
+from pyroshift.data.patches import as_patches
 from pyroshift.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -412,7 +413,6 @@ def test_positions_in_a_stack_must_say_which_frame():
         ((6, 9), None, (9,), ("patch", "x")),
         ((6, 4, 5), None, (4, 5), ("patch", "y", "x")),
         ((6, 4, 5), 1, (5,), ("dim_0", "dim_1", "x")),
-        ((2, 3, 4, 5), 2, (4, 5), ("dim_0", "dim_1", "y", "x")),
         ((2, 3, 4, 5), 1, (5,), ("dim_0", "dim_1", "dim_2", "x")),
     ],
 )
@@ -425,6 +425,42 @@ def test_from_array_layouts(shape, window_ndim, window, dims):
     labelled = patches.to_xarray()
     assert labelled.dims == dims
     np.testing.assert_array_equal(labelled, values)
+
+
+def test_windows_with_channels_ask_for_names():
+    windows = RANDOM.random((30, 2, 16, 16))
+    with pytest.raises(DataError, match=r"dims=\('dim_0', 'dim_1', 'y', 'x'\).*pick one channel"):
+        Patches.from_array(windows, window_ndim=2)
+    patches = Patches.from_array(windows, 2, dims=("sample", "temperature", "y", "x"))
+    assert dict(patches.layout) == {"sample": 30, "temperature": 2}
+
+
+@pytest.mark.parametrize("dims", [("patch", "x", "y"), ("x", "y", "patch"), ("y", "patch", "x")])
+def test_windows_have_the_axes_y_and_x(dims):
+    windows = xr.DataArray(RANDOM.random((6, 4, 5)), dims=("patch", "y", "x"))
+    patches = Patches.from_array(windows.transpose(*dims), window_ndim=2)
+    np.testing.assert_array_equal(patches.gather(), windows.astype(np.float32))
+
+
+def test_what_may_be_signals_or_windows_asks():
+    cube = xr.DataArray(RANDOM.random((4, 5, 30)), dims=("y", "x", "energy"))
+    with pytest.raises(DataError, match="window_ndim=1 or window_ndim=2"):
+        Patches.from_array(cube)
+    with pytest.raises(DataError, match="put their own axis last"):
+        Patches.from_array(cube.transpose("energy", "y", "x"), window_ndim=1)
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.tensor, xr.DataArray, list])
+def test_arrays_of_windows_are_patches(make):
+    windows = RANDOM.random((6, 4, 5))
+    patches = as_patches(make(windows), (4, 5))
+    np.testing.assert_array_equal(patches.gather(), windows.astype(np.float32))
+    assert as_patches(patches, (4, 5)) is patches
+
+
+def test_an_image_is_no_array_of_windows():
+    with pytest.raises(DataError, match="extract_patches"):
+        as_patches(RANDOM.random((40, 40)), (4, 5))
 
 
 @settings(max_examples=40, deadline=None)
