@@ -16,11 +16,13 @@ from pyroshift.distributions import divergence, moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
 from pyroshift.models.guides import Guide, posterior_head
-from pyroshift.models.refinement import Laplace, align, refine
+from pyroshift.models.refinement import Laplace, align, quadrature, refine
 from pyroshift.models.search import Found, search
+from pyroshift.models.template import STRENGTH, salient_mean
 from pyroshift.models.vector import (
     Independent,
     neutral,
+    pack,
     size_of,
     specified,
     transform_of,
@@ -28,6 +30,7 @@ from pyroshift.models.vector import (
     unpack_widths,
     within,
 )
+from pyroshift.networks.decoders import CanvasDecoder
 from pyroshift.networks.encoders import count_features
 from pyroshift.sites import CONTENT, Angle, Content, Offset, PoseSite, Site
 
@@ -114,6 +117,13 @@ class AnchorGuide(Guide):
         self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
+    def start(self, pair: PoseVAE, x: Tensor) -> None:
+        """Let the decoder's canvas start from a faint motif in its middle."""
+        decoder = pair.decoder
+        if isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
+            shape = tuple(size + 2 for size in decoder.canvas_shape)
+            decoder.start_from(STRENGTH * salient_mean(pair.likelihood.standardize(x), shape))
+
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw the bin, z given the patch aligned by it, and the pose given z."""
         # In single precision throughout: poses are told apart by small differences of large sums.
@@ -154,6 +164,7 @@ class AnchorGuide(Guide):
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
+        result |= self._pose_moments(pair, x, result, prior)
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name]
         result["mode_probability"] = evidence[rows, order].softmax(1)
@@ -206,15 +217,33 @@ class AnchorGuide(Guide):
             z, spread = content.family.summary(posterior)
             laplace = refine(pair, x, z, at, prior, limit=2 * bounds.width)
             at = laplace.mean
-        deviation = laplace.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-        values, widths = unpack(pair, at), unpack_widths(pair, at, deviation)
+        values = unpack(pair, at)
         output = pair.output(values | {CONTENT: z})
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
         evidence = evidence - divergence(posterior, content.prior, z)
-        spreads = {f"{name}_std": width for name, width in widths.items()}
-        return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
+        return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values}
+
+    def _pose_moments(
+        self, pair: PoseVAE, x: Tensor, found: Mapping[str, Tensor], prior: Independent
+    ) -> dict[str, Tensor]:
+        """Mean and standard deviation of the pose sites about a mode, z not known exactly either.
+
+        Var(pose) = E[Var(pose | z)] + Var(E[pose | z]): the first by quadrature along the axes of
+        Laplace's Normal, as noise bends the likelihood; the second to first order in z, as a motif
+        that may be wider may as well be further to one side.
+        """
+        z, spread = found[CONTENT], found[f"{CONTENT}_std"]
+        laplace = refine(pair, x, z, pack(pair, found), prior, limit=torch.zeros(()))
+        mean, variance = quadrature(pair, x, z, laplace, prior)
+        for latent in range(z.shape[-1]):
+            step = torch.zeros_like(z)
+            step[:, latent] = spread[:, latent]
+            above, below = (refine(pair, x, z + s * step, mean, prior).mean for s in (1, -1))
+            variance = variance + ((above - below) / 2).square()
+        widths = unpack_widths(pair, mean, variance.sqrt())
+        return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}
 
     def _fix_frame(self, pair: PoseVAE, pose: Tensor) -> None:
         """Move the origin of the motif's frame so that windows are centred on it in the mean.

@@ -33,6 +33,14 @@ class Guide(nn.Module, ABC):
     def setup(self, pair: PoseVAE) -> None:
         """Build what the guide needs for this pair; called once, by the pair's constructor."""
 
+    def start(self, pair: PoseVAE, x: Tensor) -> None:
+        """Prepare an untrained pair for some of its data; called once, before the first step.
+
+        Args:
+            pair: the pair.
+            x: data, `batch x height x width` or `batch x length`.
+        """
+
     @abstractmethod
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw every site as a Pyro sample statement, inside the patches' plate.
