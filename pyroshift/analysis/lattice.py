@@ -9,6 +9,7 @@ import numpy as np
 from pyroshift.analysis.peaks import FAINTEST, Peaks, find_peaks, noise_power
 from pyroshift.analysis.spectrum import Array, tapered_power
 from pyroshift.data.checks import as_image, check_values
+from pyroshift.data.outliers import mended
 from pyroshift.errors import DataError
 
 CELLS = 2.5  # unit cells per window
@@ -88,7 +89,8 @@ def suggest_window(image: Any) -> WindowSuggestion:
 
     Args:
         image: height x width, or frame x height x width, whose spectra are averaged; at least 32
-            pixels and 7 periods wide and high. Missing pixels are NaN. Pixels must be square.
+            pixels and 7 periods wide and high. Missing pixels are NaN. Pixels must be square. Hot
+            pixels are left out, with a warning.
 
     Returns:
         The window, the lattice that it is for, and how clear that is.
@@ -137,7 +139,7 @@ def _mean_power(image: Any) -> Array:
             f"lattice in: it takes {SMALLEST_SIDE} x {SMALLEST_SIDE}"
         )
     power = np.zeros(frames.shape[1:])
-    for frame in frames:
+    for frame in mended(data.values, stacklevel=3).reshape(frames.shape):
         power += tapered_power(frame) / len(frames)
     return power
 

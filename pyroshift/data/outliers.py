@@ -1,5 +1,6 @@
 """Hot pixels: single ones that lie far beyond all the rest of an image."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def without_outliers(image: Array, outliers: Array) -> Array:
     """The image with outliers replaced by the median of their neighbours.
 
     Args:
-        image: ... x height x width, of floating-point numbers.
+        image: ... x height x width.
         outliers: ... x height x width, as `hot_pixels` gives them.
 
     Example:
@@ -76,6 +77,29 @@ def without_outliers(image: Array, outliers: Array) -> Array:
     mended = np.array(image)
     mended[tuple(places.T)] = _median(around)
     return mended
+
+
+def mended(image: Array, stacklevel: int = 2) -> Array:
+    """The image with its outliers replaced by the median of their neighbours, told by a warning.
+
+    Args:
+        image: height x width, or frame x height x width, each of whose frames is judged by itself.
+        stacklevel: how many calls up the warning points.
+
+    Example:
+        >>> image = np.random.default_rng(0).normal(size=(64, 64))
+        >>> float(np.abs(mended(image)).max().round(1))
+        4.1
+    """
+    frames = image.reshape(-1, *image.shape[-2:])
+    outliers = np.stack([hot_pixels(frame) for frame in frames]).reshape(image.shape)
+    if outliers.any():
+        warnings.warn(
+            f"{described(image, outliers)}: taken for outliers, and replaced by the median of "
+            "their neighbours; if they are real, clip the image before",
+            stacklevel=stacklevel + 1,
+        )
+    return without_outliers(image, outliers)
 
 
 def described(image: Array, outliers: Array) -> str:
