@@ -30,7 +30,7 @@ BETWEEN = 0.1  # of a reciprocal vector, off the places of the smaller cell's pe
 COMPLETE = 0.95  # share of the clear peaks, that must belong to the larger cell
 STRAY = 1.5  # samples of the spectrum that a peak of a bent lattice may be off its place,
 BENT = 0.02  # or so much of its frequency
-HIGHEST = 6.0  # times the strongest peak's frequency, of harmonics that may be seen
+HIGHEST = 8.0  # times the strongest peak's frequency, of harmonics that may be seen
 # A superlattice that peaks span only by their differences. There are thousands of such lattices, so
 # that it takes many peaks, nearly all of them, and exactly in their places, not to be chance.
 SUBTRACTED = 12  # peaks, the strongest, of which differences are taken

@@ -194,7 +194,7 @@ def test_sublattices_nearly_alike(kind, cell, other, dose):
         off = np.indices(image.shape) - (site @ basic)[:, None, None]
         cells = np.tensordot(np.linalg.inv(vectors).T, off, 1)
         # Far narrower than the cell, so that only the site itself is bright.
-        sharp = np.exp(20 * (np.cos(2 * np.pi * cells) - 1).sum(0))
+        sharp = np.exp(10 * (np.cos(2 * np.pi * cells) - 1).sum(0))
         image += sharp * (other if number == 0 else 1)
     assert_spans(suggest_window(counts.poisson(dose * (image + 0.1))).vectors, vectors)
 
