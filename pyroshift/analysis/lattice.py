@@ -51,7 +51,8 @@ class WindowSuggestion:
             square and hexagonal lattices, not the spacing of their planes.
         vectors: vector x axis, the two shortest lattice vectors, (y, x) in pixels.
         significance: power of a spectral peak over that of the noise around it, the lesser of the
-            lattice's strongest peaks in two directions. At least 12.
+            lattice's strongest peaks in two directions. At least 12 where these show the lattice by
+            themselves; at least 5 where it takes a third peak that is a sum of two.
         explained: share of all spectral peaks that belong to this lattice, by the logarithm of
             their power; less than 1 with several grains, a superlattice, or interference.
     """
@@ -77,11 +78,15 @@ def suggest_window(image: Any) -> WindowSuggestion:
     The lattice is read off the power spectrum: peaks that stand out from the noise around them,
     streaks of uneven scan lines included, and of all lattices that two of them span the one with
     the smallest unit cell that most peaks belong to. So an uneven background, noise, jumps between
-    scan lines and scattered missing pixels do no harm. Of a superlattice whose peaks are faint the
-    basic lattice is taken, of one with strong peaks (some hundredths of the strongest's power and
-    more) the superlattice; of several grains the one with the strongest peaks. Where not half of
-    the peaks belong to a lattice that two of them span, but nearly all, and at least 8, are exactly
-    on one that their differences span, it is that, as for Si(111)-7x7.
+    scan lines and scattered missing pixels do no harm. Sublattices that are nearly alike, such as
+    a perovskite's cations, which double or treble the cell, show in faint peaks at known places:
+    two of these suffice for the larger cell, if it then explains 95% of the peaks. Of other
+    superlattices, such as modulations, the basic lattice is taken where their peaks are faint, and
+    the superlattice where they are strong (some hundredths of the strongest's power and more); of
+    several grains that with the strongest peaks. Where not half of the peaks belong to a lattice
+    that two of them span, but nearly all, and at least 8, are exactly on one that their differences
+    span, it is that, as for Si(111)-7x7. In few periods or much noise, as of graphene in a small
+    image, three faint peaks suffice of which one is the sum of two others.
 
     Two and a half cells lie amid the two to three that the paper found best; and with the usual
     step of half a window, the lattice then beats with the sampling grid at some four patches,
