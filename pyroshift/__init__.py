@@ -4,6 +4,7 @@ from pyroshift import errors, plot
 from pyroshift._version import __version__
 from pyroshift.analysis.dependence import correlation_ratio
 from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
+from pyroshift.analysis.leak import lattice_leak
 from pyroshift.analysis.search import search_kl
 from pyroshift.analysis.signals import fit_sine
 from pyroshift.analysis.smoothness import smoothness
@@ -82,6 +83,7 @@ __all__ = [
     "fit_distortion",
     "fit_lattice",
     "fit_sine",
+    "lattice_leak",
     "level",
     "link_atoms",
     "load",
