@@ -111,7 +111,7 @@ def _output_and_slope(pair: PoseVAE, z: Tensor, coordinates: Tensor) -> tuple[Te
     """The decoder's output, and its derivative by the coordinates of the same pixel."""
     with torch.enable_grad():
         coordinates = coordinates.detach().requires_grad_()
-        output = pair.decoder(z.detach(), coordinates)
+        output = pair.decode(z.detach(), coordinates)
         # One backward pass gives all, since a pixel depends on its own coordinates alone.
         (slope,) = torch.autograd.grad(output.sum(), coordinates)
     return output.detach(), slope
