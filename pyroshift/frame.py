@@ -29,7 +29,7 @@ class LatentFrame(nn.Module):
         ...     frame.follow(torch.cat([along, along], -1), torch.full((1000, 2), 0.1))
         >>> told, empty = frame.inward(torch.cat([along, along], -1)).var(0)
         >>> round(float(told), 2), round(float(empty), 2)
-        (0.99, 0.0)
+        (1.0, 0.0)
     """
 
     centre: Tensor
@@ -82,15 +82,46 @@ class LatentFrame(nn.Module):
         self.centre = self.centre.lerp(centre, 1 - _MEMORY)
         self.located = self.located.lerp(located, 1 - _MEMORY)
         self.spread = self.spread.lerp(spread, 1 - _MEMORY)
-        self.axes = self._canonical()
+        self.axes = self._aligned(canonical_axes(self.located, self.spread))
 
-    def _canonical(self) -> Tensor:
-        """Axes in which the locations' covariance is diagonal, the errors' too, and their sum 1."""
-        spread = self.spread.double()
-        factor = torch.linalg.cholesky(self.located.double() + spread)
-        half = torch.linalg.solve_triangular(factor, spread, upper=False)
-        share = torch.linalg.solve_triangular(factor, half.mT, upper=False)
-        axes = factor @ torch.linalg.eigh(share).eigenvectors  # the smallest share of error first
-        # Either way along an axis is as good: the way that it was, lest latents flip between steps.
-        same_way = (axes * self.axes.double()).sum(0) >= 0
-        return torch.where(same_way, axes, -axes).to(self.axes)
+    @torch.no_grad()
+    def settle(self, z: Tensor, width: Tensor) -> None:
+        """Make the frame that of given latents, where it was that of the last steps' batches.
+
+        Args:
+            z: locations in the frame as it is, `batch x latent`.
+            width: their standard deviations, `batch x latent`.
+        """
+        if len(z) <= self.latent_dim or not bool(self.located.any()):
+            return  # too few to tell, or a guide that doesn't draw in this frame
+        located = torch.cov(z.mT).reshape(self.latent_dim, self.latent_dim)
+        spread = torch.diag(width.square().mean(0))
+        axes = self.axes @ canonical_axes(located, spread)
+        self.centre = self.outward(z.mean(0))
+        self.located = self.axes @ located @ self.axes.mT
+        self.spread = self.axes @ spread @ self.axes.mT
+        self.axes = self._aligned(axes)
+
+    def _aligned(self, axes: Tensor) -> Tensor:
+        """Axes that go the way that they went before, lest latents flip between steps."""
+        same_way = (axes * self.axes).sum(0) >= 0
+        return torch.where(same_way, axes, -axes)
+
+
+def canonical_axes(located: Tensor, spread: Tensor) -> Tensor:
+    """Axes in which two covariances are diagonal and their sum is one, as columns.
+
+    Args:
+        located: covariance of the posteriors' locations, `latent x latent`.
+        spread: mean covariance of their errors; the axis of the smallest share of it comes first.
+
+    Example:
+        >>> canonical_axes(torch.diag(torch.tensor([0.0, 3.0])), torch.eye(2)).abs()
+        tensor([[0., 1.],
+                [2., 0.]])
+    """
+    error = spread.double()
+    factor = torch.linalg.cholesky(located.double() + error)
+    half = torch.linalg.solve_triangular(factor, error, upper=False)
+    share = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    return (factor @ torch.linalg.eigh(share).eigenvectors).to(located)

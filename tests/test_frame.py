@@ -99,6 +99,22 @@ def test_numbers_that_are_none_leave_the_frame_alone():
     assert torch.equal(frame.axes, TURN)
 
 
+def test_settling_makes_given_latents_uncorrelated_and_keeps_what_they_decode_to():
+    frame, z = followed(((0.2, 3.0), (0.1, 3.0)), (0.1, 0.2))
+    z = z[:30] @ torch.tensor([[1.0, 0.7], [0.0, 1.0]])
+    inputs = frame.outward(z)
+    frame.settle(z, torch.tensor([0.1, 0.9]).expand(30, 2))
+    settled = frame.inward(inputs)
+    assert abs(float(torch.corrcoef(settled.mT)[0, 1])) < 1e-3
+    torch.testing.assert_close(frame.outward(settled), inputs)
+
+
+def test_a_frame_that_no_guide_draws_in_is_not_settled():
+    frame = LatentFrame(2)
+    frame.settle(torch.randn(30, 2), torch.ones(30, 2))
+    assert torch.equal(frame.axes, torch.eye(2))
+
+
 # In a pair
 
 
