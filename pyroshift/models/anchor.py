@@ -136,7 +136,7 @@ class AnchorGuide(Guide):
                 prior = within(pair, pose)
                 start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
             with pair.latent_scale(kl_weight, CONTENT):
-                posterior = self._posterior(pair, x, start, self._unseen(pair))
+                posterior = self._posterior(pair, x, start, self._unseen(pair), self.training)
                 z = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
                 laplace = refine(pair, x, z, start, prior)
@@ -180,14 +180,15 @@ class AnchorGuide(Guide):
         """What stands beyond the ends of aligned patches: the first anchor, standardized."""
         z = self.anchor_latents[:1]
         origin = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1))
-        return pair.likelihood.standardize(pair.likelihood.mean(pair.decoder(z, origin)))[0]
+        return pair.likelihood.standardize(pair.likelihood.mean(pair.decode(z, origin)))[0]
 
-    def _posterior(self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Distribution:
+    def _posterior(
+        self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor, learn: bool = False
+    ) -> Distribution:
         """Posterior of z, of patches brought back into the motif's frame."""
         with torch.no_grad():
             aligned = align(pair, pair.likelihood.standardize(x), pose, unseen)
-        content = _content(pair)
-        return content.family.distribution(self.head(pair.encoder(aligned)), content.prior)
+        return _content(pair).posterior(self.head(pair.encoder(aligned)), learn)
 
     def _modes(self, pair: PoseVAE, found: Found) -> list[Tensor]:
         """The candidates of each patch: its most probable bins, no two of them neighbours."""

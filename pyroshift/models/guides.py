@@ -86,22 +86,22 @@ class NormalGuide(Guide):
         for site in pair.sites:
             self.heads[site.name] = posterior_head(site, features)
 
-    def posterior(self, pair: PoseVAE, x: Tensor) -> dict[str, Distribution]:
+    def posterior(self, pair: PoseVAE, x: Tensor, learn: bool = False) -> dict[str, Distribution]:
         """The posterior of each site by name.
 
         Args:
             pair: the pair.
             x: data, `batch x height x width` or `batch x length`.
+            learn: whether what sites learn from their posteriors may follow these.
         """
         features = pair.encoder(pair.likelihood.standardize(x))
         return {
-            site.name: site.family.distribution(self.heads[site.name](features), site.prior)
-            for site in pair.sites
+            site.name: site.posterior(self.heads[site.name](features), learn) for site in pair.sites
         }
 
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw every site from its family."""
-        for name, distribution in self.posterior(pair, x).items():
+        for name, distribution in self.posterior(pair, x, self.training).items():
             with pair.latent_scale(kl_weight, name):
                 pyro.sample(name, distribution)  # type: ignore[arg-type]
 

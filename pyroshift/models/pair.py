@@ -185,9 +185,25 @@ class PoseVAE(nn.Module):
         Returns:
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
-        z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
+        z = torch.cat([values[site.name] for site in self.contents], -1)
         pixels = self.over_window(z.shape[:-1], lambda points: self.into_motif(points, values))
-        return self.decoder(z, pixels)
+        return self.decode(z, pixels)
+
+    def decode(self, z: Tensor, coordinates: Tensor) -> Tensor:
+        """The decoder's output at coordinates of the motif's frame.
+
+        Args:
+            z: latents of all Content sites, `batch x latent`.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+        """
+        parts = z.split([site.latent_dim for site in self.contents], -1)
+        inputs = [site.decoded(part) for site, part in zip(self.contents, parts, strict=True)]
+        return self.decoder(torch.cat(inputs, -1), coordinates)
+
+    @property
+    def contents(self) -> list[Content]:
+        """The sites of conventional latents, in the order in which the decoder takes them."""
+        return [site for site in self.sites if isinstance(site, Content)]
 
     @property
     def pose_sites(self) -> list[PoseSite]:

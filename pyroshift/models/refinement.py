@@ -171,7 +171,7 @@ def _output_and_slope(pair: PoseVAE, z: Tensor, coordinates: Tensor) -> tuple[Te
         return both(z, coordinates)
     with torch.enable_grad():
         coordinates = coordinates.detach().requires_grad_()
-        output = pair.decoder(z.detach(), coordinates)
+        output = pair.decode(z.detach(), coordinates)
         # One backward pass gives all, since a pixel depends on its own coordinates alone.
         (slope,) = torch.autograd.grad(output.sum(), coordinates)
     return output.detach(), slope

@@ -52,7 +52,7 @@ def search(pair: PoseVAE, bins: PoseBins, x: Tensor, latents: Tensor) -> Found:
     if ANGLE in bins.widths:
         values[ANGLE] = bins.angles.repeat(len(latents))
     grid = _all_offsets(pair.window, bins).expand(len(z), *(-1,) * (len(pair.window) + 1))
-    output = pair.decoder(z, pair.into_motif(grid, values))
+    output = pair.decode(z, pair.into_motif(grid, values))
     parameter, normalizer = pair.likelihood.natural(output)
     reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
     size = reduced.shape[1:]
