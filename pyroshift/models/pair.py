@@ -196,9 +196,13 @@ class PoseVAE(nn.Module):
             z: latents of all Content sites, `batch x latent`.
             coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
         """
+        return self.decoder(self.decoder_input(z), coordinates)
+
+    def decoder_input(self, z: Tensor) -> Tensor:
+        """Latents of all Content sites as the decoder takes them, `batch x latent`."""
         parts = z.split([site.latent_dim for site in self.contents], -1)
         inputs = [site.decoded(part) for site, part in zip(self.contents, parts, strict=True)]
-        return self.decoder(torch.cat(inputs, -1), coordinates)
+        return torch.cat(inputs, -1)
 
     @property
     def contents(self) -> list[Content]:

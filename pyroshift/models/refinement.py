@@ -168,7 +168,7 @@ def _coordinates(pair: PoseVAE, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
 def _output_and_slope(pair: PoseVAE, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
     """The decoder's output, and its derivative by the coordinates of the same pixel."""
     if (both := getattr(pair.decoder, "output_and_slope", None)) is not None:
-        return both(z, coordinates)
+        return both(pair.decoder_input(z), coordinates)
     with torch.enable_grad():
         coordinates = coordinates.detach().requires_grad_()
         output = pair.decode(z.detach(), coordinates)
