@@ -21,6 +21,7 @@ from pyroshift.inference.elbo import PatchELBO
 from pyroshift.inference.fit import fit
 from pyroshift.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood, Poisson
 from pyroshift.models.anchor import AnchorGuide
+from pyroshift.models.brightness import Brightness
 from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.models.pair import PoseVAE
 from pyroshift.models.vae import RVAE, VAE, ShiftVAE
@@ -42,6 +43,7 @@ __all__ = [
     "AnchorGuide",
     "Angle",
     "Bernoulli",
+    "Brightness",
     "CanvasDecoder",
     "Content",
     "ContinuousBernoulli",

@@ -23,6 +23,7 @@ OFFSET = "offset"
 ANGLE = "angle"
 SCALE = "scale"
 CONTENT = "z"
+BRIGHTNESS = "brightness"
 DATA = "x"
 
 

@@ -15,6 +15,7 @@ from torch.distributions.transforms import identity_transform
 from pyroshift.distributions import divergence, moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
+from pyroshift.models.brightness import draw_brightness, posterior_given, without_brightness
 from pyroshift.models.guides import Guide, posterior_head
 from pyroshift.models.refinement import Laplace, align, refine
 from pyroshift.models.search import Found, search
@@ -132,7 +133,8 @@ class AnchorGuide(Guide):
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
                     self._fix_frame(pair, laplace.mean)
-            _draw(pair, laplace, kl_weight)
+            values = _draw(pair, laplace, kl_weight)
+            draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
     @torch.no_grad()
     def summary(
@@ -169,12 +171,14 @@ class AnchorGuide(Guide):
         """What stands beyond the ends of aligned patches: the first anchor, standardized."""
         z = self.anchor_latents[:1]
         origin = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1))
-        return pair.likelihood.standardize(pair.likelihood.mean(pair.decoder(z, origin)))[0]
+        expected = pair.likelihood.standardize(pair.likelihood.mean(pair.decoder(z, origin)))
+        return without_brightness(pair, expected)[0]
 
     def _posterior(self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Distribution:
         """Posterior of z, of patches brought back into the motif's frame."""
         with torch.no_grad():
-            aligned = align(pair, pair.likelihood.standardize(x), pose, unseen)
+            shown = without_brightness(pair, pair.likelihood.standardize(x))
+            aligned = align(pair, shown, pose, unseen)
         content = _content(pair)
         return content.family.distribution(self.head(pair.encoder(aligned)), content.prior)
 
@@ -208,11 +212,17 @@ class AnchorGuide(Guide):
             at = laplace.mean
         deviation = laplace.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
         values, widths = unpack(pair, at), unpack_widths(pair, at, deviation)
-        output = pair.output(values | {CONTENT: z})
+        brightness = posterior_given(pair, x, values | {CONTENT: z})
+        bright = {name: given.mean for name, given in brightness.items()}
+        output = pair.output(values | {CONTENT: z} | bright)
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
         evidence = evidence - divergence(posterior, content.prior, z)
+        for name, given in brightness.items():
+            known = next(site.prior for site in pair.sites if site.name == name)
+            evidence = evidence - divergence(given, known, bright[name])
+            values, widths = values | bright, widths | {name: given.stddev}
         spreads = {f"{name}_std": width for name, width in widths.items()}
         return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
 
@@ -282,8 +292,11 @@ def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
     return evidence.masked_fill((same & better).any(2), -math.inf)
 
 
-def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]) -> None:
-    """Draw the pose sites one after the other, each given those before it."""
+def _draw(
+    pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]
+) -> dict[str, Tensor]:
+    """Draw the pose sites one after the other, each given those before it: their values by name."""
+    values = {}
     factor = torch.linalg.cholesky(laplace.covariance.double()).to(laplace.mean)
     noise = factor.new_zeros(len(factor), 0)
     for site in pair.pose_sites:
@@ -293,9 +306,11 @@ def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float
         own = factor[:, rows, rows]
         with pair.latent_scale(kl_weight, site.name):
             value = pyro.sample(site.name, _conditional(site, mean, own))
+        values[site.name] = value
         drawn = transform_of(site).inv(value).reshape(mean.shape) - mean
         white = torch.linalg.solve_triangular(own, drawn.unsqueeze(-1), upper=False)
         noise = torch.cat((noise, white.squeeze(-1)), 1)
+    return values
 
 
 def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:

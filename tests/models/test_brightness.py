@@ -1,0 +1,172 @@
+"""The brightness site: gain and background of each window, exact where they can be."""
+
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro import poutine
+
+from pyroshift import (
+    RVAE,
+    VAE,
+    Brightness,
+    Gaussian,
+    Patches,
+    ShiftVAE,
+    decode,
+    encode,
+    fit,
+    load,
+    save,
+)
+from pyroshift.errors import SpecificationError
+from pyroshift.inference.elbo import sample_sites, terms_given
+from pyroshift.models.brightness import brightness_of
+from pyroshift.models.refinement import refine
+from pyroshift.models.search import search
+from pyroshift.models.vector import pack, specified, unpack
+
+WINDOW = (8, 9)
+
+
+def prepared(kind=ShiftVAE, *, likelihood=None, seed=0, **options):
+    likelihood = Gaussian(sigma=0.4) if likelihood is None else likelihood
+    model = kind(WINDOW, 2, likelihood, seed=seed, brightness="site", **options).eval()
+    model.likelihood.prepare(-3.0, 8.0, 1.5, 2.0)
+    with torch.no_grad():  # an untrained canvas is almost flat
+        for parameter in model.decoder.parameters():
+            parameter.mul_(3.0)
+    return model
+
+
+def evidence(model, x, decoded):
+    """Log density of windows if gain and background are integrated out, `window x output`."""
+    site, likelihood = brightness_of(model), model.likelihood
+    flat = decoded.flatten(1).double()
+    basis = torch.stack([flat, torch.ones_like(flat)], -1) * site.prior.stddev.double()
+    spread = likelihood.spread.double()
+    normal = dist.LowRankMultivariateNormal(
+        likelihood.location.double() + spread * flat,
+        spread * basis,
+        likelihood.noise.double().square().expand_as(flat),
+    )
+    return normal.log_prob(x.flatten(1).double().unsqueeze(1))
+
+
+def windows(count=6):
+    return 1.5 + 2.0 * torch.randn(count, *WINDOW)
+
+
+def test_the_posterior_is_that_on_a_grid():
+    model, site = prepared(), Brightness(0.3, 0.7)
+    decoded, noise = torch.randn(1, *WINDOW), 0.4 * torch.randn(1, *WINDOW)
+    x = model.likelihood.location + model.likelihood.spread * (1.3 * decoded + 0.4) + noise
+    found = site.posterior(model.likelihood, x, decoded)
+    axes = [centre + torch.linspace(-0.2, 0.2, 201) for centre in (1.3, 0.4)]
+    grid = torch.cartesian_prod(*axes)
+    seen = site.applied(decoded.expand(len(grid), *WINDOW), grid)
+    log = model.likelihood.distribution(seen).log_prob(x).flatten(1).sum(1)
+    weight = (log + site.prior.log_prob(grid)).double().softmax(0)
+    mean = weight @ grid.double()
+    covariance = (grid - mean).T @ (weight.unsqueeze(1) * (grid - mean))
+    torch.testing.assert_close(found.mean[0].double(), mean, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        found.covariance_matrix[0].double(), covariance, rtol=0.01, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "bernoulli", "continuous_bernoulli"])
+def test_for_other_likelihoods_it_is_about_the_mode(likelihood):
+    model = VAE(WINDOW, likelihood=likelihood)
+    site = Brightness(0.3, 0.5)
+    decoded = torch.randn(3, *WINDOW)
+    value = torch.tensor([[1.2, 0.3], [0.7, -0.4], [1.0, 0.0]])
+    x = model.likelihood.mean(site.applied(decoded, value))
+    mode = site.posterior(model.likelihood, x, decoded).mean.requires_grad_()
+    joint = model.likelihood.distribution(site.applied(decoded, mode)).log_prob(x).sum()
+    (gradient,) = torch.autograd.grad(joint + site.prior.log_prob(mode).sum(), mode)
+    precision = site.posterior(model.likelihood, x, decoded).precision_matrix
+    assert float((gradient.abs() / precision.diagonal(dim1=1, dim2=2).sqrt()).max()) < 0.02
+
+
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+@pytest.mark.parametrize("kind", [ShiftVAE, RVAE])
+def test_the_bound_integrates_brightness_out(kind, guide):
+    # The posterior is exact, so that one sample tells what all of them would.
+    model, x = prepared(kind, guide=guide), windows()
+    with torch.no_grad():
+        trace = poutine.trace(model.sample_guide).get_trace(x)
+        terms = terms_given(trace, model.sample_model, x)
+        values = {name: site["value"] for name, site in sample_sites(trace).items()}
+        expected = evidence(model, x, model.decoded(values)).diagonal()
+    torch.testing.assert_close(
+        terms.log_likelihood - terms.kl["brightness"], expected.float(), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_the_search_integrates_brightness_out():
+    model, x = prepared(guide="anchor"), windows()
+    bins = model.sites[0]
+    latents = model.guide_module.anchor_latents
+    with torch.no_grad():
+        found = search(model, bins, x, latents)
+        count = len(bins.shifts)
+        values = {"offset": bins.shifts, "z": latents.expand(count, -1)}
+        expected = evidence(model, x, model.decoded(values)) + bins.log_mass
+    torch.testing.assert_close(
+        found.logits.double(), expected.log_softmax(-1), rtol=1e-4, atol=1e-3
+    )
+
+
+def test_the_pose_is_as_uncertain_as_brightness_leaves_it():
+    model, x = prepared(guide="anchor"), windows(1)
+    z, prior = torch.randn(1, 2), specified(model, 1)
+    start = pack(model, {"offset": torch.tensor([[0.11, -0.07]])})
+    found = refine(model, x, z, start, prior)
+    site = brightness_of(model)
+
+    def output(vector):
+        decoded = model.decoded(unpack(model, vector[:2].unsqueeze(0)) | {"z": z})
+        return site.applied(decoded, vector[2:].unsqueeze(0)).flatten()
+
+    with torch.no_grad():
+        decoded = model.decoded(unpack(model, start) | {"z": z})
+        best = site.posterior(model.likelihood, x, decoded).mean
+    jacobian = torch.autograd.functional.jacobian(output, torch.cat([start, best], 1)[0])
+    noise = model.likelihood.noise / model.likelihood.spread
+    certainty = torch.cat([prior.width, site.prior.stddev]).square().reciprocal()
+    precision = jacobian.T @ jacobian / noise.square() + torch.diag(certainty)
+    expected = torch.linalg.inv(precision.double())[:2, :2]
+    torch.testing.assert_close(found.covariance[0].double(), expected, rtol=0.02, atol=1e-6)
+
+
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+def test_a_brighter_window_is_the_same_motif(guide):
+    model, x = prepared(guide=guide, priors={"brightness": Brightness(50.0, 50.0)}), windows()
+    model = model.double()
+    x = x.double()
+    brighter = 1.7 * (x - model.likelihood.location) + 4.0 + model.likelihood.location
+    with torch.no_grad():
+        found = model.guide_module.summary(model, x)
+        same = model.guide_module.summary(model, brighter)
+    torch.testing.assert_close(same["z"], found["z"], rtol=1e-3, atol=1e-3)
+    if guide == "normal":
+        torch.testing.assert_close(same["offset"], found["offset"])
+    torch.testing.assert_close(
+        same["brightness"][:, 0], 1.7 * found["brightness"][:, 0], rtol=0.05, atol=0.01
+    )
+
+
+@pytest.mark.parametrize("prior", [dist.Normal(0.0, 1.0), dist.LogNormal(0.0, 1.0)])
+def test_other_priors_are_refused(prior):
+    with pytest.raises(SpecificationError, match="only its widths"):
+        VAE(WINDOW, brightness="site", priors={"brightness": prior})
+
+
+def test_options_that_cannot_work_are_refused():
+    with pytest.raises(SpecificationError, match='must be "site" or None'):
+        ShiftVAE(WINDOW, brightness="affine")
+    with pytest.raises(SpecificationError, match="no site for the priors"):
+        ShiftVAE(WINDOW, priors={"brightness": Brightness()})
+    for widths in ((0.0, 1.0), (1.0, -1.0)):
+        with pytest.raises(SpecificationError, match="must be positive"):
+            Brightness(*widths)
