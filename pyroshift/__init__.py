@@ -2,6 +2,7 @@
 
 from pyroshift import errors, plot
 from pyroshift._version import __version__
+from pyroshift.analysis.blur import explained_by_blur
 from pyroshift.analysis.dependence import correlation_ratio
 from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
 from pyroshift.analysis.search import search_kl
@@ -78,6 +79,7 @@ __all__ = [
     "ensemble_average",
     "errors",
     "examples",
+    "explained_by_blur",
     "extract_patches",
     "find_atoms",
     "fit",

@@ -37,8 +37,9 @@ def encode(model: PoseVAE, patches: Patches, batch_size: int = 512, *, seed: int
         the source's unit of length (the unit of each axis where they differ, as in "nm, eV"),
         positive towards larger index, from the window's centre;
         `angle`, radians in (-pi, pi]; `scale`; `brightness` (..., `component`), gain and background
-        in units of the decoder's output, given all else; for each the posterior's standard deviation under
-        `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map of anomalies.
+        in units of the decoder's output, given all else; for each the posterior's standard
+        deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map
+        of anomalies.
         NaN where a patch was left out for missing pixels. Poses that a site's period or symmetry
         makes alike go by the one nearest to zero. The anchor guide adds `pose_entropy`, and over
         `mode`, best first, `mode_probability`, `mode_offset` and `mode_angle`. Written and read

@@ -111,8 +111,9 @@ def brightened(decoded: Tensor, values: Mapping[str, Tensor]) -> Tensor:
 
 
 def without_brightness(pair: PoseVAE, x: Tensor) -> Tensor:
-    """Windows as the encoder sees them: where brightness has a site, each less its own mean and
-    divided by its own spread, so that z can't tell what the encoder hasn't seen.
+    """Windows as the encoder sees them: if brightness has a site, without their mean and spread.
+
+    What the encoder hasn't seen, z can't tell.
 
     Args:
         pair: the pair.
@@ -157,7 +158,7 @@ def draw_brightness(
             pyro.sample(name, posterior)
 
 
-def at_its_best(pair: PoseVAE, x: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+def at_its_best(pair: PoseVAE, x: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor | float]:
     """A decoded motif in the brightness that explains the data best, and its gain.
 
     Args:
@@ -171,7 +172,7 @@ def at_its_best(pair: PoseVAE, x: Tensor, decoded: Tensor) -> tuple[Tensor, Tens
     """
     site = brightness_of(pair)
     if site is None:
-        return decoded, torch.ones_like(decoded[:1, :1])
+        return decoded, 1.0
     value = site.posterior(pair.likelihood, x, decoded).mean
     gain = value[:, 0].reshape(-1, *(1,) * x.dim())
     return site.applied(decoded, value), gain
