@@ -2,6 +2,7 @@
 
 from pyroshift import errors, plot
 from pyroshift._version import __version__
+from pyroshift.analysis.blur import explained_by_blur
 from pyroshift.analysis.dependence import correlation_ratio
 from pyroshift.analysis.lattice import WindowSuggestion, suggest_window
 from pyroshift.analysis.leak import lattice_leak
@@ -22,6 +23,7 @@ from pyroshift.inference.elbo import PatchELBO
 from pyroshift.inference.fit import fit
 from pyroshift.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood, Poisson
 from pyroshift.models.anchor import AnchorGuide
+from pyroshift.models.brightness import Brightness
 from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.models.pair import PoseVAE
 from pyroshift.models.vae import RVAE, VAE, ShiftVAE
@@ -43,6 +45,7 @@ __all__ = [
     "AnchorGuide",
     "Angle",
     "Bernoulli",
+    "Brightness",
     "CanvasDecoder",
     "Content",
     "ContinuousBernoulli",
@@ -77,6 +80,7 @@ __all__ = [
     "ensemble_average",
     "errors",
     "examples",
+    "explained_by_blur",
     "extract_patches",
     "find_atoms",
     "fit",

@@ -24,6 +24,7 @@ OFFSET = "offset"
 ANGLE = "angle"
 SCALE = "scale"
 CONTENT = "z"
+BRIGHTNESS = "brightness"
 DATA = "x"
 
 

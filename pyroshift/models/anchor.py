@@ -15,6 +15,7 @@ from torch.distributions.transforms import identity_transform
 from pyroshift.distributions import divergence, moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
+from pyroshift.models.brightness import draw_brightness, posterior_given, without_brightness
 from pyroshift.models.guides import Guide, posterior_head
 from pyroshift.models.refinement import Laplace, align, quadrature, refine
 from pyroshift.models.search import Found, search
@@ -142,7 +143,8 @@ class AnchorGuide(Guide):
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
                     self._fix_frame(pair, laplace.mean)
-            _draw(pair, laplace, kl_weight)
+            values = _draw(pair, laplace, kl_weight)
+            draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
     @torch.no_grad()
     def summary(
@@ -180,14 +182,16 @@ class AnchorGuide(Guide):
         """What stands beyond the ends of aligned patches: the first anchor, standardized."""
         z = self.anchor_latents[:1]
         origin = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1))
-        return pair.likelihood.standardize(pair.likelihood.mean(pair.decode(z, origin)))[0]
+        expected = pair.likelihood.standardize(pair.likelihood.mean(pair.decode(z, origin)))
+        return without_brightness(pair, expected)[0]
 
     def _posterior(
         self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor, learn: bool = False
     ) -> Distribution:
         """Posterior of z, of patches brought back into the motif's frame."""
         with torch.no_grad():
-            aligned = align(pair, pair.likelihood.standardize(x), pose, unseen)
+            shown = without_brightness(pair, pair.likelihood.standardize(x))
+            aligned = align(pair, shown, pose, unseen)
         return _content(pair).posterior(self.head(pair.encoder(aligned)), learn)
 
     def _modes(self, pair: PoseVAE, found: Found) -> list[Tensor]:
@@ -219,12 +223,19 @@ class AnchorGuide(Guide):
             laplace = refine(pair, x, z, at, prior, limit=2 * bounds.width)
             at = laplace.mean
         values = unpack(pair, at)
-        output = pair.output(values | {CONTENT: z})
+        brightness = posterior_given(pair, x, values | {CONTENT: z})
+        bright = {name: given.mean for name, given in brightness.items()}
+        output = pair.output(values | {CONTENT: z} | bright)
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
         evidence = evidence - divergence(posterior, content.prior, z)
-        return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values}
+        spreads = {f"{CONTENT}_std": spread}
+        for name, given in brightness.items():
+            known = next(site.prior for site in pair.sites if site.name == name)
+            evidence = evidence - divergence(given, known, bright[name])
+            values, spreads = values | bright, spreads | {f"{name}_std": given.stddev}
+        return {CONTENT: z, "evidence": evidence, **values, **spreads}
 
     def _pose_moments(
         self, pair: PoseVAE, x: Tensor, found: Mapping[str, Tensor], prior: Independent
@@ -312,8 +323,11 @@ def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
     return evidence.masked_fill((same & better).any(2), -math.inf)
 
 
-def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]) -> None:
-    """Draw the pose sites one after the other, each given those before it."""
+def _draw(
+    pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]
+) -> dict[str, Tensor]:
+    """Draw the pose sites one after the other, each given those before it: their values by name."""
+    values = {}
     factor = torch.linalg.cholesky(laplace.covariance.double()).to(laplace.mean)
     noise = factor.new_zeros(len(factor), 0)
     for site in pair.pose_sites:
@@ -323,9 +337,11 @@ def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float
         own = factor[:, rows, rows]
         with pair.latent_scale(kl_weight, site.name):
             value = pyro.sample(site.name, _conditional(site, mean, own))
+        values[site.name] = value
         drawn = transform_of(site).inv(value).reshape(mean.shape) - mean
         white = torch.linalg.solve_triangular(own, drawn.unsqueeze(-1), upper=False)
         noise = torch.cat((noise, white.squeeze(-1)), 1)
+    return values
 
 
 def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
+from pyroshift.models.brightness import brightened
 from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
@@ -184,6 +185,14 @@ class PoseVAE(nn.Module):
 
         Returns:
             `batch x height x width` or `batch x length`, the likelihood's parameter.
+        """
+        return brightened(self.decoded(values), values)
+
+    def decoded(self, values: Mapping[str, Tensor]) -> Tensor:
+        """The motif seen through its pose, before brightness if that has a site.
+
+        Args:
+            values: of all other sites by name, `batch x event shape`.
         """
         z = torch.cat([values[site.name] for site in self.contents], -1)
         pixels = self.over_window(z.shape[:-1], lambda points: self.into_motif(points, values))

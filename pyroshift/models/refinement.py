@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pyroshift.models.brightness import at_its_best, shared_information
 from pyroshift.models.vector import unpack
 from pyroshift.networks.decoders import look_at
 from pyroshift.pose import half_window
@@ -84,12 +85,15 @@ def refine(
         limit: largest change of each element; by default two widths of its prior.
     """
     coordinates, columns = _coordinates(pair, start)
-    output, slope = _output_and_slope(pair, z, coordinates)
+    decoded, slope = _output_and_slope(pair, z, coordinates)
+    output, gain = at_its_best(pair, x, decoded)
+    slope = gain * slope
     jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1).double()
     information = pair.likelihood.information(output).flatten(1).unsqueeze(1)
     certainty = prior.width.square().reciprocal()
     precision = (jacobian * information) @ jacobian.mT + torch.diag_embed(certainty)
-    score = _score(pair, x, output).flatten(1).unsqueeze(-1).double()
+    precision = precision - shared_information(pair, decoded, jacobian, information)
+    score = pair.likelihood.score(x, output).flatten(1).unsqueeze(-1).double()
     gradient = (jacobian @ score).squeeze(-1) + certainty * (prior.mean - start)
     limit = 2 * prior.width if limit is None else limit
     change = torch.linalg.solve(precision, gradient).to(start)
@@ -144,7 +148,7 @@ def _moved(pair: PoseVAE, pose: Tensor, step: Tensor) -> Tensor:
 
 def _log_density(pair: PoseVAE, x: Tensor, z: Tensor, pose: Tensor, prior: Independent) -> Tensor:
     """Log likelihood and log prior of a pose, up to a constant, `batch`."""
-    output = pair.output(unpack(pair, pose) | {CONTENT: z})
+    output, _ = at_its_best(pair, x, pair.decoded(unpack(pair, pose) | {CONTENT: z}))
     likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
     return likelihood - ((pose - prior.mean) / prior.width).square().sum(-1) / 2
 
@@ -175,12 +179,3 @@ def _output_and_slope(pair: PoseVAE, z: Tensor, coordinates: Tensor) -> tuple[Te
         # One backward pass gives all, since a pixel depends on its own coordinates alone.
         (slope,) = torch.autograd.grad(output.sum(), coordinates)
     return output.detach(), slope
-
-
-def _score(pair: PoseVAE, x: Tensor, output: Tensor) -> Tensor:
-    """Derivative of the log likelihood by the decoder's output."""
-    with torch.enable_grad():
-        output = output.detach().requires_grad_()
-        log_likelihood = pair.likelihood.distribution(output).log_prob(x).sum()
-        (score,) = torch.autograd.grad(log_likelihood, output)
-    return score
