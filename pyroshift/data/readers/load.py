@@ -19,25 +19,27 @@ from pyroshift.errors import PyroshiftError, ReaderError
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its name, its reader, and the extra that installs what the reader needs.
-
-    With `choose`, one of several channels must be asked for by name or number.
-    """
+    """A file format: its name, its reader, and the extra that installs what the reader needs."""
 
     name: str
     channels: Callable[[Path], list[Channel]]
     extra: str = "io"
-    choose: bool = False
 
 
-TIFF = Format("TIFF", tiff.tiff_channels, choose=True)
+TIFF = Format("TIFF", tiff.tiff_channels)
 NPY = Format("NPY", basic.npy_channels)
 HDF5 = Format("HDF5", hdf5.hdf5_channels)
-DM = Format(
-    "DigitalMicrograph", partial(hyperspy.rosettasciio_channels, module="digitalmicrograph")
+DM, TIA = (
+    Format(name, partial(hyperspy.rosettasciio_channels, module=module, axes_of=axes_of))
+    for name, module, axes_of in (
+        ("DigitalMicrograph", "digitalmicrograph", hyperspy.dm_axes),
+        ("TIA", "tia", hyperspy.tia_axes),
+    )
 )
-TIA = Format("TIA", partial(hyperspy.rosettasciio_channels, module="tia"))
-EMD = Format("EMD", partial(hyperspy.rosettasciio_channels, module="emd", select_type="image"))
+EMD, EMD_SPECTRA = (
+    Format("EMD", partial(hyperspy.rosettasciio_channels, module="emd", select_type=wanted))
+    for wanted in ("images", "spectrum_image")
+)
 JPEG = Format("JPEG", basic.picture_channels)
 FORMATS: dict[str, Format] = {
     ".bmp": Format("BMP", basic.picture_channels),
@@ -61,7 +63,7 @@ FORMATS: dict[str, Format] = {
     ".tiff": TIFF,
     ".zspy": Format("ZSPY", hyperspy.zspy_channels, extra="io,big"),
 }
-SPECTRAL_FORMATS = {**FORMATS, ".npy": Format("NPY", basic.npy_spectra)}
+SPECTRAL_FORMATS = {**FORMATS, ".npy": Format("NPY", basic.npy_spectra), ".emd": EMD_SPECTRA}
 
 
 def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
@@ -105,7 +107,9 @@ def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -
     with reading(file, kind):
         chosen = choose(kind.channels(file), channel, file, kind, is_image)
         check_image(chosen, file)
-        return labelled(chosen, chosen.read(), file, kind, "image")
+        image, remarks = labelled(chosen, chosen.read(), file, kind, "image")
+    tell(remarks, file)
+    return image
 
 
 def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
@@ -143,7 +147,9 @@ def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None)
                 f"{file.name}: {described(chosen)} is no cube of spectra (y, x, spectral). Use "
                 "load_image for images; cut other arrays with Patches.from_array."
             )
-        return labelled(chosen, chosen.read(), file, kind, "spectra")
+        cube, remarks = labelled(chosen, chosen.read(), file, kind, "spectra")
+    tell(remarks, file)
+    return cube
 
 
 def find_format(path: str | os.PathLike[str], formats: Mapping[str, Format]) -> tuple[Path, Format]:
@@ -220,7 +226,7 @@ def choose(
         )
     listing = "; ".join(f"{number}: {described(item)}" for number, item in enumerate(channels))
     if wanted is None:
-        if kind.choose and len(channels) > 1:
+        if not all(item.unasked for item in channels):
             raise ReaderError(
                 f"{file.name} has pages of different shape or type, which make no stack: choose "
                 f"with channel=number among {listing}."
@@ -269,8 +275,8 @@ def check_image(channel: Channel, file: Path) -> None:
 
 def labelled(
     channel: Channel, values: np.ndarray, file: Path, kind: Format, name: str
-) -> DataArray:
-    """The channel's values as a DataArray of plain numbers, coordinates and attributes."""
+) -> tuple[DataArray, list[str]]:
+    """The channel as a DataArray of plain numbers, and what is to be said of its pixel size."""
     if values.shape != channel.shape:
         raise ReaderError(
             f"{file.name} declares {channel.shape} values but holds {values.shape}: it is damaged."
@@ -283,7 +289,20 @@ def labelled(
     }
     attributes = {"source": file.name, "format": kind.name, "channel": channel.name}
     attributes |= {"units": channel.units} if channel.units else {}
-    return DataArray(plain_numbers(values, file), coordinates, channel.dims, name, attributes)
+    remarks = list(dict.fromkeys(axis.remark for axis in axes.values() if axis.remark))
+    numbers = plain_numbers(values, file)
+    return DataArray(numbers, coordinates, channel.dims, name, attributes), remarks
+
+
+def tell(remarks: list[str], file: Path) -> None:
+    """Warns of a pixel size that a file gives and that was not taken."""
+    if remarks:
+        warnings.warn(
+            f"{file.name} gives its pixel size {' and '.join(remarks)}: y and x count pixels. If "
+            'you know the size, set it by image.assign_coords(x=("x", values, {"units": "nm"})), '
+            "and y likewise.",
+            stacklevel=3,
+        )
 
 
 def plain_numbers(values: np.ndarray, file: Path) -> np.ndarray:
