@@ -23,6 +23,8 @@ from pyroshift.data.readers.claims import check_claim
 from pyroshift.data.readers.units import ENERGIES, METRES, believable, text
 from pyroshift.errors import ReaderError
 
+NEXT_PIXEL = 65535  # in Velox's streams of events
+
 
 def labelled_signal(
     name: str,
@@ -124,6 +126,30 @@ def tia_axes(signal: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         else axis
         for axis in signal["axes"]
     ]
+
+
+def emd_channels(path: Path, select_type: str) -> list[Channel]:
+    """The signals of a Berkeley file, or of a Velox one those of the kind asked for."""
+    if select_type == "spectrum_image":
+        check_streams(path)
+    options = {"select_type": select_type, "load_SI_image_stack": select_type == "images"}
+    return rosettasciio_channels(path, "emd", **options)
+
+
+def check_streams(path: Path) -> None:
+    """Raises a ReaderError where compiled code would write beyond the end of Velox's spectra."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        for stream in file.get("Data/SpectrumStream", {}).values():
+            channels = int(json.loads(stream["AcquisitionSettings"][0])["bincount"])
+            check_claim(path, (stream["Data"].shape, stream["Data"].dtype))
+            events = stream["Data"][()]
+            highest = events[events != NEXT_PIXEL].max(initial=0)
+            if highest >= channels:
+                raise ReaderError(
+                    f"{path.name} is damaged: it has counts in channel {highest} of {channels}."
+                )
 
 
 def experiments(root: Any, path: Path, values: Callable[[Path, str], np.ndarray]) -> list[Channel]:

@@ -37,7 +37,7 @@ DM, TIA = (
     )
 )
 EMD, EMD_SPECTRA = (
-    Format("EMD", partial(hyperspy.rosettasciio_channels, module="emd", select_type=wanted))
+    Format("EMD", partial(hyperspy.emd_channels, select_type=wanted))
     for wanted in ("images", "spectrum_image")
 )
 JPEG = Format("JPEG", basic.picture_channels)
