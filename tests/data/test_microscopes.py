@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from microscopes import write_dm, write_emi, write_ser, write_velox
-from writers import KNOWN, assert_damage_is_told, assert_same, signal
+from writers import KNOWN, assert_damage_is_told, assert_same, signal, write_zspy
 
 from pyroshift.data.readers import load_image, load_spectra
 from pyroshift.errors import ReaderError
@@ -38,18 +38,6 @@ def test_emd(tmp_path, h5py):
     assert_same(image, KNOWN)
     assert image.x.units == "nm"
     assert_damage_is_told(path)
-
-
-def write_zspy(path, **options):
-    zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 is not installed")
-    root = zarr.open_group(str(path), mode="w", zarr_format=2)
-    group = root.create_group("Experiments/lattice")
-    array = group.create_array("data", shape=KNOWN.shape, dtype=KNOWN.dtype, **options)
-    for number, name in enumerate("yx"):
-        axis = group.create_group(f"axis-{number}")
-        axis.attrs.update(name=name, size=KNOWN.shape[number], scale=0.1, units="nm")
-        axis.attrs.update(navigate=False)
-    array[...] = KNOWN
 
 
 def test_zspy(tmp_path):

@@ -11,6 +11,7 @@ from writers import (
     write_igor,
     write_nanonis,
     write_nsid,
+    write_usid,
 )
 
 from pyroshift.data.readers import load_image, load_spectra
@@ -110,24 +111,9 @@ def test_nsid_dims_by_label_not_by_order(tmp_path, h5py):
 
 @pytest.mark.parametrize("spectra", [1, 6])
 def test_usid(tmp_path, h5py, spectra):
-    rows, columns = np.divmod(np.arange(20), 5)
     values = np.random.default_rng(0).normal(size=(20, spectra))
     path = tmp_path / "scan.hf5"
-    with h5py.File(path, "w") as file:
-        tables = {
-            "Position_Indices": np.stack([columns, rows], axis=1),
-            "Position_Values": np.stack([columns * 0.25, rows * 0.5], axis=1),
-            "Spectroscopic_Indices": np.arange(spectra)[None],
-            "Spectroscopic_Values": np.linspace(0, 1, spectra)[None],
-        }
-        main = file.create_dataset("Measurement_000/Channel_000/Raw_Data", data=values)
-        main.attrs.update(quantity="Deflection", units="V")
-        for name, table in tables.items():
-            table = file.create_dataset(f"Measurement_000/Channel_000/{name}", data=table)
-            position = name.startswith("Position")
-            table.attrs["labels"] = ["X", "Y"] if position else ["Bias"]
-            table.attrs["units"] = ["um", "um"] if position else ["V"]
-            main.attrs[name] = table.ref
+    write_usid(h5py, path, values)
     read = load_image if spectra == 1 else load_spectra
     array = read(path)
     np.testing.assert_array_equal(array.values.ravel(), values.ravel())

@@ -229,7 +229,6 @@ def test_unknown_channel_lists_what_there_is(tmp_path, channel):
     ("extension", "package"),
     [
         ("ibw", "igor2"),
-        ("gwy", "gwyfile"),
         ("sxm", "nanonispy2.read"),
         ("h5", "h5py"),
         ("dm3", "rsciio.digitalmicrograph"),

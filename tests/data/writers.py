@@ -133,3 +133,36 @@ def signal(values, navigation, units="nm"):
         "attributes": {"_lazy": False, "ragged": False},
         "package_info": {"package": "hyperspy", "package_version": "2.0"},
     } | {key: {} for key in empty}
+
+
+def write_usid(h5py, path, values):
+    """`values`: position x spectral, the positions those of 4 rows of 5 pixels."""
+    rows, columns = np.divmod(np.arange(20), 5)
+    spectra = values.shape[1]
+    with h5py.File(path, "w") as file:
+        tables = {
+            "Position_Indices": np.stack([columns, rows], axis=1),
+            "Position_Values": np.stack([columns * 0.25, rows * 0.5], axis=1),
+            "Spectroscopic_Indices": np.arange(spectra)[None],
+            "Spectroscopic_Values": np.linspace(0, 1, spectra)[None],
+        }
+        main = file.create_dataset("Measurement_000/Channel_000/Raw_Data", data=values)
+        main.attrs.update(quantity="Deflection", units="V")
+        for name, table in tables.items():
+            table = file.create_dataset(f"Measurement_000/Channel_000/{name}", data=table)
+            position = name.startswith("Position")
+            table.attrs["labels"] = ["X", "Y"] if position else ["Bias"]
+            table.attrs["units"] = ["um", "um"] if position else ["V"]
+            main.attrs[name] = table.ref
+
+
+def write_zspy(path, **options):
+    zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 is not installed")
+    root = zarr.open_group(str(path), mode="w", zarr_format=2)
+    group = root.create_group("Experiments/lattice")
+    array = group.create_array("data", shape=KNOWN.shape, dtype=KNOWN.dtype, **options)
+    for number, name in enumerate("yx"):
+        axis = group.create_group(f"axis-{number}")
+        axis.attrs.update(name=name, size=KNOWN.shape[number], scale=0.1, units="nm")
+        axis.attrs.update(navigate=False)
+    array[...] = KNOWN

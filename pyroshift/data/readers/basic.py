@@ -11,7 +11,7 @@ from pyroshift.data.readers.channels import (
     image_channel,
     index_axis,
 )
-from pyroshift.data.readers.claims import check_claim
+from pyroshift.data.readers.guards import check_claim
 from pyroshift.errors import ReaderError
 
 

@@ -17,7 +17,7 @@ from pyroshift.data.readers.channels import (
     spatial_axis,
     unique_names,
 )
-from pyroshift.data.readers.claims import check_claim
+from pyroshift.data.readers.guards import check_claim, check_heaps
 from pyroshift.data.readers.hyperspy import experiments
 from pyroshift.data.readers.units import text
 
@@ -46,6 +46,7 @@ def hdf5_channels(path: Path) -> list[Channel]:
             check_claim(path, (item.shape, item.dtype))
             found.append(item)
 
+    check_heaps(path)
     with h5py.File(path, "r") as file:
         file.visititems(collect)
         if "Experiments" in file:

@@ -19,7 +19,7 @@ from pyroshift.data.readers.channels import (
     spatial_axis,
     unique_names,
 )
-from pyroshift.data.readers.claims import check_claim
+from pyroshift.data.readers.guards import check_claim, check_heaps
 from pyroshift.data.readers.units import ENERGIES, METRES, believable, text
 from pyroshift.errors import ReaderError
 
@@ -130,9 +130,13 @@ def tia_axes(signal: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def emd_channels(path: Path, select_type: str) -> list[Channel]:
     """The signals of a Berkeley file, or of a Velox one those of the kind asked for."""
+    check_heaps(path)
     if select_type == "spectrum_image":
         check_streams(path)
-    options = {"select_type": select_type, "load_SI_image_stack": select_type == "images"}
+    options: dict[str, Any] = {
+        "select_type": select_type,
+        "load_SI_image_stack": select_type == "images",
+    }
     return rosettasciio_channels(path, "emd", **options)
 
 

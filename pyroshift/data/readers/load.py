@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from xarray import DataArray
 
-from pyroshift.data.readers import basic, hdf5, hyperspy, probe, tiff
+from pyroshift.data.readers import basic, gwyddion, hdf5, hyperspy, probe, tiff
 from pyroshift.data.readers.channels import Channel, same_units
+from pyroshift.data.readers.guards import bounded
 from pyroshift.errors import PyroshiftError, ReaderError
 
 
@@ -47,7 +48,7 @@ FORMATS: dict[str, Format] = {
     ".dm4": DM,
     ".emd": EMD,
     ".emi": TIA,
-    ".gwy": Format("Gwyddion", probe.gwyddion_channels),
+    ".gwy": Format("Gwyddion", gwyddion.gwyddion_channels),
     ".h5": HDF5,
     ".hdf5": HDF5,
     ".hf5": HDF5,
@@ -173,17 +174,14 @@ def find_format(path: str | os.PathLike[str], formats: Mapping[str, Format]) -> 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silences the readers' warnings, and their log records, which may quote megabytes."""
-    loggers = [logging.getLogger(name) for name in ("igor2", "rsciio", "tifffile")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)
 
 
 @contextmanager
@@ -191,13 +189,19 @@ def reading(file: Path, kind: Format) -> Iterator[None]:
     """Turns whatever a third-party reader throws into a ReaderError that says what to do."""
     with quiet():
         try:
-            yield
+            with bounded(file):
+                yield
         except PyroshiftError:
             raise
         except ImportError as error:
             raise ReaderError(
                 f"Reading {file.name} ({kind.name}) needs a package that is not installed "
                 f"({error}): pip install pyroshift[{kind.extra}]"
+            ) from error
+        except MemoryError as error:
+            raise ReaderError(
+                f"{file.name} needs more memory than there is, or is damaged and claims to: read "
+                "it on a larger machine, or copy it again from its source."
             ) from error
         except Exception as error:
             if "imagecodecs" in str(error):

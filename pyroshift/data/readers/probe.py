@@ -1,10 +1,9 @@
-"""Scanning probe formats: Igor binary waves, Gwyddion and Nanonis.
+"""Scanning probe formats: Igor binary waves and Nanonis.
 
 Row 0 is the upper edge of the image as the instrument shows it: Igor waves and upward Nanonis
 scans are stored from the lower edge, and backward Nanonis lines from the right.
 """
 
-import re
 from functools import partial
 from pathlib import Path
 
@@ -41,30 +40,6 @@ def igor_channels(path: Path) -> list[Channel]:
         )
         for name, layer in zip(names, np.moveaxis(layers[:, ::-1], (2, 1), (0, 1)), strict=True)
     ]
-
-
-def gwyddion_channels(path: Path) -> list[Channel]:
-    """The data fields of a Gwyddion file, in the order of their numbers."""
-    import gwyfile
-
-    content = gwyfile.load(str(path))
-    keys = (re.fullmatch(r"/(\d+)/data", key) for key in content)
-    numbers = sorted(int(key[1]) for key in keys if key)
-    titles = [text(content.get(f"/{number}/data/title")) for number in numbers]
-    names = unique_names(titles, [f"field {number}" for number in numbers])
-    channels = []
-    for number, name in zip(numbers, names, strict=True):
-        field = content[f"/{number}/data"]
-        values = field.data
-        rows, columns = values.shape
-        lateral, vertical = (
-            text(unit["unitstr"]) if unit is not None else ""
-            for unit in (field.si_unit_xy, field.si_unit_z)
-        )
-        steps = (field.yreal or 0.0) / rows, (field.xreal or 0.0) / columns
-        read = partial(np.asarray, values)
-        channels.append(image_channel(name, values.shape, read, steps, lateral, vertical))
-    return channels
 
 
 def nanonis_channels(path: Path) -> list[Channel]:

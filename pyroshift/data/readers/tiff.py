@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from pyroshift.data.readers.channels import Channel, grey, image_channel, unique_names
-from pyroshift.data.readers.claims import check_claim
+from pyroshift.data.readers.guards import check_claim
 from pyroshift.data.readers.tiff_tags import Calibration, calibration
 
 RGB, PALETTE, YCBCR = 2, 3, 6

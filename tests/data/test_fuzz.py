@@ -1,0 +1,114 @@
+"""Damaged files never give anything but a result or an error of ours, quickly and in little room.
+
+PYROSHIFT_FUZZ=2000 damages each file so often instead of a hundred times; it takes half an hour.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from microscopes import write_berkeley, write_dm, write_emi, write_ser, write_velox
+from PIL import Image
+from writers import (
+    KNOWN,
+    signal,
+    write_gwyddion,
+    write_igor,
+    write_nanonis,
+    write_nsid,
+    write_usid,
+    write_zspy,
+)
+
+import pyroshift as ps
+
+COUNT = int(os.environ.get("PYROSHIFT_FUZZ", "100"))
+IMAGE = np.random.default_rng(0).normal(size=(12, 16)).astype(np.float32)
+GREY = (IMAGE * 40 + 128).clip(0, 255).astype(np.uint8)
+STACK = np.stack([GREY, GREY + 1] * 2)
+CUBE = np.stack([IMAGE] * 6)
+AXES = [("y", 0.5, "nm"), ("x", 0.5, "nm")]
+
+
+def everyday(folder):
+    """NPY, pictures and TIFF."""
+    np.save(folder / "image.npy", IMAGE)
+    np.save(folder / "spectra.npy", CUBE)
+    for extension in ("png", "jpg", "bmp"):
+        Image.fromarray(GREY).save(folder / f"grey.{extension}")
+    Image.fromarray(GREY).convert("P").save(folder / "palette.png")
+    described = {"axes": "TYX", "unit": "nm", "finterval": 0.5}
+    tifffile.imwrite(folder / "imagej.tif", STACK, imagej=True, metadata=described)
+    described = {"axes": "CYX", "PhysicalSizeX": 1.0, "PhysicalSizeY": 1.0}
+    tifffile.imwrite(folder / "ome.tif", STACK, ome=True, metadata=described)
+    packed = {"compression": "zlib", "tile": (16, 16), "bigtiff": True}
+    tifffile.imwrite(folder / "packed.tif", GREY, **packed)
+    fei = [(34682, 2, 0, "[Scan]\r\nPixelWidth=2e-9\r\nPixelHeight=3e-9\r\n", True)]
+    tifffile.imwrite(folder / "fei.tif", IMAGE, extratags=fei, metadata=None)
+
+
+def hdf5(folder):
+    """The layouts in HDF5, and zarr's."""
+    h5py = pytest.importorskip("h5py")
+    y, x = ((name, "SPATIAL", np.arange(size) * 0.5, "nm") for name, size in (("y", 12), ("x", 16)))
+    write_nsid(h5py, folder / "nsid.h5", {"Channel_0": (IMAGE, "Height", "IMAGE", [y, x])})
+    write_usid(h5py, folder / "usid.h5", IMAGE.reshape(-1)[:20, None])
+    write_berkeley(h5py, folder / "berkeley.emd", IMAGE, AXES)
+    write_velox(h5py, folder / "velox.emd", STACK, 12e-12)
+    with h5py.File(folder / "packed.h5", "w") as file:
+        file.create_dataset("image", data=IMAGE, compression="gzip", chunks=(4, 4))
+    writer = pytest.importorskip("rsciio.hspy")
+    writer.file_writer(str(folder / "signal.hspy"), signal(IMAGE, 0))
+    write_zspy(folder / "signal.zspy")
+
+
+def probes(folder):
+    """Gwyddion, Igor and Nanonis."""
+    for package in ("gwyfile", "igor2", "nanonispy2"):
+        pytest.importorskip(package)
+    write_gwyddion(folder / "fields.gwy", {"Height": KNOWN, "Phase": KNOWN})
+    write_igor(folder / "wave.ibw", IMAGE, 2e-9)
+    write_nanonis(folder / "scan.sxm", np.zeros((2, 2, 4, 5)), "up")
+
+
+def microscopes(folder):
+    """DigitalMicrograph and TIA."""
+    pytest.importorskip("rsciio")
+    write_dm(folder / "image.dm3", IMAGE, [(0.5, "nm"), (0.5, "nm")], version=3)
+    write_dm(folder / "spectra.dm4", CUBE, [(0.5, "eV"), (0.5, "nm"), (0.5, "nm")])
+    write_ser(folder / "series.ser", CUBE[:2], 2e-11)
+    write_emi(folder / "pattern.emi", CUBE[:2], 4e7, "Diffraction")
+
+
+def models(folder):
+    """What `ps.load` reads."""
+    ps.save(ps.ShiftVAE((8, 8)), folder / "model.pt")
+
+
+def streams(folder):
+    """Velox's streams of spectra."""
+    pytest.importorskip("sparse")
+    h5py = pytest.importorskip("h5py")
+    write_velox(h5py, folder / "spectra.emd", STACK[:1], 12e-12, np.ones((12, 16, 4), int))
+
+
+@pytest.mark.parametrize("write", [everyday, hdf5, probes, microscopes, models, streams])
+def test_damage_is_told(tmp_path, write):
+    (tmp_path / "intact").mkdir()
+    (tmp_path / "damaged").mkdir()
+    write(tmp_path / "intact")
+    names = sorted(path.name for path in (tmp_path / "intact").iterdir())
+    names = [name for name in names if not name.endswith("_1.ser")]
+    script = Path(__file__).with_name("fuzz.py")
+    run = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), str(COUNT), "0", *names],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert (run.returncode, run.stdout) == (0, ""), run.stderr[-2000:]
