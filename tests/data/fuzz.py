@@ -89,6 +89,12 @@ def attempt(folder, name, number, seed):
     return ""
 
 
+def named(case):
+    """A case as it is told, and found again."""
+    name, number = case
+    return f"{name}, {DAMAGE[number % len(DAMAGE)].__name__}, {number}"
+
+
 def run(folder, cases, seed, start):
     """Attempts the cases from this one on; ends with 1 after one that took too much memory."""
     before = memory()
@@ -98,7 +104,7 @@ def run(folder, cases, seed, start):
         wrong = attempt(folder, *cases[at], seed)
         signal.alarm(0)
         if wrong:
-            print(f"{cases[at]}: {wrong}", flush=True)
+            print(f"{named(cases[at])}: {wrong}", flush=True)
         if memory() - before > MOST_MEMORY:
             return 1
     return 0
@@ -120,7 +126,7 @@ def main(folder, count, seed, names):
             return
         at = int((folder / "case").read_text())
         ends = {1: f"more than {MOST_MEMORY / 1e9:.0f} GB", -signal.SIGALRM: f"{PATIENCE} s"}
-        print(f"{cases[at]}: {ends.get(status, f'ended with {status}')}", flush=True)
+        print(f"{named(cases[at])}: {ends.get(status, f'ended with {status}')}", flush=True)
         start = at + 1
 
 

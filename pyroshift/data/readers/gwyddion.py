@@ -84,8 +84,6 @@ def field_channel(name: str, field: dict[str, Any]) -> Channel:
     """The channel of one data field."""
     rows, columns = field["yres"], field["xres"]
     values = field["data"].reshape(rows, columns)
-    lateral, vertical = (
-        field.get(f"si_unit_{axes}", {}).get("unitstr", "") for axes in ("xy", "z")
-    )
+    units = [field.get(f"si_unit_{axes}", {}).get("unitstr", "") for axes in ("xy", "z")]
     steps = field.get("yreal", 0.0) / rows, field.get("xreal", 0.0) / columns
     return image_channel(name, values.shape, partial(np.asarray, values), steps, *units)
