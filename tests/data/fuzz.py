@@ -16,9 +16,9 @@ from pathlib import Path
 from pyroshift.data.readers import load_image, load_spectra
 from pyroshift.errors import ModelFileError, ReaderError
 
-PATIENCE = 10  # seconds
+PATIENCE = 10  # seconds of the processor
 MOST_MEMORY = 10**9  # bytes beyond those of the imports
-SPECTRA = ("spectra",)
+SPECTRA = "spectra"  # the name of a file of spectra
 
 
 def truncated(content, rng):
@@ -52,7 +52,7 @@ def read(path):
         from pyroshift import load
 
         return load(path)
-    return load_spectra(path) if path.stem in SPECTRA else load_image(path)
+    return load_spectra(path) if path.stem == SPECTRA else load_image(path)
 
 
 def target(path):
@@ -100,9 +100,9 @@ def run(folder, cases, seed, start):
     before = memory()
     for at in range(start, len(cases)):
         (folder / "case").write_text(str(at))
-        signal.alarm(PATIENCE)
+        signal.setitimer(signal.ITIMER_PROF, PATIENCE)
         wrong = attempt(folder, *cases[at], seed)
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         if wrong:
             print(f"{named(cases[at])}: {wrong}", flush=True)
         if memory() - before > MOST_MEMORY:
@@ -125,7 +125,7 @@ def main(folder, count, seed, names):
         if not status:
             return
         at = int((folder / "case").read_text())
-        ends = {1: f"more than {MOST_MEMORY / 1e9:.0f} GB", -signal.SIGALRM: f"{PATIENCE} s"}
+        ends = {1: f"more than {MOST_MEMORY / 1e9} GB", -signal.SIGPROF: f"{PATIENCE} s"}
         print(f"{named(cases[at])}: {ends.get(status, f'ended with {status}')}", flush=True)
         start = at + 1
 

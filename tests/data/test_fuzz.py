@@ -1,6 +1,6 @@
 """Damaged files never give anything but a result or an error of ours, quickly and in little room.
 
-PYROSHIFT_FUZZ=2000 damages each file so often instead of a hundred times; it takes half an hour.
+PYROSHIFT_FUZZ=2000 damages each file so often instead of a hundred times; it takes some minutes.
 """
 
 import os
@@ -144,3 +144,42 @@ def test_damage_is_told(told, write):
     for package in GROUPS[write]:
         pytest.importorskip(package, reason=f"{package} is not installed: its files aren't damaged")
     assert told[write] == []
+
+
+FAULTS = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, {here!r})
+import fuzz
+
+def read(path):
+    number = int(Path(sys.argv[1], "case").read_text()) if path.parent.name == "damaged" else 5
+    if number == 0: os.kill(os.getpid(), signal.SIGSEGV)
+    while number == 1: pass
+    if number == 2: raise KeyError("foreign")
+    if number == 3: np.ones(10**7)
+    if number == 4: raise fuzz.ReaderError("ours")
+
+fuzz.read, fuzz.PATIENCE, fuzz.MOST_MEMORY = read, 2, 5 * 10**7
+fuzz.main(sys.argv[1], 6, 0, ["image.npy"])
+"""
+
+
+def test_what_goes_wrong_is_seen(tmp_path):
+    """A crash, a hang, a foreign error and too much memory are told; what is right is not."""
+    for name in ("intact", "damaged"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "image.npy", IMAGE)
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS.format(here=str(Path(__file__).parent)), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert run.stdout.splitlines() == [
+        "image.npy, truncated, 0: ended with -11",
+        "image.npy, swapped, 1: 2 s",
+        "image.npy, random_bytes, 2: KeyError: 'foreign'",
+        "image.npy, truncated, 3: more than 0.05 GB",
+    ]

@@ -80,13 +80,17 @@ def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -
 
     Args:
         path: The file (for .zspy the folder).
-        channel: Which of several images, by name or by number from 0. Default: the first image,
-            except that a TIFF whose pages differ in shape or type must be told.
+        channel: Which of several images, by name or by number from 0; those of a TIFF are its
+            channels, or its pages where these differ. Default: the first image, except that of a
+            TIFF's pages of different shape or type one must be chosen.
 
     Returns:
         Array of dims (y, x) or (frame, y, x), row 0 first, integers and floats as in the file.
         Coordinates `y` and `x` measure from the first pixel's centre in the file's unit of length
-        (attribute `units`), or count pixels ("px") where the file has no believable pixel size.
+        (attribute `units`, for diffraction "1/nm" and the like), or count pixels ("px") where the
+        file has no believable pixel size; a warning tells of a size that was not believed or in
+        a unit that is not known. `frame` has the times of frames in the file's unit of time where
+        the file has any, else it counts.
         Attributes: `source` (file name), `format`, `channel`, and `units` of the values if known.
 
     Raises:
@@ -117,15 +121,17 @@ def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None)
     """The cube of spectra in a file: one spectrum for every pixel of a grid.
 
     Reads .npy arrays of three axes, the last of them spectral, and what NSID, USID, HyperSpy,
-    DigitalMicrograph and TIA files declare as spectrum images.
+    DigitalMicrograph, TIA and EMD files declare as spectrum images, by an axis of energies or
+    wavelengths wherever it stands.
 
     Args:
         path: The file (for .zspy the folder).
         channel: Which of several cubes, by name or by number from 0. Default: the first.
 
     Returns:
-        Array of dims (y, x, spectral), the last named as in the file, or "spectrum"; coordinates
-        and attributes as `load_image` gives them, the spectral ones in the file's own unit.
+        Array of dims (y, x, spectral), the last named as in the file, "energy" if its unit is one
+        of energy, or else "spectrum"; coordinates and attributes as `load_image` gives them, the
+        spectral ones in the file's own unit.
 
     Raises:
         FileNotFoundError: There is no such file.

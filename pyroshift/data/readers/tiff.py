@@ -61,32 +61,36 @@ def read_series(path: Path, numbers: list[int], channel: int | None) -> np.ndarr
 
 
 def channels_of(
-    path: Path, series: tifffile.TiffPageSeries, said: Calibration, numbers: list[int], name: str
+    path: Path, series: tifffile.TiffPageSeries, said: Calibration, numbers: list[int]
 ) -> list[Channel]:
     """The channels of a series of pages, or of several alike as one stack."""
     axes, shape = order(series), sizes(series)
-    names: list[str | None] = [None]
+    names = [f"pages {numbers[0]}" if len(numbers) == 1 else "pages"]
+    chosen: list[int | None] = [None]
     if channel_axis(series):
-        names = list(channel_names(said, shape[0]))
+        names, chosen = channel_names(said, shape[0]), list(range(shape[0]))
         axes, shape = axes[1:], shape[1:]
     if len(numbers) > 1:
-        shape = (len(numbers), *shape)
-    channels = []
-    for number, each in enumerate(names):
-        read = partial(read_series, path, numbers, None if each is None else number)
-        title = name if each is None else each
-        channel = image_channel(title, shape, read, said.steps, said.units)
-        if axes[0] == "T" and channel.dims[0] == "frame" and len(numbers) == 1:
-            channel = replace(channel, axes=(said.frames(shape[0]), *channel.axes[1:]))
-        channels.append(channel)
-    return channels
+        axes, shape = f"I{axes}", (len(numbers), *shape)
+    return [
+        with_times(image_channel(name, shape, read, said.steps, said.units), axes, said)
+        for name, read in zip(
+            names, (partial(read_series, path, numbers, each) for each in chosen), strict=True
+        )
+    ]
+
+
+def with_times(channel: Channel, axes: str, said: Calibration) -> Channel:
+    """A channel with the times of its frames, if its first axis is one of times."""
+    if axes[:1] != "T" or channel.dims[0] != "frame":
+        return channel
+    return replace(channel, axes=(said.frames(channel.shape[0]), *channel.axes[1:]))
 
 
 def channel_names(said: Calibration, count: int) -> list[str]:
     """The names of so many channels: the file's, where there is one for each."""
     numbered = [f"channel {number}" for number in range(count)]
-    names = said.names if len(said.names) == count else [""] * count
-    return unique_names(names, numbered)
+    return unique_names(said.names, numbered) if len(said.names) == count else numbered
 
 
 def tiff_channels(path: Path) -> list[Channel]:
@@ -96,17 +100,20 @@ def tiff_channels(path: Path) -> list[Channel]:
         said = [calibration(file, number) for number in range(len(known))]
     check_claim(path, *((series.shape, series.dtype) for series in known))
     kinds = {(order(series), sizes(series), str(series.dtype)) for series in known}
-    if len(known) > 1 and len(kinds) == 1:
-        return channels_of(path, known[0], said[0], list(range(len(known))), "pages")
+    if len(kinds) == 1:
+        return channels_of(path, known[0], said[0], list(range(len(known))))
     parts = [
-        channels_of(path, series, said[number], [number], f"pages {number}")
-        for number, series in enumerate(known)
+        channels_of(path, series, said[number], [number]) for number, series in enumerate(known)
     ]
-    if len(parts) == 1:
-        return parts[0]
-    several = [
-        replace(channel, name=name if len(part) == 1 else f"{name}: {channel.name}", unasked=False)
-        for name, part in ((f"pages {number}", part) for number, part in enumerate(parts))
-        for channel in part
+    return [
+        replace(channel, name=name, unasked=False)
+        for number, part in enumerate(parts)
+        for channel, name in zip(part, names_among(part, number), strict=True)
     ]
-    return several
+
+
+def names_among(part: list[Channel], number: int) -> list[str]:
+    """The names of one series' channels among those of others."""
+    if len(part) == 1:
+        return [f"pages {number}"]
+    return [f"pages {number}: {channel.name}" for channel in part]
