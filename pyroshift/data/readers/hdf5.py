@@ -82,7 +82,9 @@ def dataset_names(items: list["h5py.Dataset"]) -> list[tuple[str, "h5py.Dataset"
 def nsid_axis(item: "h5py.Dataset", number: int) -> tuple[str, str, Axis]:
     """The label, the kind and the axis of one dimension of an NSID dataset."""
     dimension, size = item.dims[number], item.shape[number]
-    label = text(dimension.label)
+    # Not dimension.label: libhdf5 crashes where damage has left a label without its text.
+    labels = np.atleast_1d(item.attrs.get("DIMENSION_LABELS", []))
+    label = text(labels[number]) if number < len(labels) else ""
     scale: Any = dimension[0] if len(dimension) else item.parent.get(label) if label else None
     if scale is None or scale.shape != (size,):
         return label, "", index_axis(size)
