@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 # The demo is `pyroshift fit` with these options. The cell of the 7x7 reconstruction measures 44
 # pixels, so a window shows one cell, and a wide offset prior lets it lock on the cell's corner
 # hole. The step and the contamination are far from all else, and so are their z, which is noted.
-DEMO = shlex.split(
-    "--model shift --guide anchor --level 1 --window 40 --step 5 --offset-scale 0.6 --epochs 20"
-)
+DEMO = shlex.split("--model shift --level 1 --window 40 --step 5 --offset-scale 0.6 --epochs 20")
 
 
 def fit(arguments: Namespace, notes: list[str]) -> None:
