@@ -146,9 +146,9 @@ def write_atoms(folder: Path, atoms: Dataset, image: DataArray) -> None:
         atoms.to_netcdf(path, engine="h5netcdf")
     with written(folder / "atoms.csv") as path:
         write_table(path, atoms, image)
-    figures: dict[str, Any] = {"atoms.png": plot.atoms(atoms, image).figure}
+    figures: dict[str, Any] = {"atoms.png": plot.atoms(atoms, image)}
     if "track" in atoms.coords:
-        figures["tracks.png"] = plot.tracks(atoms, image).figure
+        figures["tracks.png"] = plot.tracks(atoms, image)
     for name, figure in figures.items():
         with written(folder / name) as path:
             figure.savefig(path)
@@ -176,7 +176,7 @@ def write_results(
             dataset.to_netcdf(path, engine="h5netcdf")
     figures: dict[str, Any] = {
         "maps.png": plot.maps(maps, image),
-        "manifold.png": plot.manifold(results.manifold(model)).figure,
+        "manifold.png": plot.manifold(model, maps=maps),
         "reconstructions.png": plot.reconstructions(*_examples(model, patches, maps)),
         "training.png": plot.history(history),
     }
