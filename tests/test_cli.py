@@ -415,6 +415,39 @@ class TestEncodeByBlock:
         assert "pyroshift[big]" in rejected(capsys, *arguments)
 
 
+LITTLE_SPACE = """if True:
+    import resource, sys
+    from pyroshift.cli import main
+    size = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # no file may be larger, in bytes
+    sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+class TestLittleSpace:
+    """Files that can't be written are told in one line, and old ones are as they were."""
+
+    def told(self, size, *argv):
+        words = [sys.executable, "-c", LITTLE_SPACE, str(size), *map(str, argv)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
+    def test_for_maps(self, image, result, tmp_path):
+        out = tmp_path / "maps.nc"
+        out.write_text("old")
+        argv = ("encode", result / "model.pt", image, "--quiet", "--overwrite", "--out", out)
+        assert self.told(3000, *argv).count("\n") == 1
+        assert contents(tmp_path) == {"maps.nc": b"old"}
+
+    def test_for_results(self, image, tmp_path):
+        told = self.told(3000, "fit", image, *QUICK, "--out", tmp_path)
+        assert told.splitlines()[-1].startswith("pyroshift fit: error: ")
+        assert "Traceback" not in told
+        assert not contents(tmp_path)
+
+
 class TestMistakes:
     @pytest.mark.parametrize(
         ("given", "told"),

@@ -26,7 +26,8 @@ def model_and_patches():
 
 @cache
 def encoded():
-    return ps.encode(*model_and_patches())
+    maps = ps.encode(*model_and_patches())
+    return maps.assign_coords(collapsed=("latent", [False, False]))
 
 
 @cache

@@ -91,7 +91,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
     from pyroshift import results, storage
     from pyroshift.cli.folder import check_file
     from pyroshift.cli.images import open_image
-    from pyroshift.files import written
+    from pyroshift.files import write_dataset
 
     by_block = arguments.out.suffix.lower() == ".zarr"
     if by_block:
@@ -105,8 +105,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
         return
     patches = _patches(image, model.window, arguments)
     maps = results.encode(model, patches)
-    with written(arguments.out) as path:
-        maps.to_netcdf(path, engine="h5netcdf")
+    write_dataset(arguments.out, maps)
     _say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
 

@@ -57,8 +57,8 @@ def scatter(
     Example:
         >>> from pyroshift import ShiftVAE, encode, extract_patches
         >>> patches = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
-        >>> scatter(encode(ShiftVAE(16), patches), color="offset_y").axes[0].get_ylabel()
-        '$z_{1}$'
+        >>> scatter(encode(ShiftVAE(16), patches), "offset_x", "offset_y").axes[0].get_ylabel()
+        'offset y (px)'
     """
     maps = as_maps(dataset, patches)
     names, collapsed = list(fields(maps)), collapsed_fields(maps)

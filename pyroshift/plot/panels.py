@@ -79,8 +79,8 @@ def latent_map(
         >>> import numpy as np
         >>> from pyroshift import ShiftVAE, encode, extract_patches
         >>> patches = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
-        >>> latent_map(encode(ShiftVAE(16), patches), "z0").axes[0].get_title()
-        '$z_{0}$'
+        >>> latent_map(encode(ShiftVAE(16), patches), "elbo").axes[0].get_title()
+        'ELBO'
     """
     found = as_maps(dataset, patches)
     array = select_frame(field(found, variable), frame)
@@ -125,9 +125,10 @@ def maps(
         >>> import numpy as np
         >>> from pyroshift import ShiftVAE, encode, extract_patches
         >>> image = np.random.default_rng(0).random((32, 40))
-        >>> figure = maps(encode(ShiftVAE(16), extract_patches(image, window=16)), image)
+        >>> found = encode(ShiftVAE(16), extract_patches(image, window=16))
+        >>> figure = maps(found, image, ["offset", "elbo"])
         >>> [ax.get_title() for ax in figure.axes if ax.get_title()]
-        ['image', '$z_{0}$', '$z_{1}$', 'offset y', 'offset x', 'ELBO']
+        ['image', 'offset y', 'offset x', 'ELBO']
     """
     found = as_maps(dataset, patches)
     chosen = _chosen(found, variables, std)

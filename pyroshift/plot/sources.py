@@ -30,7 +30,7 @@ def as_maps(source: Any, patches: Patches | None) -> xr.Dataset:
         3
     """
     if isinstance(source, PoseVAE):
-        if not isinstance(patches, Patches):
+        if patches is None:
             raise DataError(
                 "a model alone has no maps: pass patches=..., or what encode(model, patches) "
                 "returns in place of the model"
