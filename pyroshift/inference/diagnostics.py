@@ -43,15 +43,30 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
         if not bool(torch.isfinite(width).all()):
             continue
         location, spread = found[site.name], found[f"{site.name}_std"]
-        collapsed = torch.atleast_1d((spread / width).mean(0) > COLLAPSED_STD)
-        if bool(collapsed.any()):
-            which = [int(index) for index in collapsed.nonzero()]
-            findings.append(_collapsed(site, which, bool(collapsed.all())))
+        empty = torch.atleast_1d(collapsed(site, spread.mean(0)))
+        if bool(empty.any()):
+            which = [int(index) for index in empty.nonzero()]
+            findings.append(_collapsed(site, which, bool(empty.all())))
         beyond = ((location - mean).abs() > PILE_UP_WIDTHS * width).float().mean(0)
         share = float(torch.atleast_1d(beyond).max())
         if share > PILE_UP_SHARE and not isinstance(site.prior, dist.VonMises):
             findings.append(_piled_up(site, share, float(width.max())))
     return findings
+
+
+def collapsed(site: Site, spread: Tensor) -> Tensor:
+    """Which elements of a site say nothing of the data: their posterior is as wide as the prior.
+
+    Args:
+        site: as specified in the pair.
+        spread: the posterior's standard deviation, its mean over the patches; `event shape`.
+
+    Example:
+        >>> collapsed(Content(2), torch.tensor([0.97, 0.2]))
+        tensor([ True, False])
+    """
+    _, width = moments(site.prior)
+    return spread / width.to(spread.device) > COLLAPSED_STD
 
 
 def _collapsed(site: Site, which: list[int], whole: bool) -> str:
