@@ -15,11 +15,14 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+from pyroshift.data.atoms import FRAME
 from pyroshift.data.blocks import Blocks, Region, digest, plan_blocks
 from pyroshift.errors import MissingPixelsError
 from pyroshift.extras import check_installed
+from pyroshift.labels import COLLAPSED, collapsed_latents
 from pyroshift.models.pair import PoseVAE
 from pyroshift.results import encode
+from pyroshift.sites import CONTENT
 
 # The attribute of a store that isn't finished: how far it is, and what it is encoded with. It is
 # one, so that it comes, changes and goes in one write, and text, as every file format takes it.
@@ -47,7 +50,8 @@ def encode_image(
     Args:
         model: a trained model, whose window is taken.
         image: `height x width` or `frame x height x width`: a DataArray, also one of Dask arrays,
-            or any array that reads only what is asked for, such as a memory map or a Zarr array.
+            any array that reads only what is asked for, such as a memory map or a Zarr array, or
+            what else `extract_patches` takes.
         path: the store to write, a folder such as `maps.zarr`.
         step: pixels between windows along y and x; by default half of the window.
         normalize: "patch", "image" or None, as for `extract_patches`; with "image", all of it is
@@ -109,6 +113,7 @@ def encode_image(
                 state["done"] += 1
                 store.note(state)
                 bar.update()
+            store.add_collapsed(model)
             store.finish()
         except KeyboardInterrupt:
             if progress:
@@ -128,7 +133,7 @@ def _template(plan: Blocks, maps: xr.Dataset) -> xr.Dataset:
     """The maps to be, alike those of a block, all NaN, which take no memory."""
     import dask.array
 
-    chunks = {"frame": 1, "y": plan.rows}
+    chunks = {FRAME: 1, plan.axes[0]: plan.rows}
     variables = {}
     for name, variable in maps.data_vars.items():
         shape = [plan.layout.get(str(dim), size) for dim, size in variable.sizes.items()]
@@ -136,6 +141,7 @@ def _template(plan: Blocks, maps: xr.Dataset) -> xr.Dataset:
         empty = dask.array.full(shape, np.nan, dtype=variable.dtype, chunks=sizes)
         variables[name] = xr.Variable(variable.dims, empty, variable.attrs)
     kept = {name: value for name, value in maps.coords.items() if name not in plan.coords}
+    kept[COLLAPSED] = xr.zeros_like(kept[COLLAPSED])  # known at the end
     return xr.Dataset(variables, {**kept, **plan.coords}, attrs=maps.attrs)
 
 
@@ -184,6 +190,14 @@ class _Store:
     def note(self, state: dict[str, Any]) -> None:
         """Write down how far it is."""
         self._attributes("r+")[UNFINISHED] = json.dumps(state)
+
+    def add_collapsed(self, model: PoseVAE) -> None:
+        """Write down which latents say nothing of all that there is."""
+        maps = self.open()
+        spread = maps[f"{CONTENT}_std"]
+        mean = spread.mean([name for name in spread.dims if name != "latent"], dtype=float)
+        coordinate = collapsed_latents(model, mean.values)
+        xr.Dataset(coords={COLLAPSED: coordinate}).to_zarr(self.path, mode="r+", consolidated=False)
 
     def finish(self) -> None:
         """Take off the mark of an unfinished store."""

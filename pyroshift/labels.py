@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
 from pyroshift.distributions import moments
+from pyroshift.inference.diagnostics import collapsed
 from pyroshift.models.brightness import BACKGROUND, GAIN
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window
@@ -28,6 +30,7 @@ _LONG_NAMES = {
     "pose_entropy": "entropy of the pose's posterior over bins",
 }
 _UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1", BRIGHTNESS: "1", "probability": "1"}
+COLLAPSED = "collapsed"
 MODE = "mode_"  # what names of values at each mode of a posterior begin with
 
 
@@ -76,7 +79,23 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
     if BRIGHTNESS in values:
         coords["component"] = np.array([GAIN, BACKGROUND], dtype=object)
     coords["latent"] = np.arange(model.latent_dim)
+    if f"{CONTENT}_std" in values:
+        spread = values[f"{CONTENT}_std"]
+        coords[COLLAPSED] = collapsed_latents(model, spread.mean(0, dtype=float))
     return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
+
+
+def collapsed_latents(model: PoseVAE, spread: np.ndarray) -> xr.Variable:
+    """Which of the latents z say nothing of the data, along "latent".
+
+    Args:
+        model: whose latents they are.
+        spread: `latent`, the posterior's standard deviation, its mean over the patches.
+    """
+    content = next(site for site in model.given_sites if site.name == CONTENT)
+    found = collapsed(content, torch.as_tensor(spread)).cpu().numpy()
+    attrs = {"long_name": "whether the latent's posterior is as wide as its prior"}
+    return xr.Variable("latent", np.atleast_1d(found), attrs)
 
 
 def _per_axis(units: Sequence[str]) -> str:

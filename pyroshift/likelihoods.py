@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
+from pyroshift import names
 from pyroshift.distributions import HomoscedasticNormal
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.sites import DATA
@@ -286,9 +287,6 @@ def _logit(location: Tensor) -> Tensor:
     return torch.where(inside, location, torch.full_like(location, 0.5)).logit()
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "continuous_bernoulli": ContinuousBernoulli,
-    "gaussian": Gaussian,
-    "poisson": Poisson,
-}
+LIKELIHOODS: dict[str, type[Likelihood]] = names.by_name(
+    names.LIKELIHOODS, Gaussian, Bernoulli, ContinuousBernoulli, Poisson
+)

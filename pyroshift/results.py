@@ -12,7 +12,7 @@ import xarray as xr
 from pyro import poutine
 from torch import Tensor
 
-from pyroshift.data.patches import Patches
+from pyroshift.data.patches import Patches, as_patches
 from pyroshift.distributions import moments
 from pyroshift.errors import DataError
 from pyroshift.inference.elbo import sample_sites, terms_given
@@ -23,12 +23,13 @@ from pyroshift.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE
 
 
 @torch.no_grad()
-def encode(model: PoseVAE, patches: Patches, batch_size: int = 512, *, seed: int = 0) -> xr.Dataset:
+def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0) -> xr.Dataset:
     """Maps of what the model finds in each patch: its latents, where it is, how it is turned.
 
     Args:
         model: a trained model.
-        patches: the data, streamed in batches.
+        patches: the data, streamed in batches: `Patches`, or windows or signals that are cut
+            already, in any array that `Patches.from_array` takes.
         batch_size: patches per batch.
         seed: seed of the one posterior sample per patch that `elbo` is estimated from.
 
@@ -39,7 +40,7 @@ def encode(model: PoseVAE, patches: Patches, batch_size: int = 512, *, seed: int
         `angle`, radians in (-pi, pi]; `scale`; `brightness` (..., `component`), gain and background
         in units of the decoder's output, given all else; for each the posterior's standard
         deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map
-        of anomalies.
+        of anomalies. The coordinate `collapsed` tells which latents say nothing of these data.
         NaN where a patch was left out for missing pixels. Poses that a site's period or symmetry
         makes alike go by the one nearest to zero. The anchor guide adds `pose_entropy`, and over
         `mode`, best first, `mode_probability`, `mode_offset` and `mode_angle`. Written and read
@@ -56,6 +57,7 @@ def encode(model: PoseVAE, patches: Patches, batch_size: int = 512, *, seed: int
         >>> dict(maps.sizes)
         {'y': 3, 'x': 4, 'axis': 2, 'latent': 2}
     """
+    patches = as_patches(patches, model.window)
     check_fit(model, patches)
     if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
         raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")

@@ -571,3 +571,14 @@ class TestStore:
     def test_decodes(self, path):
         maps = encoded(path)
         assert pyroshift.decode(MODEL, maps.load()).shape == (6, 9, *WINDOW)
+
+
+def test_collapsed_latents_are_those_of_all_blocks(path):
+    image = IMAGE.copy()
+    model = pyroshift.VAE(WINDOW, latent_dim=2)
+    with torch.no_grad():
+        model.guide_module.heads["z"].bias[2:] = torch.tensor([-2.0, 0.0])
+    expected = encode(model, extract_patches(image, WINDOW))
+    maps = encoded(path, image, model=model)
+    assert list(maps.collapsed.values) == [False, True]
+    assert maps.collapsed.equals(expected.collapsed)

@@ -654,3 +654,27 @@ def test_a_site_of_several_elements_is_mapped(guide, tmp_path):
     maps.to_netcdf(tmp_path / "maps.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "maps.nc") as found:
         xr.testing.assert_identical(found.stretch.load(), maps.stretch)
+
+
+# Latents that say nothing
+
+
+@pytest.mark.parametrize("engine", ["h5netcdf", "zarr"])
+def test_collapsed_latents_are_told(engine, tmp_path):
+    model = small(ShiftVAE, (6, 6), 2)  # untrained, all posteriors are the priors
+    head = model.guide_module.heads["z"]
+    with torch.no_grad():
+        head.bias[2:] = torch.tensor([-3.0, 0.0])  # widths of the posterior of z
+    maps = encode(model, RANDOM.random((8, 6, 6)))
+    assert float(maps.z_std[:, 0].mean()) < 0.9 < float(maps.z_std[:, 1].mean())
+    assert maps.collapsed.dims == ("latent",)
+    assert maps.collapsed.dtype == bool
+    assert list(maps.collapsed.values) == [False, True]
+    assert list(maps.z.sel(latent=0).collapsed.values.ravel()) == [False]
+    path = tmp_path / "maps"
+    if engine == "zarr":
+        maps.to_zarr(path, consolidated=False)
+    else:
+        maps.to_netcdf(path, engine=engine)
+    with xr.open_dataset(path, engine=engine) as read:
+        xr.testing.assert_identical(read.load(), maps)

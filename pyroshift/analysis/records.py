@@ -12,6 +12,7 @@ from pyroshift.analysis.space import FINAL, INITIAL, Point, Space, label
 from pyroshift.analysis.study import JOURNAL
 from pyroshift.errors import TrainingError
 from pyroshift.files import written
+from pyroshift.labels import COLLAPSED
 
 # What the numbers of the result mean, and their units.
 _MEANINGS = {
@@ -100,7 +101,9 @@ def assembled(space: Space, found: Mapping[Point, xr.Dataset], folder: Path | No
         for name, variable in largest.data_vars.items()
     }
     shared = {name: value for name, value in largest.attrs.items() if name not in _ITS_OWN}
+    # What has collapsed differs among the trainings.
     coordinates = dict(largest.coords) | dict(space.labels())
+    coordinates.pop(COLLAPSED, None)
     result = xr.Dataset(variables, coordinates, shared | {"title": "Search of KL weights"})
     for name, (long_name, units) in _MEANINGS.items():
         result[name].attrs.update(long_name=long_name, units=units)

@@ -16,7 +16,7 @@ import xarray as xr
 from pyroshift import results, storage
 from pyroshift.analysis.smoothness import smoothness
 from pyroshift.analysis.space import FINAL, INITIAL, WINDOW, Space
-from pyroshift.data.checks import as_labelled
+from pyroshift.data.checks import as_image
 from pyroshift.data.patches import Patches, extract_patches
 from pyroshift.errors import DataError, LatentWarning, SpecificationError
 from pyroshift.inference.annealing import KLAnnealing
@@ -198,7 +198,7 @@ def build_trainer(
     sides = [as_window(size) for size in sizes]
     if any(len(side) != 2 for side in sides):
         raise DataError(f"windows of images have a height and a width, got {sides}")
-    labelled = as_labelled(image, 2, None, None, name="image")
+    labelled = as_image(image)
     return Trainer(
         image=labelled,
         window=None if window is None else as_window(window),

@@ -10,7 +10,7 @@ import xarray as xr
 from pyroshift.atoms.smooth import Array, SmoothFunction, fit_smooth
 from pyroshift.data.atoms import ATOM, FRAME, check_atoms
 from pyroshift.data.atoms import positions as positions_of
-from pyroshift.data.checks import as_labelled, pixel_size
+from pyroshift.data.checks import as_image, pixel_size
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
 
@@ -127,9 +127,7 @@ class Distortion:
         Raises:
             DataError: if there is no such frame, or the image is in another unit.
         """
-        picture = as_labelled(image, 2, None, None, name="image")
-        if picture.ndim not in (2, 3):
-            raise DataError(f"an image has two dimensions, or three; got shape {picture.shape}")
+        picture = as_image(image)
         axes = []
         for name in picture.dims[-2:]:
             unit = pixel_size(picture, name)[1]

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from pyroshift.data.checks import as_labelled, check_values, check_window_fits, pixel_size
+from pyroshift.data.atoms import FRAME
+from pyroshift.data.checks import as_image, check_values, check_window_fits, pixel_size
+from pyroshift.data.foreign import from_library
 from pyroshift.data.normalization import between
 from pyroshift.data.patches import Patches, extract_patches
 from pyroshift.data.windows import on_grid
@@ -47,25 +49,33 @@ class Blocks:
     coords: Mapping[str, xr.Variable]
     limits: tuple[np.float32, np.float32] | None = None
 
+    @property
+    def axes(self) -> tuple[str, str]:
+        """Names of the maps' rows and columns, which are the image's."""
+        down, across = map(str, self.image.dims[-2:])
+        return down, across
+
     def regions(self) -> Iterator[Region]:
         """The blocks, as slices of the maps."""
-        starts = range(0, self.layout["y"], self.rows)
-        rows = [slice(start, min(start + self.rows, self.layout["y"])) for start in starts]
-        if "frame" not in self.layout:
-            yield from ({"y": each} for each in rows)
+        down, _ = self.axes
+        starts = range(0, self.layout[down], self.rows)
+        rows = [slice(start, min(start + self.rows, self.layout[down])) for start in starts]
+        if FRAME not in self.layout:
+            yield from ({down: each} for each in rows)
             return
-        for frame, each in itertools.product(range(self.layout["frame"]), rows):
-            yield {"frame": slice(frame, frame + 1), "y": each}
+        for frame, each in itertools.product(range(self.layout[FRAME]), rows):
+            yield {FRAME: slice(frame, frame + 1), down: each}
 
     def count(self, region: Region) -> int:
         """How many windows a block has, those with missing pixels too."""
-        return (region["y"].stop - region["y"].start) * self.layout["x"]
+        down, across = self.axes
+        return (region[down].stop - region[down].start) * self.layout[across]
 
     def pixels(self, region: Region) -> np.ndarray:
         """A block's part of the image, read now: `height x width`, or with a frame of one."""
-        first = region["y"].start * self.steps[0]
-        last = (region["y"].stop - 1) * self.steps[0]
-        frame = [region["frame"]] if "frame" in region else []
+        rows = region[self.axes[0]]
+        first, last = rows.start * self.steps[0], (rows.stop - 1) * self.steps[0]
+        frame = [region[FRAME]] if FRAME in region else []
         values = _read(self.image, (*frame, slice(first, last + self.window[0])))
         return values if self.limits is None else between(values, *self.limits)
 
@@ -74,7 +84,8 @@ class Blocks:
         normalize = "patch" if self.normalize == "patch" else None  # the image's range: see pixels
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*windows are left out")  # told once, at the end
-            patches = extract_patches(pixels, self.window, self.steps, normalize)
+            named = xr.DataArray(pixels, dims=self.image.dims)
+            patches = extract_patches(named, self.window, self.steps, normalize)
         # That of the whole image: over fewer coordinates, the mean might differ by rounding.
         lengths = [pixel_size(self.image, dim) for dim in self.image.dims[-2:]]
         return replace(
@@ -126,29 +137,30 @@ def plan_blocks(
         raise DataError(f"the model is for signals of {window[0]} samples, not for images")
     data = _lazy(image)
     extract_patches(np.zeros(window), window, step, normalize)  # do the options make sense?
-    if data.ndim not in (2, 3) or not data.size:
-        raise DataError(f"an image must be (y, x) or (frame, y, x), but has shape {data.shape}")
+    if not data.size:
+        raise DataError(f"the image is empty: its shape is {data.shape}")
     check_window_fits(window, data.shape)
     halves = [size // 2 for size in window]
     steps = tuple(int(each) for each in np.broadcast_to(halves if step is None else step, 2))
     # Coordinates of the whole grid, from one column and one row of it: to place all windows would
     # take memory in proportion to their number.
-    down, across = data.dims[-2:]
+    down, across = map(str, data.dims[-2:])
     column = on_grid(data[..., : window[1]].drop_vars([across], errors="ignore"), window, steps)
     row = on_grid(data[..., : window[0], :].drop_vars([down], errors="ignore"), window, steps)
-    layout = {**column.layout, "x": row.layout["x"]}
+    layout = {**column.layout, across: row.layout[across]}
     if rows is None:
-        rows = max(window[0], _PATCHES // layout["x"])
+        rows = max(window[0], _PATCHES // layout[across])
     if not (isinstance(rows, Integral) and rows >= 1):
         raise DataError(f"rows must be a whole number of at least 1, got {rows!r}")
-    rows = min(int(rows), layout["y"])
-    coords = {**column.coords, "x": row.coords["x"]}
+    rows = min(int(rows), layout[down])
+    coords = {**column.coords, across: row.coords[across]}
     plan = Blocks(data, window, steps, normalize, rows, layout, coords)
     return replace(plan, limits=_limits(data, rows * steps[0])) if normalize == "image" else plan
 
 
 def _lazy(image: Any) -> xr.DataArray:
     """An image of which nothing is read yet."""
+    image = from_library(image)
     in_memory = np.ndarray | torch.Tensor | xr.DataArray | xr.Dataset
     if hasattr(image, "shape") and not isinstance(image, in_memory):
         import dask.array
@@ -156,7 +168,7 @@ def _lazy(image: Any) -> xr.DataArray:
         if not isinstance(image, dask.array.Array):
             image = dask.array.from_array(image, name=False)  # a name of its own would read it all
         image = xr.DataArray(image)
-    return as_labelled(image, 2, None, None, name="image")
+    return as_image(image)
 
 
 def _read(image: xr.DataArray, pixels: tuple[Any, ...]) -> np.ndarray:

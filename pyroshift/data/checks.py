@@ -1,13 +1,19 @@
 """What every array goes through before any work starts."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from torch import Tensor
 
+from pyroshift.data.foreign import from_library
 from pyroshift.errors import DataError
+
+# By these names, in any case, an axis is known wherever it stands.
+ROWS, COLUMNS = ("y", "row", "rows"), ("x", "col", "column", "columns")
+FRAMES = ("frame", "frames", "time", "t")
 
 
 def as_labelled(
@@ -19,9 +25,12 @@ def as_labelled(
 ) -> xr.DataArray:
     """An array with named dimensions; a DataArray keeps its own unless others are given.
 
+    Signals of HyperSpy and datasets of sidpy bring theirs.
+
     Raises:
-        DataError: if the names don't fit.
+        DataError: if the names don't fit, or this is no array.
     """
+    array = from_library(array)
     if isinstance(array, xr.Dataset):
         raise DataError(f"pass one variable of the Dataset, one of {list(array.data_vars)}")
     if isinstance(array, xr.DataArray):
@@ -32,7 +41,7 @@ def as_labelled(
         array = array.detach().cpu()
     if isinstance(array, np.ma.MaskedArray) and array.dtype.kind in "biuf":  # the rest is refused
         array = np.ma.filled(array.astype(float), np.nan)
-    values = np.asarray(array)
+    values = _as_numpy(array, name)
     if dims is None:
         dims = _default_dims(values.ndim, window_ndim or max(values.ndim - 1, 1))
     if len(dims) != values.ndim:
@@ -44,27 +53,109 @@ def as_labelled(
 
 
 def as_image(image: Any) -> xr.DataArray:
-    """An image, or a stack of them, with named dimensions.
+    """An image, or a stack of them, with named dimensions, the rows and columns last.
+
+    Axes named as rows and columns are taken by their names, wherever they stand, and so are
+    frames; others by their order, (y, x) or (frame, y, x).
+
+    Args:
+        image: `height x width` or `frame x height x width`: an array of any kind, a DataArray, a
+            HyperSpy signal or a sidpy dataset. It is not read, where it is lazy.
 
     Raises:
-        DataError: if it has neither two nor three dimensions.
+        DataError: if it has neither two nor three dimensions, their names leave unclear which is
+            which, or this is no array.
 
     Example:
         >>> as_image(np.zeros((3, 8, 9))).dims
         ('frame', 'y', 'x')
+        >>> as_image(xr.DataArray(np.zeros((8, 9, 3)), dims=("y", "x", "time"))).dims
+        ('time', 'y', 'x')
     """
-    if not isinstance(image, xr.Dataset) and np.ndim(image) not in (2, 3):
+    image = from_library(image)
+    labelled = as_labelled(image, 2, None, None, name="image")
+    if labelled.ndim not in (2, 3):
         raise DataError(
             "an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
-            f"shape {np.shape(image)}: pick one channel"
+            f"shape {labelled.shape}: pick one channel, or use Patches.from_array for windows "
+            "that are already cut"
         )
-    if isinstance(image, xr.DataArray | xr.Dataset):
-        return as_labelled(image, 2, None, None, name="image")
-    return as_labelled(image, 2, ("frame", "y", "x")[-np.ndim(image) :], None, name="image")
+    if not isinstance(image, xr.DataArray):
+        return labelled.rename({labelled.dims[0]: "frame"}) if labelled.ndim == 3 else labelled
+    unnamed = {
+        f"dim_{axis}": name
+        for axis, name in enumerate(("frame", "y", "x")[-labelled.ndim :])
+        if f"dim_{axis}" in labelled.dims
+    }
+    named = labelled if set(unnamed.values()) & set(labelled.dims) else labelled.rename(unnamed)
+    return named.transpose(*_in_order(named.dims))
+
+
+def _in_order(dims: Sequence[Hashable]) -> list[Hashable]:
+    """The dimensions of an image or a stack as (frame, y, x)."""
+    rows, columns, frames = (
+        [name for name in dims if str(name).lower() in known] for known in (ROWS, COLUMNS, FRAMES)
+    )
+    plane = [name for name in dims if name not in frames]
+    if len(rows) == len(columns) == 1:
+        plane = [*rows, *columns]
+    elif rows or columns or len(plane) < 2:
+        raise DataError(
+            f"of an image's dimensions {tuple(dims)} it isn't clear which are rows and columns: "
+            'rename these to "y" and "x", as by image.rename({"old name": "y"})'
+        )
+    return [*(name for name in dims if name not in plane), *plane]
+
+
+def windows_last(data: xr.DataArray, window_ndim: int) -> xr.DataArray:
+    """Windows or signals with the window's axes last, rows before columns.
+
+    Windows have the axes named as rows and columns, wherever they stand, where there are such;
+    other axes are taken by their order.
+
+    Raises:
+        DataError: if it isn't clear which axes are the window's.
+
+    Example:
+        >>> windows_last(xr.DataArray(np.zeros((4, 5, 9)), dims=("x", "y", "patch")), 2).dims
+        ('patch', 'y', 'x')
+    """
+    rows, columns = (
+        [name for name in data.dims if str(name).lower() in known] for known in (ROWS, COLUMNS)
+    )
+    plane, last = [*rows, *columns], data.dims[-window_ndim:]
+    if len(rows) != 1 or len(columns) != 1 or not set(plane) & set(last):
+        return data
+    if window_ndim == 2:
+        return data.transpose(..., *plane)
+    if data.ndim > 2:
+        raise DataError(
+            f"the signals of an array over {tuple(data.dims)} would run along {last[0]!r}: put "
+            'their own axis last, as by array.transpose(..., "energy")'
+        )
+    return data
+
+
+def _as_numpy(array: Any, name: str) -> np.ndarray:
+    """An array of any kind as NumPy's; not an object that only holds one somewhere."""
+    if isinstance(array, str | PathLike):
+        raise DataError(f"the {name} is a path, {str(array)!r}: read it first, by load_image")
+    kinds = ("__array__", "__array_interface__", "__buffer__", "__len__")
+    known = any(hasattr(array, kind) for kind in kinds) or np.isscalar(array)
+    if not known or isinstance(array, Mapping | Set):
+        kind = f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")
+        raise DataError(
+            f"the {name} is an object of the type {kind}, not an array: pass the numbers that it "
+            "holds as an array, or as an xarray.DataArray with its axes"
+        )
+    try:
+        return np.asarray(array)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the {name} can't be made an array of numbers: {error}") from error
 
 
 def _default_dims(ndim: int, window_ndim: int) -> tuple[str, ...]:
-    window_dims = ("y", "x")[-window_ndim:]
+    window_dims = ("y", "x")[2 - min(window_ndim, ndim) :]
     lead = ndim - len(window_dims)
     if lead == 1:
         return ("patch", *window_dims)
@@ -194,7 +285,18 @@ def plain_attributes(attrs: Mapping[Any, Any]) -> dict[str, str | int | float]:
     }
 
 
-RESERVED = ("z", "latent", "axis", "offset", "angle", "scale", "elbo", "pose_entropy", "mode")
+RESERVED = (
+    "z",
+    "latent",
+    "collapsed",
+    "axis",
+    "offset",
+    "angle",
+    "scale",
+    "elbo",
+    "pose_entropy",
+    "mode",
+)
 
 
 def check_name(name: Hashable) -> None:

@@ -15,6 +15,7 @@ import xarray as xr
 from torch import Tensor
 
 from pyroshift.data.checks import (
+    as_image,
     as_labelled,
     check_index,
     check_name,
@@ -23,7 +24,9 @@ from pyroshift.data.checks import (
     pixel_size,
     plain,
     window_shape,
+    windows_last,
 )
+from pyroshift.data.foreign import signal_ndim
 from pyroshift.data.interpolation import interpolated
 from pyroshift.data.normalization import check_normalize, normalized, stretch
 from pyroshift.data.windows import around, gather, on_grid
@@ -76,12 +79,14 @@ class Patches:
 
         Args:
             array: numbers, the window's axes last: `n x length` for signals, `n x height x width`
-                for windows, or with more leading dimensions. A DataArray brings its own dimensions
-                and coordinates.
+                for windows, or with more leading dimensions. A DataArray, a HyperSpy signal or a
+                sidpy dataset brings its own dimensions and coordinates; windows of it have its
+                axes y and x, wherever they stand.
             window_ndim: number of axes of a window, 1 or 2. Needed where there are more leading
-                dimensions than one: `height x width x energies` has 1.
+                dimensions than one: `height x width x energies` has 1; a HyperSpy signal says it.
             dims: names of the dimensions, by default "patch" (or "dim_0" ...) and the window's
-                "y", "x".
+                "y", "x". Needed for windows with more leading dimensions than one, each of which
+                is one of the maps': channels are not.
             coords: coordinates by dimension.
             normalize: "patch" to stretch each window to [0, 1], "image" to stretch all alike.
 
@@ -98,8 +103,11 @@ class Patches:
             (20, (60,), {'y': 4, 'x': 5})
         """
         check_normalize(normalize)
-        data = as_labelled(array, window_ndim, dims, coords)
-        window_ndim = _window_ndim(data, window_ndim)
+        window_ndim = signal_ndim(array) if window_ndim is None else window_ndim
+        labelled = as_labelled(array, window_ndim, dims, coords)
+        window_ndim = _window_ndim(labelled, window_ndim)
+        data = windows_last(labelled, window_ndim)
+        _check_named(data, window_ndim, dims)
         lead, window_dims = data.dims[:-window_ndim], data.dims[-window_ndim:]
         window = window_shape(data.shape[-window_ndim:], window_ndim)
         coordinates = {
@@ -217,7 +225,9 @@ def extract_patches(
 
     Args:
         image: `height x width` or `frame x height x width`, a DataArray as `load_image` gives it,
-            or any array. Windows that hold missing pixels (NaN) are left out, with a warning.
+            any array, a HyperSpy signal or a sidpy dataset. Axes named y and x, or frame and time,
+            may come in any order. Windows that hold missing pixels (NaN) are left out, with a
+            warning.
         window: height and width of the windows in pixels; one integer for a square. Two to three
             unit cells work best.
         step: pixels between windows along y and x; by default half of the window.
@@ -250,13 +260,7 @@ def extract_patches(
         torch.Size([2, 16, 16])
     """
     check_normalize(normalize)
-    data = as_labelled(image, 2, None, None, name="image")
-    if data.ndim not in (2, 3):
-        raise DataError(
-            f"an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
-            f"shape {data.shape}: pick one channel, or use Patches.from_array for windows that "
-            "are already cut"
-        )
+    data = as_image(image)
     size = window_shape(window, 2)
     values = check_values(data.values, "the image", missing=True)
     check_window_fits(size, values.shape)
@@ -278,7 +282,7 @@ def extract_patches(
         layout=placed.layout,
         coords=placed.coords,
         positions=np.arange(len(starts)),
-        window_dims=("y", "x"),
+        window_dims=placed.axes,
         **_lengths(data, data.dims[-2:]),
         attrs=dict(data.attrs),
     )
@@ -298,6 +302,12 @@ def _window_ndim(data: xr.DataArray, window_ndim: int | None) -> int:
                 f"an array of shape {data.shape} may hold signals or windows: say which by "
                 "window_ndim=1 or window_ndim=2"
             )
+        known = data.ndim == 2 or windows_last(data, 2).dims[:1] == data.dims[:1]
+        if not known:
+            raise DataError(
+                f"an array over {tuple(data.dims)} may hold signals along {data.dims[-1]!r}, or "
+                "windows over its rows and columns: say which by window_ndim=1 or window_ndim=2"
+            )
         return data.ndim - 1
     if window_ndim not in (1, 2) or window_ndim >= data.ndim:
         raise DataError(
@@ -305,6 +315,50 @@ def _window_ndim(data: xr.DataArray, window_ndim: int | None) -> int:
             f"{window_ndim}"
         )
     return window_ndim
+
+
+def _check_named(data: xr.DataArray, window_ndim: int, dims: Sequence[str] | None) -> None:
+    """Raise a DataError where it isn't said what several dimensions of windows are."""
+    lead = data.dims[:-window_ndim]
+    if window_ndim == 2 and len(lead) > 1 and dims is None and any(_unnamed(name) for name in lead):
+        names = (*(f"dim_{axis}" for axis in range(len(lead))), "y", "x")
+        raise DataError(
+            f"of windows of shape {data.shape} it isn't clear what the first {len(lead)} "
+            f"dimensions are: if each is one of the maps', name them, as by dims={names}; if one "
+            "is of channels, pick one channel"
+        )
+
+
+def _unnamed(name: Hashable) -> bool:
+    return str(name).startswith("dim_")
+
+
+def as_patches(source: Any, window: Sequence[int] | None = None) -> Any:
+    """Patches as they are, and windows or signals in an array, a tensor or a DataArray as patches.
+
+    Args:
+        source: `Patches`, or anything else that gathers batches and knows its statistics; or what
+            `Patches.from_array` takes.
+        window: sizes of the windows that are expected, which tell windows from signals.
+
+    Raises:
+        DataError: if it is something else, or a whole image.
+
+    Example:
+        >>> len(as_patches(torch.rand(30, 16, 16)))
+        30
+    """
+    if hasattr(source, "gather") and hasattr(source, "statistics"):
+        return source
+    window_ndim = None if window is None else len(window)
+    labelled = as_labelled(source, window_ndim, None, None, "data")
+    if labelled.ndim == window_ndim:
+        raise DataError(
+            f"the data have shape {labelled.shape}, but patches are patch x "
+            f"{'height x width' if window_ndim == 2 else 'length'}: cut an image by "
+            "extract_patches(image, window) first, or pass several"
+        )
+    return Patches.from_array(source, window_ndim)
 
 
 def _without_missing(patches: Patches) -> Patches:

@@ -25,11 +25,13 @@ class Placement:
             where windows start between pixels.
         layout: for each dimension of the patches, its name and size.
         coords: coordinates over these dimensions: the centres in the image's units, and frames.
+        axes: names of the coordinates along the image's rows and columns.
     """
 
     starts: np.ndarray
     layout: dict[str, int]
     coords: dict[str, xr.Variable]
+    axes: tuple[str, ...] = ("y", "x")
 
 
 def on_grid(
@@ -56,15 +58,18 @@ def on_grid(
     ]
     frames = np.arange(_frames(data), dtype=np.int32)
     starts = np.stack(np.meshgrid(frames, *along, indexing="ij"), -1).reshape(-1, 3)
-    layout = {"y": len(along[0]), "x": len(along[1])}
+    axes = tuple(map(str, data.dims[-2:]))  # as the user calls them
+    for name in axes:
+        check_name(name)
+    layout = dict(zip(axes, map(len, along), strict=True))
     coords = {
-        axis: _centres(data, name, first, size, axis, axis)
-        for axis, name, first, size in zip("yx", data.dims[-2:], along, window, strict=True)
+        name: _centres(data, name, first, size, name, name)
+        for name, first, size in zip(axes, along, window, strict=True)
     }
     if data.ndim == 3:
         layout = {"frame": len(frames), **layout}
         coords["frame"] = _frame_labels(data, data.dims[0])
-    return Placement(starts, layout, coords)
+    return Placement(starts, layout, coords, axes)
 
 
 def around(
@@ -207,7 +212,9 @@ def _check_positions(positions: Any, frames: int) -> np.ndarray:
         centres = np.asarray(positions, dtype=float)
     except (TypeError, ValueError) as error:
         raise DataError(f"positions must be numbers: {error}") from error
-    if centres.ndim != 2 or centres.shape[1] not in (2, 3) or not len(centres):
+    if not centres.size:
+        raise DataError("there are no positions to cut windows around")
+    if centres.ndim != 2 or centres.shape[1] not in (2, 3):
         raise DataError(
             f"positions must be `position x 2` (y, x) or `position x 3` (frame, y, x), got shape "
             f"{centres.shape}"

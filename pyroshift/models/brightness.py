@@ -77,7 +77,7 @@ class Brightness(Site):
         gain, background = (part.reshape(*part.shape, *pixels) for part in value.unbind(-1))
         return gain * decoded + background
 
-    def posterior(
+    def regression(
         self, likelihood: Likelihood, x: Tensor, decoded: Tensor
     ) -> dist.MultivariateNormal:
         """Gain and background given the motif: Fisher scoring, which for the Gaussian is exact.
@@ -140,7 +140,7 @@ def posterior_given(
     site = brightness_of(pair)
     if site is None:
         return {}
-    return {site.name: site.posterior(pair.likelihood, x, pair.decoded(values))}
+    return {site.name: site.regression(pair.likelihood, x, pair.decoded(values))}
 
 
 def draw_brightness(
@@ -173,7 +173,7 @@ def at_its_best(pair: PoseVAE, x: Tensor, decoded: Tensor) -> tuple[Tensor, Tens
     site = brightness_of(pair)
     if site is None:
         return decoded, 1.0
-    value = site.posterior(pair.likelihood, x, decoded).mean
+    value = site.regression(pair.likelihood, x, decoded).mean
     gain = value[:, 0].reshape(-1, *(1,) * x.dim())
     return site.applied(decoded, value), gain
 

@@ -12,6 +12,7 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
+from pyroshift import names
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
@@ -24,7 +25,7 @@ from pyroshift.sites import Angle, Content, PoseSite, Site
 
 Component = TypeVar("Component")
 
-GUIDES: dict[str, type[Guide]] = {"anchor": AnchorGuide, "normal": NormalGuide}
+GUIDES: dict[str, type[Guide]] = names.by_name(names.GUIDES, NormalGuide, AnchorGuide)
 
 # Pyro's parameter store knows modules by name, and a second model of the same name would be given
 # the first one's weights. Weak keys, so that a copied model gets a name of its own.

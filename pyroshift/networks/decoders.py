@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, linear
 
+from pyroshift import names
 from pyroshift.errors import SpecificationError
 from pyroshift.pose import half_window
 
@@ -231,4 +232,4 @@ def look_at(
     return seen.reshape(coordinates.shape[:-1])
 
 
-DECODERS: dict[str, type[nn.Module]] = {"canvas": CanvasDecoder, "spatial": SpatialDecoder}
+DECODERS: dict[str, type[nn.Module]] = names.by_name(names.DECODERS, CanvasDecoder, SpatialDecoder)

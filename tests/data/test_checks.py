@@ -1,5 +1,8 @@
 """What every array goes through before any work starts."""
 
+from pathlib import Path
+
+import dask.array
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from pyroshift.data.checks import (
     LARGEST,
+    as_image,
     as_labelled,
     check_values,
     pixel_size,
@@ -208,3 +212,73 @@ def test_uneven_coordinates_are_refused(values):
 def test_coordinates_that_are_not_numbers_are_refused():
     with pytest.raises(DataError, match="must be numbers"):
         pixel_size(labelled(["a", "b"]), "x")
+
+
+# Images
+
+
+def named(*dims):
+    return xr.DataArray(np.zeros(range(4, 4 + len(dims))), dims=dims)
+
+
+@pytest.mark.parametrize(
+    ("dims", "ordered"),
+    [
+        (("y", "x"), ("y", "x")),
+        (("x", "y"), ("y", "x")),
+        (("Column", "Row"), ("Row", "Column")),
+        (("y", "x", "time"), ("time", "y", "x")),
+        (("x", "energy", "y"), ("energy", "y", "x")),
+        (("slow", "fast", "frame"), ("frame", "slow", "fast")),
+        (("a", "b", "c"), ("a", "b", "c")),
+        (("dim_0", "dim_1", "dim_2"), ("frame", "y", "x")),
+    ],
+)
+def test_images_are_ordered_by_the_names_of_their_axes(dims, ordered):
+    image = named(*dims)
+    found = as_image(image)
+    assert found.dims == ordered
+    sizes = dict(zip(dims, image.shape, strict=True))
+    if set(ordered) == set(dims):
+        assert dict(found.sizes) == sizes
+
+
+@pytest.mark.parametrize(
+    "dims", [("y", "energy"), ("time", "x"), ("frame", "t"), ("time", "y", "b"), ("x", "col", "y")]
+)
+def test_axes_that_are_unclear_are_refused(dims):
+    with pytest.raises(DataError, match="isn't clear which are rows and columns"):
+        as_image(named(*dims))
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 4, 5)])
+def test_an_image_has_two_dimensions_or_three(shape):
+    with pytest.raises(DataError, match="pick one channel"):
+        as_image(np.zeros(shape))
+
+
+def test_lazy_images_stay_so():
+    lazy = xr.DataArray(dask.array.zeros((4, 5), chunks=2), dims=("x", "y"))
+    assert isinstance(as_image(lazy).data, dask.array.Array)
+
+
+class Holder:
+    data = np.zeros((8, 8))
+
+
+@pytest.mark.parametrize("array", [Holder(), Holder, None, {"data": 1}, {1, 2}, iter([1])])
+def test_what_is_no_array_is_named(array):
+    kind = type(array).__qualname__
+    with pytest.raises(DataError, match=rf"the image is an object of the type .*{kind}, not an"):
+        as_image(array)
+
+
+@pytest.mark.parametrize("path", ["scan.tif", Path("scan.tif")])
+def test_a_path_is_to_be_read_first(path):
+    with pytest.raises(DataError, match="load_image"):
+        as_image(path)
+
+
+def test_ragged_lists_are_refused():
+    with pytest.raises(DataError, match="can't be made an array"):
+        as_image([[1, 2], [3]])

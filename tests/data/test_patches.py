@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pyroshift import Patches, extract_patches
+from pyroshift.data.patches import as_patches
 from pyroshift.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -111,11 +112,31 @@ def test_without_coordinates_lengths_are_in_pixels():
     np.testing.assert_array_equal(patches.coords["y"].values, [1.5, 3.5, 5.5])
 
 
-def test_dimensions_of_other_names_become_y_and_x():
-    image = image_of((8, 8), spacing=(0.5, 0.5)).rename(y="row", x="column")
+@pytest.mark.parametrize(("rows", "columns"), [("row", "column"), ("slow", "fast")])
+def test_dimensions_of_other_names_keep_them(rows, columns):
+    image = image_of((8, 8), spacing=(0.5, 0.5)).rename(y=rows, x=columns)
     patches = extract_patches(image, 4, 2)
-    assert dict(patches.layout) == {"y": 3, "x": 3}
-    np.testing.assert_allclose(patches.coords["x"].values, [0.75, 1.75, 2.75])
+    assert dict(patches.layout) == {rows: 3, columns: 3}
+    assert patches.window_dims == (rows, columns)
+    np.testing.assert_allclose(patches.coords[columns].values, [0.75, 1.75, 2.75])
+
+
+@pytest.mark.parametrize(
+    "dims", [("x", "y"), ("y", "x", "time"), ("time", "x", "y"), ("x", "frame", "y"), ("X", "Y")]
+)
+def test_axes_are_taken_by_their_names(dims):
+    sizes = {"time": 2, "frame": 2, "y": 12, "x": 10}
+    ordered = [name for name in ("time", "frame", "y", "x", "Y", "X") if name in dims]
+    image = xr.DataArray(
+        RANDOM.random([sizes[name.lower()] for name in ordered]),
+        {ordered[-1]: ("xX"["X" in dims], 0.5 * np.arange(10), {"units": "nm"})},
+        ordered,
+    )
+    patches = extract_patches(image.transpose(*dims), (4, 6), 3, normalize=None)
+    expected = extract_patches(image, (4, 6), 3, normalize=None)
+    np.testing.assert_array_equal(patches.gather(), expected.gather())
+    assert dict(patches.layout) == dict(expected.layout)
+    assert patches.units == ("px", "nm")
 
 
 def test_frames_keep_their_labels():
@@ -362,8 +383,8 @@ def test_even_windows_follow_their_positions():
         ([[1e300, 4], [-5e9, 4]], "no window"),
         ([1, 2], "position x 2"),
         ([[1, 2, 3, 4]], "position x 2"),
-        ([], "position x 2"),
-        (np.zeros((0, 2)), "position x 2"),
+        ([], "there are no positions"),
+        (np.zeros((0, 2)), "there are no positions"),
         ([[np.nan, 3]], "finite"),
         ([[6, np.inf]], "finite"),
     ],
@@ -392,7 +413,6 @@ def test_positions_in_a_stack_must_say_which_frame():
         ((6, 9), None, (9,), ("patch", "x")),
         ((6, 4, 5), None, (4, 5), ("patch", "y", "x")),
         ((6, 4, 5), 1, (5,), ("dim_0", "dim_1", "x")),
-        ((2, 3, 4, 5), 2, (4, 5), ("dim_0", "dim_1", "y", "x")),
         ((2, 3, 4, 5), 1, (5,), ("dim_0", "dim_1", "dim_2", "x")),
     ],
 )
@@ -405,6 +425,42 @@ def test_from_array_layouts(shape, window_ndim, window, dims):
     labelled = patches.to_xarray()
     assert labelled.dims == dims
     np.testing.assert_array_equal(labelled, values)
+
+
+def test_windows_with_channels_ask_for_names():
+    windows = RANDOM.random((30, 2, 16, 16))
+    with pytest.raises(DataError, match=r"dims=\('dim_0', 'dim_1', 'y', 'x'\).*pick one channel"):
+        Patches.from_array(windows, window_ndim=2)
+    patches = Patches.from_array(windows, 2, dims=("sample", "temperature", "y", "x"))
+    assert dict(patches.layout) == {"sample": 30, "temperature": 2}
+
+
+@pytest.mark.parametrize("dims", [("patch", "x", "y"), ("x", "y", "patch"), ("y", "patch", "x")])
+def test_windows_have_the_axes_y_and_x(dims):
+    windows = xr.DataArray(RANDOM.random((6, 4, 5)), dims=("patch", "y", "x"))
+    patches = Patches.from_array(windows.transpose(*dims), window_ndim=2)
+    np.testing.assert_array_equal(patches.gather(), windows.astype(np.float32))
+
+
+def test_what_may_be_signals_or_windows_asks():
+    cube = xr.DataArray(RANDOM.random((4, 5, 30)), dims=("y", "x", "energy"))
+    with pytest.raises(DataError, match="window_ndim=1 or window_ndim=2"):
+        Patches.from_array(cube)
+    with pytest.raises(DataError, match="put their own axis last"):
+        Patches.from_array(cube.transpose("energy", "y", "x"), window_ndim=1)
+
+
+@pytest.mark.parametrize("make", [np.asarray, torch.tensor, xr.DataArray, list])
+def test_arrays_of_windows_are_patches(make):
+    windows = RANDOM.random((6, 4, 5))
+    patches = as_patches(make(windows), (4, 5))
+    np.testing.assert_array_equal(patches.gather(), windows.astype(np.float32))
+    assert as_patches(patches, (4, 5)) is patches
+
+
+def test_an_image_is_no_array_of_windows():
+    with pytest.raises(DataError, match="extract_patches"):
+        as_patches(RANDOM.random((40, 40)), (4, 5))
 
 
 @settings(max_examples=40, deadline=None)

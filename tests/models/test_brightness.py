@@ -65,7 +65,7 @@ def test_the_posterior_is_that_on_a_grid():
     model, site = prepared(), Brightness(0.3, 0.7)
     decoded, noise = torch.randn(1, *WINDOW), 0.4 * torch.randn(1, *WINDOW)
     x = model.likelihood.location + model.likelihood.spread * (1.3 * decoded + 0.4) + noise
-    found = site.posterior(model.likelihood, x, decoded)
+    found = site.regression(model.likelihood, x, decoded)
     axes = [centre + torch.linspace(-0.2, 0.2, 201) for centre in (1.3, 0.4)]
     grid = torch.cartesian_prod(*axes)
     seen = site.applied(decoded.expand(len(grid), *WINDOW), grid)
@@ -86,10 +86,10 @@ def test_for_other_likelihoods_it_is_about_the_mode(likelihood):
     decoded = torch.randn(3, *WINDOW)
     value = torch.tensor([[1.2, 0.3], [0.7, -0.4], [1.0, 0.0]])
     x = model.likelihood.mean(site.applied(decoded, value))
-    mode = site.posterior(model.likelihood, x, decoded).mean.requires_grad_()
+    mode = site.regression(model.likelihood, x, decoded).mean.requires_grad_()
     joint = model.likelihood.distribution(site.applied(decoded, mode)).log_prob(x).sum()
     (gradient,) = torch.autograd.grad(joint + site.prior.log_prob(mode).sum(), mode)
-    precision = site.posterior(model.likelihood, x, decoded).precision_matrix
+    precision = site.regression(model.likelihood, x, decoded).precision_matrix
     assert float((gradient.abs() / precision.diagonal(dim1=1, dim2=2).sqrt()).max()) < 0.02
 
 
@@ -135,7 +135,7 @@ def test_the_pose_is_as_uncertain_as_brightness_leaves_it():
 
     with torch.no_grad():
         decoded = model.decoded(unpack(model, start) | {"z": z})
-        best = site.posterior(model.likelihood, x, decoded).mean
+        best = site.regression(model.likelihood, x, decoded).mean
     jacobian = torch.autograd.functional.jacobian(output, torch.cat([start, best], 1)[0])
     noise = model.likelihood.noise / model.likelihood.spread
     certainty = torch.cat([prior.width, site.prior.stddev]).square().reciprocal()

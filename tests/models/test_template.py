@@ -25,7 +25,9 @@ def test_a_motif_that_may_be_anywhere_gets_one_copy(seed):
     # offsets off by the distance between them.
     truth = synthetic.peaks(2000, offset_spread=9.0, widths=(0.6, 1.4), noise=0.1, seed=seed)
     patches = Patches.from_array(truth.signal.values)
-    model = ShiftVAE((100,), guide="anchor", seed=seed, priors={"offset": dist.Uniform(-0.95, 0.95)})
+    model = ShiftVAE(
+        (100,), guide="anchor", seed=seed, priors={"offset": dist.Uniform(-0.95, 0.95)}
+    )
     fit(model, patches, epochs=6, seed=seed, schedule=None, progress=False)
     found = encode(model, patches).offset.values[:, 0]
     spacing = float(truth.x[1] - truth.x[0])
