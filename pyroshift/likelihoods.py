@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
+from pyroshift import names
 from pyroshift.distributions import HomoscedasticNormal
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.sites import DATA
@@ -88,6 +89,19 @@ class Likelihood(nn.Module):
         The variance of the data, where the output is the natural parameter up to a constant.
         """
         return self.distribution(output).variance
+
+    def score(self, x: Tensor, output: Tensor) -> Tensor:
+        """Derivative of the log likelihood by the decoder's output, of the output's shape.
+
+        Args:
+            x: data, of the output's shape.
+            output: decoder's output.
+        """
+        with torch.enable_grad():
+            output = output.detach().requires_grad_()
+            log_likelihood = self.distribution(output).log_prob(x).sum()
+            (score,) = torch.autograd.grad(log_likelihood, output)
+        return score
 
     def check(self, minimum: float, maximum: float) -> None:
         """Raise a DataError if data of this range can't come from this likelihood."""
@@ -273,9 +287,6 @@ def _logit(location: Tensor) -> Tensor:
     return torch.where(inside, location, torch.full_like(location, 0.5)).logit()
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "continuous_bernoulli": ContinuousBernoulli,
-    "gaussian": Gaussian,
-    "poisson": Poisson,
-}
+LIKELIHOODS: dict[str, type[Likelihood]] = names.by_name(
+    names.LIKELIHOODS, Gaussian, Bernoulli, ContinuousBernoulli, Poisson
+)

@@ -15,6 +15,7 @@ import xarray as xr
 
 from pyroshift._version import __version__
 from pyroshift.files import written
+from pyroshift.plot.fields import collapsed_fields
 
 REPORT = "report.html"
 
@@ -100,7 +101,11 @@ def _page(folder: Path, maps: xr.Dataset, history: xr.Dataset, run: Run) -> str:
 
 
 def _model_name(maps: xr.Dataset) -> str:
-    return str(json.loads(maps.attrs.get("configuration", "{}")).get("model", "model"))
+    return str(_configuration(maps).get("model", "model"))
+
+
+def _configuration(maps: xr.Dataset) -> dict[str, Any]:
+    return json.loads(maps.attrs.get("configuration", "{}"))
 
 
 def _summary(maps: xr.Dataset, history: xr.Dataset) -> str:
@@ -108,11 +113,13 @@ def _summary(maps: xr.Dataset, history: xr.Dataset) -> str:
     window = " x ".join(map(str, np.atleast_1d(maps.attrs.get("window", []))))
     layout = " x ".join(f"{size} along {name}" for name, size in maps["elbo"].sizes.items())
     epochs = history.sizes["epoch"]
+    guide = str(_configuration(maps).get("guide", "a guide"))
     loss = f", to a loss of {float(history['loss'][-1]):.1f} nats per window" if epochs else ""
     sites = ", ".join(f"<code>{escape(name)}</code>" for name in history["site"].values)
     return (
         f"Windows of {window} pixels, {escape(layout)}, were described by a "
-        f"{escape(_model_name(maps))}, trained for {epochs} epochs{loss}. Its latents: {sites}."
+        f"{escape(_model_name(maps))} with {escape(guide)}, trained for {epochs} epochs{loss}. "
+        f"Its latents: {sites}."
     )
 
 
@@ -141,7 +148,7 @@ def _picture(path: Path, heading: str, texts: Sequence[str]) -> str:
 
 def _found(maps: xr.Dataset, history: xr.Dataset) -> str:
     """A table of how much each latent varies, how well it is known, and what it costs."""
-    rows = []
+    rows, collapsed = [], collapsed_fields(maps)
     for name in maps.data_vars:
         deviation = f"{name}_std"
         if deviation not in maps:
@@ -153,16 +160,20 @@ def _found(maps: xr.Dataset, history: xr.Dataset) -> str:
             spread = float(maps[name].isel(part).std())
             doubt = float(maps[deviation].isel(part).mean())
             units = str(maps[name].attrs.get("units", "1")).removeprefix("1")
-            rows.append((f"{name} {label}", f"{spread:.3g} {units}", f"{doubt:.2g} {units}"))
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
-    )
+            gone = f"{name}{label}" in collapsed
+            cells = (
+                f"{name} {label}{', collapsed' if gone else ''}",
+                f"{spread:.3g} {units}",
+                f"{doubt:.2g} {units}",
+            )
+            row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            rows.append(f"<tr class='collapsed'>{row}</tr>" if gone else f"<tr>{row}</tr>")
     return (
         "<section><h2>How much each latent tells</h2><table><thead><tr><th>Latent</th><th>varies "
         "over the windows by</th><th>and is known to within</th></tr></thead>"
-        f"<tbody>{body}</tbody></table><p>Standard deviations, the latter averaged over the "
-        "windows. A latent tells something where it varies by much more than it is uncertain; a z "
-        f"that is uncertain by about 1 has collapsed and means nothing. {_costs(history)}</p>"
+        f"<tbody>{''.join(rows)}</tbody></table><p>Standard deviations, the latter averaged over "
+        "the windows. A latent tells something where it varies by much more than it is uncertain; "
+        f"a z that is uncertain by about 1 has collapsed and means nothing. {_costs(history)}</p>"
         "</section>"
     )
 
@@ -221,16 +232,17 @@ def _version(name: str) -> str:
 _MAPS = {
     "z": "<b>z</b> says what the motif looks like. Where a z map is smooth, it shows a property of "
     "the sample or the scan: a phase, a defect, a change of the tip. Where it repeats with the "
-    "lattice, it has taken over a shift that the offsets should hold: try "
-    "<code>--guide anchor</code>, or a wider <code>--offset-scale</code> or larger "
-    "<code>--kl</code>. Salt and pepper is noise.",
+    "lattice, it has taken over a shift that the offsets should hold: try a wider "
+    "<code>--offset-scale</code> or a larger <code>--kl</code>, without <code>--guide "
+    "normal</code>. Salt and pepper is noise. A z that collapsed is pale: it means nothing.",
     "offset": "<b>offset</b> says where the motif sits in its window, from the centre and positive "
     "downwards and to the right. On a perfect lattice the maps beat: stripes or a moiré between "
     "the lattice and the grid of windows, the wider the closer the step is to a whole number of "
     "periods. A bend or a jump in these stripes is a strain, a drift of the scan, or a "
     "dislocation; jumps by one period mean nothing, since all cells are alike.",
     "angle": "<b>angle</b> says how the motif is turned, counter-clockwise. Grains show as areas "
-    "of one colour; a motif with symmetry has several angles that are equally right.",
+    "of one colour. A motif with symmetry has several angles that are equally right, which look "
+    "like salt and pepper: give it by <code>--symmetry</code>.",
     "scale": "<b>scale</b> says how large the motif is.",
     "elbo": "<b>ELBO</b> says how well the model explains each window. It finds anomalies: what is "
     "rare, such as a defect or debris, is explained worse than its surroundings; what is plain, "
@@ -239,7 +251,8 @@ _MAPS = {
 _MANIFOLD = [
     "What the model expects to see for each pair of latents, without shift or turn. Neighbours "
     "should change gradually. Read it beside the maps: the colour of a place there is a tile here. "
-    "Tiles that differ by a shift only mean that z has taken over a shift."
+    "Tiles that differ by a shift only mean that z has taken over a shift. The windows have none "
+    "of the pale tiles, whose z collapsed."
 ]
 _EXAMPLES = [
     "Windows from the best (left) to the worst explained (right), what the model makes of them, "
@@ -285,6 +298,7 @@ img {{ max-width: 100%; display: block; margin: 0 auto; background: #fff; }}
 figcaption {{ color: #444; font-size: 0.95rem; }}
 ul {{ padding-left: 1.2rem; }}
 table {{ border-collapse: collapse; font-size: 0.9rem; }}
+.collapsed {{ color: #999; }}
 th, td {{ text-align: left; vertical-align: top; padding: 0.25rem 1rem 0.25rem 0;
   border-bottom: 1px solid #eee; }}
 td:first-child {{ white-space: nowrap; }}

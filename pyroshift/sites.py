@@ -17,12 +17,14 @@ from torch.distributions import Distribution
 from pyroshift import pose
 from pyroshift.distributions import map_tensors, moments, with_event_shape
 from pyroshift.errors import SpecificationError
-from pyroshift.families import GuideFamily, family_for
+from pyroshift.families import GuideFamily, NormalFamily, family_for
+from pyroshift.frame import LatentFrame
 
 OFFSET = "offset"
 ANGLE = "angle"
 SCALE = "scale"
 CONTENT = "z"
+BRIGHTNESS = "brightness"
 DATA = "x"
 
 
@@ -65,6 +67,15 @@ class Site(nn.Module):
     def draw(self, values: Mapping[str, Tensor]) -> Tensor:
         """Sample one value per patch from the prior, as a Pyro site inside the patches' plate."""
         return pyro.sample(self.name, self.prior_given(values))  # type: ignore[arg-type]
+
+    def posterior(self, raw: Tensor, learn: bool = False) -> Distribution:
+        """The guide's distribution of the values.
+
+        Args:
+            raw: `batch x size`, as the site's family takes them.
+            learn: whether what a site learns from its posteriors may follow these.
+        """
+        return self.family.distribution(raw, self.prior)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
         super()._apply(fn, recurse)
@@ -261,10 +272,15 @@ def _lattice_vectors(period: float | Sequence[Sequence[float]], ndim: int) -> Te
 class Content(Site):
     """What the motif looks like: the conventional latents z.
 
+    Unless a prior is given, the latents are those of a `LatentFrame`: their prior is a standard
+    Normal in the frame in which they are uncorrelated, the most telling first.
+
     Args:
         latent_dim: number of latents.
-        prior: Pyro distribution of the latents; default standard Normal.
+        prior: Pyro distribution of the latents, taken as it is; default standard Normal, in a
+            frame that is learned.
         family: guide family; by default the one that fits the prior's support.
+        canonical: whether the frame is learned; by default if neither prior nor family is given.
 
     Raises:
         SpecificationError: if `latent_dim` is less than 1.
@@ -279,9 +295,34 @@ class Content(Site):
         latent_dim: int = 2,
         prior: Distribution | None = None,
         family: GuideFamily | None = None,
+        canonical: bool | None = None,
     ) -> None:
         if latent_dim < 1:
             raise SpecificationError(f"latent_dim must be at least 1, got {latent_dim}")
+        own = type(self).prior_given is not Site.prior_given
+        if canonical is None:
+            canonical = prior is None and family is None and not own
         prior = dist.Normal(0.0, 1.0) if prior is None else prior
         super().__init__(CONTENT, prior, (latent_dim,), family)
-        self.latent_dim = latent_dim
+        self.latent_dim, self.canonical = latent_dim, canonical
+        if canonical and not isinstance(self.family, NormalFamily):
+            raise SpecificationError(
+                f"canonical=True needs latents whose posterior is Normal, but the family is "
+                f"{self.family}: leave out the family, or take canonical=False"
+            )
+        if canonical:
+            self.frame = LatentFrame(latent_dim)
+
+    def posterior(self, raw: Tensor, learn: bool = False) -> Distribution:
+        """The guide's distribution of the latents; their frame follows it where it may learn."""
+        found = super().posterior(raw)
+        if not self.canonical:
+            return found
+        loc, scale = self.family.summary(found)
+        if learn:
+            self.frame.follow(loc, scale)
+        return self.frame.posterior(loc, scale)
+
+    def decoded(self, z: Tensor) -> Tensor:
+        """The decoder's input for latents, `batch x latent`."""
+        return self.frame.outward(z) if self.canonical else z

@@ -20,7 +20,7 @@ from pyroshift import distributions, families, likelihoods, sites
 from pyroshift._version import __version__
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.inference.checkpoint import read_torch, write_torch
-from pyroshift.models import anchor, guides, pair, vae
+from pyroshift.models import anchor, brightness, guides, pair, vae
 from pyroshift.models.pair import PoseVAE
 from pyroshift.networks import decoders, encoders
 
@@ -38,7 +38,7 @@ _COMPOSED: dict[type[Distribution], dict[str, str]] = {
     dist.MultivariateNormal: {"loc": "loc", "scale_tril": "scale_tril"},
     dist.Categorical: {"logits": "logits"},
 }
-_MODULES = (sites, families, likelihoods, encoders, decoders, anchor, guides, pair, vae)
+_MODULES = (sites, families, likelihoods, encoders, decoders, anchor, brightness, guides, pair, vae)
 
 
 def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:

@@ -12,16 +12,13 @@ import zarr
 
 import pyroshift
 from pyroshift import blocks
-from pyroshift.cli import command, folder, groups, main, options, work
+from pyroshift.cli import choices, command, folder, groups, main, options, work
 from pyroshift.cli.folder import CHECKPOINT, RESULTS
 from pyroshift.cli.images import open_image
 from pyroshift.cli.positions import read_positions
 from pyroshift.data import blocks as data_blocks
 from pyroshift.inference.run import Run
-from pyroshift.likelihoods import LIKELIHOODS
 from pyroshift.models.pair import GUIDES
-from pyroshift.networks.decoders import DECODERS
-from pyroshift.networks.encoders import ENCODERS
 
 QUICK = ("--window", "16", "--step", "8", "--epochs", "2", "--quiet")
 
@@ -413,9 +410,42 @@ class TestEncodeByBlock:
         assert name in rejected(capsys, *arguments, "--out", tmp_path / "maps.zarr")
 
     def test_without_the_extra(self, image, result, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(pyroshift.extras.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr("pyroshift.extras.importlib.util.find_spec", lambda name: None)
         arguments = ["encode", result / "model.pt", image, "--out", tmp_path / "maps.zarr"]
         assert "pyroshift[big]" in rejected(capsys, *arguments)
+
+
+LITTLE_SPACE = """if True:
+    import resource, sys
+    from pyroshift.cli import main
+    size = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # no file may be larger, in bytes
+    sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+class TestLittleSpace:
+    """Files that can't be written are told in one line, and old ones are as they were."""
+
+    def told(self, size, *argv):
+        words = [sys.executable, "-c", LITTLE_SPACE, str(size), *map(str, argv)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
+    def test_for_maps(self, image, result, tmp_path):
+        out = tmp_path / "maps.nc"
+        out.write_text("old")
+        argv = ("encode", result / "model.pt", image, "--quiet", "--overwrite", "--out", out)
+        assert self.told(3000, *argv).count("\n") == 1
+        assert contents(tmp_path) == {"maps.nc": b"old"}
+
+    def test_for_results(self, image, tmp_path):
+        told = self.told(3000, "fit", image, *QUICK, "--out", tmp_path)
+        assert told.splitlines()[-1].startswith("pyroshift fit: error: ")
+        assert "Traceback" not in told
+        assert not contents(tmp_path)
 
 
 class TestMistakes:
@@ -630,11 +660,40 @@ class TestHelp:
             default = inspect.signature(pyroshift.RVAE).parameters[name].default
             assert f"(default: {default})" in told[name]
 
-    def test_names_are_those_of_the_package(self):
-        assert set(groups.LIKELIHOODS) == set(LIKELIHOODS)
-        assert set(groups.ENCODERS) == set(ENCODERS)
-        assert set(groups.DECODERS) == set(DECODERS)
-        assert set(groups.GUIDES) == set(GUIDES)
+    @pytest.mark.parametrize("typed", groups.MODELS)
+    def test_guide_is_the_models_own_unless_told(self, typed):
+        own = inspect.signature(getattr(pyroshift, groups.MODELS[typed])).parameters["guide"]
+        for given, name in ([], own.default), (["--guide", "normal"], "normal"):
+            argv = ["fit", "image", "--out", "run", *QUICK, "--model", typed, *given]
+            built = choices.builder(options.build_parser().parse_args(argv))(16)
+            assert type(built.guide_module) is GUIDES[name]
+        assert own.default == ("normal" if typed == "vae" else "anchor")  # as --help says
+
+    @pytest.mark.parametrize("name", ["--period", "--symmetry"])
+    def test_a_number_or_auto(self, name, capsys):
+        model = "shift" if name == "--period" else "rvae"
+        argv = ["fit", "image", "--out", "run", *QUICK, "--model", model, name]
+        for typed, value in ("auto", "auto"), ("3", 3):
+            parsed = options.build_parser().parse_args([*argv, typed])
+            assert choices.builder(parsed).keywords[name.removeprefix("--")] == value
+        with pytest.raises(SystemExit):
+            options.build_parser().parse_args([*argv, "some"])
+        assert "(or auto)" in capsys.readouterr().err
+
+    def test_loads_nothing_heavy(self):
+        argv = [["--version"], ["--help"], *([name, "--help"] for name in command.COMMANDS)]
+        code = f"""if True:
+            import contextlib, io, sys
+            from pyroshift.cli import main
+            for argv in {argv}:
+                with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+                    main(argv)
+            print(sorted({{"torch", "pyro", "numpy", "xarray", "matplotlib"}} & set(sys.modules)))
+        """
+        told = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert told.stdout == "[]\n"
 
 
 class TestPositions:

@@ -34,42 +34,42 @@ def rings(ax):
 @pytest.mark.parametrize(("frame", "count"), [(0, 3), (1, 2), (2, 3)])
 def test_atoms_are_drawn_in_their_frame_and_unit(frame, count):
     image = stack(0.1, "nm")
-    (points,) = rings(plot.atoms(atoms_of(image), image, frame=frame))
+    (points,) = rings(plot.atoms(atoms_of(image), image, frame=frame).axes[0])
     expected = 0.1 * PLACES[PLACES[:, 0] == frame][:, [2, 1]]
     assert len(points) == count
     np.testing.assert_allclose(points, expected)
 
 
 def test_kinds_are_told_apart_and_counted():
-    ax = plot.atoms(atoms_of(stack(), sublattice=[0, 1, 1, 0, 1, 0, 1, 1]), stack())
+    ax = plot.atoms(atoms_of(stack(), sublattice=[0, 1, 1, 0, 1, 0, 1, 1]), stack()).axes[0]
     assert [len(points) for points in rings(ax)] == [1, 2]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0: 1", "1: 2"]
 
 
 @pytest.mark.parametrize("color", [None, "nothing", "sublattice"])
 def test_one_kind_needs_no_legend(color):
-    ax = plot.atoms(atoms_of(stack(), sublattice=np.zeros(8, int)), stack(), color=color)
+    ax = plot.atoms(atoms_of(stack(), sublattice=np.zeros(8, int)), stack(), color=color).axes[0]
     assert ax.get_legend() is None
     assert len(rings(ax)) == 1
 
 
 def test_labels_that_come_twice_do_no_harm():
     twice = xr.concat([atoms_of(stack()), atoms_of(stack())], "atom")
-    assert len(rings(plot.atoms(twice, stack()))[0]) == 6
+    assert len(rings(plot.atoms(twice, stack()).axes[0])[0]) == 6
 
 
 def test_a_part_of_the_image_is_all_that_is_shown():
     part = stack()[:, 5:25, 5:35]
     for ax in (
-        plot.atoms(atoms_of(stack()), part),
-        plot.tracks(link_atoms(atoms_of(stack())), part),
+        plot.atoms(atoms_of(stack()), part).axes[0],
+        plot.tracks(link_atoms(atoms_of(stack())), part).axes[0],
     ):
         assert ax.axis() == (4.5, 34.5, 24.5, 4.5)
 
 
 def test_tracks_go_where_atoms_went():
     linked = link_atoms(atoms_of(stack()))
-    ax = plot.tracks(linked, stack(), drift=True)
+    ax = plot.tracks(linked, stack(), drift=True).axes[0]
     ways = [path.vertices for path in ax.collections[0].get_paths()]
     assert [way.tolist() for way in ways] == [
         [[10, 10], [11, 11], [12, 12]],
@@ -81,7 +81,7 @@ def test_tracks_go_where_atoms_went():
 @pytest.mark.parametrize("frame", [0, 2])
 def test_without_drift_atoms_that_only_drifted_stay(frame):
     linked = link_atoms(atoms_of(stack()))
-    ax = plot.tracks(linked, stack(), frame=frame)
+    ax = plot.tracks(linked, stack(), frame=frame).axes[0]
     ends = np.array([path.vertices for path in ax.collections[0].get_paths()[:2]])
     np.testing.assert_allclose(np.ptp(ends, axis=1), 0, atol=1e-6)
     np.testing.assert_allclose(ends[0, 0], 10 + frame, atol=1e-6)

@@ -44,7 +44,7 @@ def arrows(ax):
 
 
 def test_arrows_are_displacements_at_ideal_positions(displaced, image):
-    ax = plot.displacement(displaced, image, frame=2, scale=10)
+    ax = plot.displacement(displaced, image, frame=2, scale=10).axes[0]
     here = displaced.isel(atom=displaced.frame.values == 2)
     found = arrows(ax)
     np.testing.assert_allclose(found.get_offsets(), here.ideal.values[:, ::-1])
@@ -58,7 +58,7 @@ def test_arrows_are_displacements_at_ideal_positions(displaced, image):
 
 
 def test_arrows_are_about_as_long_as_atoms_are_apart(displaced):
-    found = arrows(plot.displacement(displaced, frame=2))
+    found = arrows(plot.displacement(displaced, frame=2).axes[0])
     lengths = np.hypot(found.U, found.V) / found.scale
     assert 0.3 < np.quantile(lengths, 0.9) / (10 * PIXEL) < 1.5
 
@@ -67,7 +67,7 @@ def test_atoms_off_the_lattice_have_no_arrow(displaced):
     here = displaced.isel(atom=displaced.frame.values == 1)
     moves = here.displacement.where(here.atom if "atom" in here.coords else True)
     moves = moves.copy(data=np.where(np.arange(100)[:, None] < 7, np.nan, moves))
-    assert arrows(plot.displacement(here.assign(displacement=moves))).N == 93
+    assert arrows(plot.displacement(here.assign(displacement=moves)).axes[0]).N == 93
 
 
 def test_both_components_and_their_deviations(displaced, image):

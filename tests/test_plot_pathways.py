@@ -42,7 +42,7 @@ def titles(figure):
 @pytest.mark.parametrize(("frame", "expected"), [(0, (3, 3)), (5, (3, 3))])
 def test_atoms_of_one_frame_in_the_colours_of_their_classes(frame, expected):
     maps = classified()
-    ax = plot.classes(maps, np.zeros((10, 18, 26)), frame=frame)
+    ax = plot.classes(maps, np.zeros((10, 18, 26)), frame=frame).axes[0]
     assert rows(ax) == [f"A ({expected[0]})", f"B ({expected[1]})"]
     here = maps.isel(atom=maps.frame.values == frame)
     for index, points in enumerate(ax.collections):
@@ -54,7 +54,7 @@ def test_atoms_of_one_frame_in_the_colours_of_their_classes(frame, expected):
 
 def test_classes_of_windows_on_a_grid():
     index = np.array([[0, 1, 1], [-1, 1, 0]])
-    ax = plot.classes(xr.Dataset({"class_index": (("y", "x"), index)}))
+    ax = plot.classes(xr.Dataset({"class_index": (("y", "x"), index)})).axes[0]
     assert rows(ax) == ["class 0 (2)", "class 1 (3)"]
     shown = ax.images[0].get_array()
     assert shown[1, 0, 3] == 0  # missing: nothing to be seen
@@ -63,9 +63,9 @@ def test_classes_of_windows_on_a_grid():
 
 
 def test_without_an_image_and_in_given_axes():
-    first = plot.classes(classified())
+    first = plot.classes(classified()).axes[0]
     assert first.get_ylim()[0] > first.get_ylim()[1]
-    assert plot.classes(classified(), ax=first) is first
+    assert plot.classes(classified(), ax=first).axes[0] is first
 
 
 def test_classes_that_have_no_place():
@@ -95,13 +95,13 @@ def test_mean_pictures_side_by_side():
 
 def test_transitions_with_their_intervals():
     matrix = transition_matrix(classified())
-    ax = plot.transitions(matrix)
+    ax = plot.transitions(matrix).axes[0]
     written = {text.get_position(): text.get_text() for text in ax.texts}
     low, high = float(matrix.lower[0, 1]), float(matrix.upper[0, 1])
     expected = f"{float(matrix.probability[0, 1]):.3f}\n{low:.3f} to {high:.3f}"
     assert written[1, 0] == expected  # from the row's class to the column's
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("class in the next frame", "class")
-    later = plot.transitions(transition_matrix(classified(), lag=3))
+    later = plot.transitions(transition_matrix(classified(), lag=3)).axes[0]
     assert later.get_xlabel() == "class 3 frames later"
     with pytest.raises(DataError, match="transition_matrix"):
         plot.transitions(matrix.probability)

@@ -26,11 +26,11 @@ def written(ax):
 
 
 def test_names_read_downwards_and_numbers_grow_upwards():
-    named = plot.heat_map(table(np.eye(2), latent=["z0", "offset_x"], factor=["a", "b"]))
+    named = plot.heat_map(table(np.eye(2), latent=["z0", "offset_x"], factor=["a", "b"])).axes[0]
     assert texts(named.get_yticklabels()) == ["$z_{0}$", "offset x"]
     assert texts(named.get_xticklabels()) == ["a", "b"]
     assert named.yaxis_inverted()
-    numbered = plot.heat_map(table(np.eye(2), spread=[0.5, 6], noise=[0, 1]))
+    numbered = plot.heat_map(table(np.eye(2), spread=[0.5, 6], noise=[0, 1])).axes[0]
     assert texts(numbered.get_yticklabels()) == ["0.5", "6"]
     assert (numbered.get_xlabel(), numbered.get_ylabel()) == ("noise", "spread")
     assert not numbered.yaxis_inverted()
@@ -38,26 +38,30 @@ def test_names_read_downwards_and_numbers_grow_upwards():
 
 def test_numbers_are_written_where_there_is_room():
     values = np.array([[0.0, 0.25], [1.0, np.nan]])
-    assert written(plot.heat_map(table(values))) == {(0, 0): "0.00", (1, 0): "0.25", (0, 1): "1.00"}
-    assert not plot.heat_map(table(np.ones((9, 8)))).texts
+    assert written(plot.heat_map(table(values)).axes[0]) == {
+        (0, 0): "0.00",
+        (1, 0): "0.25",
+        (0, 1): "1.00",
+    }
+    assert not plot.heat_map(table(np.ones((9, 8)))).axes[0].texts
 
 
 def test_numbers_can_be_read_on_their_colours():
-    ax = plot.heat_map(table([[0.0, 1.0]]), limits=(0, 1))
+    ax = plot.heat_map(table([[0.0, 1.0]]), limits=(0, 1)).axes[0]
     assert [text.get_color() for text in ax.texts] == ["white", "black"]
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_ticks_of_many_numbers_are_round_and_in_place(order):
     z = np.linspace(-2, 2, 21)[::order]
-    ax = plot.heat_map(table(np.zeros((21, 21)), z1=z, z0=z))
+    ax = plot.heat_map(table(np.zeros((21, 21)), z1=z, z0=z)).axes[0]
     assert texts(ax.get_xticklabels()) == ["-2", "-1", "0", "1", "2"]
     np.testing.assert_allclose(ax.get_xticks(), np.array([0, 5, 10, 15, 20])[::order])
     assert ax.get_xlabel() == "$z_{0}$"
 
 
 def test_limits_and_missing_fields():
-    picture = plot.heat_map(table([[0.2, np.nan]]), limits=(0, 1)).images[0]
+    picture = plot.heat_map(table([[0.2, np.nan]]), limits=(0, 1)).axes[0].images[0]
     assert picture.get_clim() == (0, 1)
     assert picture.get_array().mask.tolist() == [[False, True]]
 
@@ -65,7 +69,7 @@ def test_limits_and_missing_fields():
 def test_what_factors_explain():
     rng = np.random.default_rng(0)
     shares = correlation_ratio(rng.random((50, 2)), {"width": rng.random(50)})
-    ax = plot.heat_map(shares, limits=(0, 1))
+    ax = plot.heat_map(shares, limits=(0, 1)).axes[0]
     assert ax.get_title() == "correlation ratio"
     bar = ax.figure.axes[1]
     assert bar.get_ylabel().replace("\n", " ") == "share of the variance explained"
@@ -89,8 +93,8 @@ def test_many_tables_go_on_in_the_next_row():
 
 
 def test_given_axes_and_limits_are_shared():
-    first = plot.heat_map(table(np.eye(2)))
-    assert plot.heat_map(table(np.eye(2)), first) is first
+    first = plot.heat_map(table(np.eye(2))).axes[0]
+    assert plot.heat_map(table(np.eye(2)), first).axes[0] is first
     both = xr.Dataset({"a": table(np.eye(2)), "b": 5 * table(np.eye(2))})
     pictures = [image for ax in plot.heat_maps(both, limits=(0, 5)).axes for image in ax.images]
     assert [picture.get_clim() for picture in pictures] == [(0, 5), (0, 5)]

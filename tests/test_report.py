@@ -39,9 +39,9 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def trained():
     patches = pyroshift.extract_patches(np.random.default_rng(0).random((32, 40)), 16)
-    model = pyroshift.RVAE(16, offsets=True)
+    model = pyroshift.RVAE(16, offsets=True, guide="normal")
     history = pyroshift.fit(model, patches, epochs=2, progress=False)
-    return pyroshift.encode(model, patches), history
+    return pyroshift.encode(model, patches).drop_vars("collapsed", errors="ignore"), history
 
 
 RUN = Run(
@@ -101,6 +101,24 @@ def test_tells_how_much_each_latent_varies(tmp_path, trained):
     page = Page(write_report(tmp_path, maps, history, RUN).read_text(encoding="utf-8"))
     assert "z 1 3 0.12" in page.text
     assert re.search(r"offset y \S+ px \S+ px", page.text)
+
+
+def test_names_what_collapsed(tmp_path, trained):
+    maps, history = trained
+    maps = maps.assign_coords(collapsed=("latent", [False, True]))
+    html = write_report(tmp_path, maps, history, RUN).read_text(encoding="utf-8")
+    assert re.findall(r"<tr class='collapsed'><td>([^<]*)</td>", html) == ["z 1, collapsed"]
+    assert "<tr><td>z 0</td>" in html
+    assert "collapsed" in Page(html).text
+
+
+def test_tells_how_poses_were_found(tmp_path, trained):
+    maps, history = trained
+    (tmp_path / "maps.png").write_bytes(PNG)
+    text = Page(write_report(tmp_path, maps, history, RUN).read_text(encoding="utf-8")).text
+    assert "described by a RVAE with NormalGuide" in text
+    assert "without --guide normal" in text
+    assert "--symmetry" in text
 
 
 def test_without_a_whole_epoch(tmp_path, trained):

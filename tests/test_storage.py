@@ -63,6 +63,7 @@ def reloaded(model, folder, **options):
 def bound(model, x):
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
+        model.eval()  # in training, latents' frame follows them
         return PatchELBO().terms(model.sample_model, model.sample_guide, x).elbo
 
 

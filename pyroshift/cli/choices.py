@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyroshift.cli.groups import size
+from pyroshift.cli.groups import CONSTANT, MODELS, NO_NORMALIZATION, size
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 def builder(arguments: Namespace) -> "Callable[..., PoseVAE]":
     """What makes the model asked for, from the window and a seed."""
-    from pyroshift.models.vae import RVAE, VAE, ShiftVAE
+    from pyroshift.models import vae
 
+    guide = {} if arguments.guide is None else {"guide": arguments.guide}  # else the model's own
     return partial(
-        {"vae": VAE, "shift": ShiftVAE, "rvae": RVAE}[arguments.model],
+        getattr(vae, MODELS[arguments.model]),
         latent_dim=arguments.latent_dim,
         likelihood=arguments.likelihood,
         encoder=arguments.encoder,
         decoder=arguments.decoder,
-        guide=arguments.guide,
+        **guide,
         **_pose(arguments),
     )
 
@@ -93,12 +94,12 @@ def _value(text: str) -> Any:
 
 def normalization(arguments: Namespace) -> str | None:
     """How grey levels are stretched, as `extract_patches` calls it."""
-    return None if arguments.normalize == "none" else arguments.normalize
+    return None if arguments.normalize == NO_NORMALIZATION else arguments.normalize
 
 
 def schedule(arguments: Namespace) -> str | None:
     """How the learning rate goes, as `fit` calls it."""
-    return None if arguments.schedule == "constant" else arguments.schedule
+    return None if arguments.schedule == CONSTANT else arguments.schedule
 
 
 def checked_device(name: str | None) -> str | None:

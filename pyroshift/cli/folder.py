@@ -13,7 +13,7 @@ from pyroshift.analysis.study import JOURNAL
 from pyroshift.cli.atoms import write_table
 from pyroshift.data.patches import Patches
 from pyroshift.errors import SpecificationError
-from pyroshift.files import written
+from pyroshift.files import write_dataset, written
 from pyroshift.models.pair import PoseVAE
 from pyroshift.report import Run, write_report
 
@@ -119,8 +119,7 @@ def check_search(folder: Path, overwrite: bool, resume: bool) -> None:
 
 def write_search(folder: Path, found: Dataset) -> None:
     """Write all that a search found, its picture and its best model."""
-    with written(folder / "search.nc") as path:
-        found.to_netcdf(path, engine="h5netcdf")
+    write_dataset(folder / "search.nc", found)
     with written(folder / "model.pt") as path:
         shutil.copyfile(folder / found.attrs["best_model"], path)
     best = {
@@ -142,13 +141,12 @@ def write_atoms(folder: Path, atoms: Dataset, image: DataArray) -> None:
     """
     for name in ATOMS_RESULTS:
         (folder / name).unlink(missing_ok=True)
-    with written(folder / "atoms.nc") as path:
-        atoms.to_netcdf(path, engine="h5netcdf")
+    write_dataset(folder / "atoms.nc", atoms)
     with written(folder / "atoms.csv") as path:
         write_table(path, atoms, image)
-    figures: dict[str, Any] = {"atoms.png": plot.atoms(atoms, image).figure}
+    figures: dict[str, Any] = {"atoms.png": plot.atoms(atoms, image)}
     if "track" in atoms.coords:
-        figures["tracks.png"] = plot.tracks(atoms, image).figure
+        figures["tracks.png"] = plot.tracks(atoms, image)
     for name, figure in figures.items():
         with written(folder / name) as path:
             figure.savefig(path)
@@ -172,11 +170,10 @@ def write_results(
     storage.save(model, folder / "model.pt")
     maps = results.encode(model, patches)
     for name, dataset in (("maps.nc", maps), ("history.nc", history)):
-        with written(folder / name) as path:
-            dataset.to_netcdf(path, engine="h5netcdf")
+        write_dataset(folder / name, dataset)
     figures: dict[str, Any] = {
         "maps.png": plot.maps(maps, image),
-        "manifold.png": plot.manifold(results.manifold(model)).figure,
+        "manifold.png": plot.manifold(model, maps=maps),
         "reconstructions.png": plot.reconstructions(*_examples(model, patches, maps)),
         "training.png": plot.history(history),
     }

@@ -1,15 +1,14 @@
 """The options that commands share: the windows, the model, the training."""
 
 from argparse import Action, _ArgumentGroup
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-# The names that the package knows, written out so that --help needn't import torch.
-LIKELIHOODS = ("gaussian", "bernoulli", "continuous_bernoulli", "poisson")
-ENCODERS = ("fully_connected", "convolutional")
-DECODERS = ("canvas", "spatial")
-GUIDES = ("normal", "anchor")
-AUTO = "auto"  # a window that suits the image's lattice
+from pyroshift import names
+
+MODELS = {"shift": "ShiftVAE", "rvae": "RVAE", "vae": "VAE"}
+NO_NORMALIZATION, CONSTANT = "none", "constant"  # what can be typed for None
+AUTO = "auto"  # what suits the image
 
 
 def preparation(group: _ArgumentGroup) -> list[Action]:
@@ -26,8 +25,7 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
         _choice(
             group,
             "--normalize",
-            ("patch", "image", "none"),
-            "patch",
+            (*names.NORMALIZATIONS, NO_NORMALIZATION),
             "grey levels to [0, 1]: of each window, which drops differences in brightness "
             "between windows, for STM; of the whole image, which keeps them, for STEM; or as "
             "they are",
@@ -79,8 +77,7 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
         _choice(
             group,
             "--model",
-            ("shift", "rvae", "vae"),
-            "shift",
+            list(MODELS),
             "which pose is kept apart from what the motif looks like: with shift where it "
             "sits, with rvae how it is turned, with vae none",
         ),
@@ -107,50 +104,46 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             type=float,
             metavar="WIDTH",
             help="with rvae: how far motifs are turned, as the standard deviation of the prior in "
-            "radians, or inf for any angle alike, which wants --guide anchor (default: 1.0)",
+            "radians, or inf for any angle alike (default: inf)",
         ),
-        _choice(
-            group,
+        group.add_argument(
             "--guide",
-            GUIDES,
-            "normal",
-            "how poses are found: normal by a network, as in the papers; anchor by searching "
-            "all of them, for wide offsets, any angle, and smooth maps of z at --kl 1; it takes "
-            "two to four times as long per epoch",
+            choices=names.GUIDES,
+            help="how poses are found: anchor by searching all of them, for wide offsets, any "
+            "angle, and smooth maps of z at --kl 1; normal by a network, as in the papers, two to "
+            "four times as quick per epoch (default: anchor, but normal with vae)",
         ),
         group.add_argument(
             "--period",
-            type=float,
+            type=number_or_auto(float),
             metavar="PX",
             help="with shift: the lattice's period in pixels along both axes, if offsets are only "
-            "meant modulo it",
+            "meant modulo it; auto for that of the lattice that is found in the image",
         ),
         group.add_argument(
             "--symmetry",
-            type=int,
+            type=number_or_auto(int),
             metavar="N",
-            help="with rvae: the motif looks the same after the N-th part of a full turn",
+            help="with rvae: the motif looks the same after the N-th part of a full turn; auto "
+            "for what is found by the training",
         ),
         _choice(
             group,
             "--likelihood",
-            LIKELIHOODS,
-            "gaussian",
+            names.LIKELIHOODS,
             "the noise of a pixel: gaussian learns its level; bernoulli, as in the papers, is "
             "for grey levels in [0, 1]; poisson is for counts, with --normalize none",
         ),
         _choice(
             group,
             "--encoder",
-            ENCODERS,
-            "fully_connected",
+            names.ENCODERS,
             "network from a window to its latents; convolutional is slower and sees textures",
         ),
         _choice(
             group,
             "--decoder",
-            DECODERS,
-            "canvas",
+            names.DECODERS,
             "network from latents to the motif: canvas draws it once and resamples it; "
             "spatial, as in the papers, computes it at every pixel, many times slower",
         ),
@@ -186,8 +179,7 @@ def training_options(group: _ArgumentGroup) -> list[Action]:
         _choice(
             group,
             "--schedule",
-            ("cosine", "constant"),
-            "cosine",
+            (*names.SCHEDULES, CONSTANT),
             "whether the learning rate goes down to 0 over the epochs, which settles the "
             "result, or stays",
         ),
@@ -291,12 +283,25 @@ def search_options(group: _ArgumentGroup) -> list[Action]:
     ]
 
 
-def _choice(
-    group: _ArgumentGroup, name: str, choices: Sequence[str], default: str, meaning: str
-) -> Action:
-    """An option with a few values."""
+def _choice(group: _ArgumentGroup, name: str, choices: Sequence[str], meaning: str) -> Action:
+    """An option with a few values, the first of which is the default."""
     text = f"{meaning} (default: %(default)s)"
-    return group.add_argument(name, choices=choices, default=default, help=text)
+    return group.add_argument(name, choices=choices, default=choices[0], help=text)
+
+
+def number_or_auto(kind: type[int] | type[float]) -> Callable[[str], int | float | str]:
+    """What reads a number of a kind, or `auto`.
+
+    Example:
+        >>> number_or_auto(int)("3"), number_or_auto(int)("auto")
+        (3, 'auto')
+    """
+
+    def number(text: str) -> int | float | str:
+        return AUTO if text == AUTO else kind(text)
+
+    number.__name__ = f"{kind.__name__} (or {AUTO})"  # argparse says that it isn't one
+    return number
 
 
 def size(text: str) -> tuple[int, int]:

@@ -37,15 +37,14 @@ which model:
   vae     the baseline, without pose: shifts and turns end up in z
 
 examples:
-  pyroshift fit graphite.tif --window auto --guide anchor --out quick_look
-  pyroshift fit graphite.tif --window 40 --step 12 --guide anchor --out graphite
-  pyroshift fit graphite.tif --window 40 --step 12 --guide anchor --out graphite --resume
-  pyroshift fit manganite.tif --window auto --guide anchor --normalize image --out manganite
-  pyroshift fit graphene.npy --model rvae --window 32 --at-atoms --interpolate --guide anchor \
-      --angle-scale inf --symmetry 3 --out grains
+  pyroshift fit graphite.tif --window auto --out quick_look
+  pyroshift fit graphite.tif --window 40 --step 12 --out graphite
+  pyroshift fit graphite.tif --window 40 --step 12 --out graphite --resume
+  pyroshift fit manganite.tif --window auto --normalize image --out manganite
+  pyroshift fit graphene.npy --model rvae --window 32 --at-atoms --interpolate --symmetry 3 \\
+      --out grains
   pyroshift fit graphene.npy --model rvae --window 32 --positions atoms/atoms.nc --out grains
-  pyroshift fit particles.tif --model rvae --offsets --guide anchor --angle-scale inf --window 48 \
-      --out particles
+  pyroshift fit particles.tif --model rvae --offsets --window 48 --out particles
   pyroshift fit scan.sxm --channel Z --level 1 --window 48 --latent-dim 3 --out scan
 """
 _ENCODE_DESCRIPTION = """\

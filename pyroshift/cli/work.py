@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 # The demo is `pyroshift fit` with these options. The cell of the 7x7 reconstruction measures 44
 # pixels, so a window shows one cell, and a wide offset prior lets it lock on the cell's corner
 # hole. The step and the contamination are far from all else, and so are their z, which is noted.
-DEMO = shlex.split(
-    "--model shift --guide anchor --level 1 --window 40 --step 5 --offset-scale 0.6 --epochs 20"
-)
+DEMO = shlex.split("--model shift --level 1 --window 40 --step 5 --offset-scale 0.6 --epochs 20")
 
 
 def fit(arguments: Namespace, notes: list[str]) -> None:
@@ -93,7 +91,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
     from pyroshift import results, storage
     from pyroshift.cli.folder import check_file
     from pyroshift.cli.images import open_image
-    from pyroshift.files import written
+    from pyroshift.files import write_dataset
 
     by_block = arguments.out.suffix.lower() == ".zarr"
     if by_block:
@@ -107,8 +105,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
         return
     patches = _patches(image, model.window, arguments)
     maps = results.encode(model, patches)
-    with written(arguments.out) as path:
-        maps.to_netcdf(path, engine="h5netcdf")
+    write_dataset(arguments.out, maps)
     _say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
 

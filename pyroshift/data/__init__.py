@@ -1,1 +1,5 @@
 """From files and arrays to patches: readers, windows, synthetic and example images."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyroshift import names
 from pyroshift.errors import DataError
 
-NORMALIZATIONS = ("patch", "image", None)
+NORMALIZATIONS = (*names.NORMALIZATIONS, None)
 
 
 def check_normalize(normalize: str | None) -> None:

@@ -9,12 +9,18 @@ from torch import Tensor
 from pyroshift.distributions import moments
 from pyroshift.errors import LatentWarning
 from pyroshift.models.pair import PoseVAE
-from pyroshift.sites import Content, Site
+from pyroshift.sites import Angle, Content, Offset, Scale, Site
 
 # A standard Normal has 1.2% of its mass beyond 2.5 widths.
 PILE_UP_WIDTHS = 2.5
 PILE_UP_SHARE = 0.05
 COLLAPSED_STD = 0.9
+# The models' options that widen a prior, to twice its width or without end.
+_WIDER = (
+    (Offset, "offset_scale={:.2g}"),
+    (Angle, "angle_scale=inf"),
+    (Scale, "scale_scale={:.2g}"),
+)
 
 
 def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
@@ -68,17 +74,24 @@ def _collapsed(site: Site, which: list[int], whole: bool) -> str:
     return (
         f"{name} collapsed onto the prior (posterior as wide as the prior): the data hold no more "
         "factors of variation that this likelihood deems worth a latent. Harmless if expected; "
-        "else try likelihood='gaussian', a smaller KL weight, or a smaller initial one"
+        "else try likelihood='gaussian', a smaller KL weight such as kl=0.3, or a smaller one at "
+        "first, such as kl=KLAnnealing(0.1, 1, epochs=20)"
     )
 
 
 def _piled_up(site: Site, share: float, width: float) -> str:
-    remedy = (
-        "they are saturated, as the likelihood outweighs their prior; raise their KL weight, or "
-        "give the model more latents"
-        if isinstance(site, Content)
-        else "the prior is too narrow for these data; widen it"
-    )
+    own = f"priors={{{site.name!r}: ...}}"
+    if isinstance(site, Content):
+        remedy = (
+            "they are saturated, as the likelihood outweighs their prior; raise their KL weight "
+            f"such as by kl=3, give the model more latents by latent_dim, or a wider prior by {own}"
+        )
+    else:
+        options = [option.format(2 * width) for kind, option in _WIDER if isinstance(site, kind)]
+        remedy = (
+            "the prior is too narrow for these data; widen it, as by "
+            f"{' or, if you gave it, '.join([*options, own])}"
+        )
     return (
         f"{share:.0%} of the values of {site.name!r} lie beyond {PILE_UP_WIDTHS} prior widths "
         f"(width {width:.3g}): {remedy}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 import xarray as xr
 from pyro.infer import ELBO
+from torch import Tensor
 
 from pyroshift.inference.annealing import Annealing, schedules
 from pyroshift.inference.diagnostics import warn_about_latents
@@ -100,5 +101,16 @@ def fit(
             run.resume(path)
         stopped = run.train(progress, list(callbacks), path)
     model.eval()
-    warn_about_latents(model, patches.gather(run.training[:1024]))
+    some = patches.gather(run.training[:1024])
+    _settle(model, some)
+    warn_about_latents(model, some)
     return run.history.to_xarray({"stopped": stopped, "seed": seed, "batch_size": batch_size})
+
+
+@torch.no_grad()
+def _settle(model: PoseVAE, x: Tensor) -> None:
+    """Bring latents into the frame of the posteriors as `encode` finds them."""
+    framed = [site for site in model.contents if site.canonical]
+    found = model.guide_module.summary(model, x) if framed else {}
+    for site in framed:
+        site.frame.settle(found[site.name], found[f"{site.name}_std"])

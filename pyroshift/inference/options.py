@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from numbers import Integral
 
+from pyroshift import names
 from pyroshift.errors import SpecificationError
 
 PRECISIONS = ("float32", "bfloat16")
@@ -45,9 +46,10 @@ class Options:
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise SpecificationError(f"clip_norm must be positive or None, got {self.clip_norm}")
-        if not (self.schedule in ("cosine", None) or callable(self.schedule)):
+        if not (self.schedule in (*names.SCHEDULES, None) or callable(self.schedule)):
             raise SpecificationError(
-                f"schedule must be 'cosine', a function or None; got {self.schedule!r}"
+                f"schedule must be one of {names.SCHEDULES}, a function or None; got "
+                f"{self.schedule!r}"
             )
 
         if self.precision not in PRECISIONS:

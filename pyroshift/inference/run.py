@@ -25,6 +25,8 @@ from pyroshift.inference.options import Options
 from pyroshift.models.pair import PoseVAE
 from pyroshift.sites import Site
 
+_FIRST = 512  # patches that an untrained model is shown before the first step
+
 
 class Gatherable(Protocol):
     """Training data: anything with a length that gathers batches, such as `Patches`."""
@@ -63,7 +65,10 @@ class Run:
         self.training, self.validation = self._split()
         self._try_out()
         self.statistics = patches.statistics()
+        untrained = not model.likelihood.prepared
         model.likelihood.prepare(**self.statistics)
+        if untrained:
+            model.guide_module.start(model, patches.gather(self.training[:_FIRST]))
         # One pass over all parameters, where an optimiser has that.
         fused: Any = {"fused": True} if "fused" in inspect.signature(optimizer).parameters else {}
         self.optimizer = optimizer(model.parameters(), lr=options.learning_rate, **fused)  # type: ignore[call-arg]

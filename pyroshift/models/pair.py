@@ -12,9 +12,11 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
+from pyroshift import names
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
+from pyroshift.models.brightness import brightened
 from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
@@ -23,7 +25,7 @@ from pyroshift.sites import Angle, Content, PoseSite, Site
 
 Component = TypeVar("Component")
 
-GUIDES: dict[str, type[Guide]] = {"anchor": AnchorGuide, "normal": NormalGuide}
+GUIDES: dict[str, type[Guide]] = names.by_name(names.GUIDES, NormalGuide, AnchorGuide)
 
 # Pyro's parameter store knows modules by name, and a second model of the same name would be given
 # the first one's weights. Weak keys, so that a copied model gets a name of its own.
@@ -185,9 +187,37 @@ class PoseVAE(nn.Module):
         Returns:
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
-        z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
+        return brightened(self.decoded(values), values)
+
+    def decoded(self, values: Mapping[str, Tensor]) -> Tensor:
+        """The motif seen through its pose, before brightness if that has a site.
+
+        Args:
+            values: of all other sites by name, `batch x event shape`.
+        """
+        z = torch.cat([values[site.name] for site in self.contents], -1)
         pixels = self.over_window(z.shape[:-1], lambda points: self.into_motif(points, values))
-        return self.decoder(z, pixels)
+        return self.decode(z, pixels)
+
+    def decode(self, z: Tensor, coordinates: Tensor) -> Tensor:
+        """The decoder's output at coordinates of the motif's frame.
+
+        Args:
+            z: latents of all Content sites, `batch x latent`.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+        """
+        return self.decoder(self.decoder_input(z), coordinates)
+
+    def decoder_input(self, z: Tensor) -> Tensor:
+        """Latents of all Content sites as the decoder takes them, `batch x latent`."""
+        parts = z.split([site.latent_dim for site in self.contents], -1)
+        inputs = [site.decoded(part) for site, part in zip(self.contents, parts, strict=True)]
+        return torch.cat(inputs, -1)
+
+    @property
+    def contents(self) -> list[Content]:
+        """The sites of conventional latents, in the order in which the decoder takes them."""
+        return [site for site in self.sites if isinstance(site, Content)]
 
     @property
     def pose_sites(self) -> list[PoseSite]:

@@ -10,10 +10,22 @@ from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
 from pyroshift.likelihoods import Likelihood
+from pyroshift.models.brightness import Brightness
 from pyroshift.models.guides import Guide
 from pyroshift.models.pair import PoseVAE, as_window
 from pyroshift.pose import half_window
-from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Angle, Content, Offset, Scale, Site
+from pyroshift.sites import (
+    ANGLE,
+    BRIGHTNESS,
+    CONTENT,
+    OFFSET,
+    SCALE,
+    Angle,
+    Content,
+    Offset,
+    Scale,
+    Site,
+)
 
 Priors = Mapping[str, Distribution | Site]
 
@@ -30,6 +42,22 @@ def _sites(priors: Priors | None, defaults: Mapping[str, Callable[..., Site]]) -
         given = priors.get(name)
         sites.append(given if isinstance(given, Site) else default(given))
     return sites
+
+
+def _brightness(brightness: str | None) -> dict[str, Callable[..., Site]]:
+    """The brightness site by its name, if there is to be one."""
+    if brightness not in ("site", None):
+        raise SpecificationError(f'brightness must be "site" or None, got {brightness!r}')
+
+    def site(prior: Distribution | None) -> Site:
+        if prior is not None:
+            raise SpecificationError(
+                "the prior of brightness is Normal, and only its widths can be chosen: pass "
+                "priors={'brightness': Brightness(gain_scale=..., background_scale=...)}"
+            )
+        return Brightness()
+
+    return {} if brightness is None else {BRIGHTNESS: site}
 
 
 def _normal(name: str, width: float) -> Distribution:
@@ -56,6 +84,8 @@ class VAE(PoseVAE):
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
         guide: "normal" or a `Guide`.
+        brightness: "site" for gain and background of each window as a site of their own, so that
+            z is free for structure; None for windows equally bright, or stretched one by one.
         priors: other priors by site name, each a Pyro distribution or a `Site`.
         seed: seed of the initial weights.
 
@@ -76,10 +106,13 @@ class VAE(PoseVAE):
         decoder: str | nn.Module = "canvas",
         guide: str | Guide = "normal",
         *,
+        brightness: str | None = None,
         priors: Priors | None = None,
         seed: int = 0,
     ) -> None:
-        sites = _sites(priors, {CONTENT: lambda prior: Content(latent_dim, prior)})
+        defaults: dict[str, Callable[..., Site]] = {}
+        defaults[CONTENT] = lambda prior: Content(latent_dim, prior)
+        sites = _sites(priors, defaults | _brightness(brightness))
         super().__init__(
             window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
             guide=guide, seed=seed,
@@ -109,6 +142,8 @@ class ShiftVAE(PoseVAE):
         offset_scale: the offset prior's standard deviation in half-windows, the paper's k.
         period: of the lattice in the data, if offsets are only meant modulo it: one number, or one
             lattice vector (y, x) per axis; pixels. The offset's prior is then uniform.
+        brightness: "site" for gain and background of each window as a site of their own, so that
+            z is free for structure; None for windows equally bright, or stretched one by one.
         priors: other priors by site name, each a Pyro distribution or a `Site`.
         seed: seed of the initial weights.
 
@@ -132,6 +167,7 @@ class ShiftVAE(PoseVAE):
         *,
         offset_scale: float = 0.3,
         period: float | Sequence[Sequence[float]] | None = None,
+        brightness: str | None = None,
         priors: Priors | None = None,
         seed: int = 0,
     ) -> None:
@@ -146,6 +182,7 @@ class ShiftVAE(PoseVAE):
             {
                 OFFSET: lambda prior: Offset(prior or offset_prior, ndim, period=period),
                 CONTENT: lambda prior: Content(latent_dim, prior),
+                **_brightness(brightness),
             },
         )
         super().__init__(
@@ -183,6 +220,8 @@ class RVAE(PoseVAE):
         offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
         scales: whether the motif may also be magnified.
         scale_scale: the standard deviation of the logarithm of the scale, if `scales`.
+        brightness: "site" for gain and background of each window as a site of their own, so that
+            z is free for structure; None for windows equally bright, or stretched one by one.
         priors: other priors by site name, each a Pyro distribution or a `Site`.
         seed: seed of the initial weights.
 
@@ -210,6 +249,7 @@ class RVAE(PoseVAE):
         offset_scale: float = 0.3,
         scales: bool = False,
         scale_scale: float = 0.1,
+        brightness: str | None = None,
         priors: Priors | None = None,
         seed: int = 0,
     ) -> None:
@@ -225,6 +265,7 @@ class RVAE(PoseVAE):
         if scales:
             defaults[SCALE] = lambda prior: Scale(prior or dist.LogNormal(0.0, scale_scale))
         defaults[CONTENT] = lambda prior: Content(latent_dim, prior)
+        defaults |= _brightness(brightness)
         super().__init__(
             window, _sites(priors, defaults), likelihood=likelihood, encoder=encoder,
             decoder=decoder, guide=guide, seed=seed,

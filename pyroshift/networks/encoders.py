@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pyroshift import names
 from pyroshift.errors import SpecificationError
 
 
@@ -99,10 +100,9 @@ class ConvolutionalEncoder(nn.Module):
         return self.layers(x.unsqueeze(1))
 
 
-ENCODERS: dict[str, type[nn.Module]] = {
-    "fully_connected": FullyConnectedEncoder,
-    "convolutional": ConvolutionalEncoder,
-}
+ENCODERS: dict[str, type[nn.Module]] = names.by_name(
+    names.ENCODERS, FullyConnectedEncoder, ConvolutionalEncoder
+)
 
 
 def count_features(encoder: nn.Module, window: tuple[int, ...]) -> int:

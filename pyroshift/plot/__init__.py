@@ -1,8 +1,9 @@
 """Figures of the results: pictures of what `encode`, `decode`, `manifold` and `fit` return.
 
-Functions of one panel draw into the `ax` they are given, or into a figure of their own, and return
-the Axes; the others return a Figure. Notebooks show either as a cell's last value, without pyplot
-and without leaving figures open; scripts write them with `savefig`.
+All return a Figure. Those of one panel draw into the `ax` they are given, whose Figure it then is.
+Notebooks show it as a cell's last value, without pyplot and without leaving figures open; scripts
+write it with `savefig`. Where maps from `encode` are drawn, a model will do with `patches=...`.
+Latents that collapsed are drawn in pale grey, and named so.
 """
 
 from pyroshift.plot.atoms import atoms, tracks

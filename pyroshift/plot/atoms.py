@@ -6,12 +6,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from pyroshift.data.atoms import ATOM, check_atoms, check_units
 from pyroshift.errors import DataError
 from pyroshift.plot.drawing import as_image, draw_image, panel_size
 from pyroshift.plot.fields import select_frame
-from pyroshift.plot.style import LINE_COLOURS, own_axes, styled
+from pyroshift.plot.style import LINE_COLOURS, figure_of, own_axes, styled
 
 _AREA = 0.35  # of the panel, that all rings together cover
 _MOST_GROUPS = 12  # that a legend names
@@ -25,21 +26,21 @@ def atoms(
     *,
     color: str | None = "sublattice",
     frame: int = 0,
-) -> Axes:
+) -> Figure:
     """Atoms as rings on the image that they were found in.
 
     Args:
         dataset: of atoms, from `find_atoms`, `link_atoms` or `encode`.
         image: `height x width`, or `frame x height x width`, that the atoms were found in, or a
             part of it.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
         color: coordinate or variable of few different values that colours the rings, such as
             "sublattice", with how many there are of each in the legend; one colour where there is
             none of that name, or only one value.
         frame: which frame of a stack.
 
     Returns:
-        The Axes, in the image's units, row 0 on top.
+        The Figure, in the image's units, row 0 on top.
 
     Raises:
         DataError: if these aren't atoms, or in another unit than the image, no atom is in that
@@ -49,7 +50,7 @@ def atoms(
         >>> from pyroshift.data.atoms import labelled_atoms
         >>> image = xr.DataArray(np.zeros((20, 30)))
         >>> found = labelled_atoms(image, np.array([[0, 5.0, 7.5], [0, 15, 20]]), {})
-        >>> len(atoms(found, image).collections[0].get_offsets())
+        >>> len(atoms(found, image).axes[0].collections[0].get_offsets())
         2
     """
     check_atoms(dataset)
@@ -73,24 +74,24 @@ def atoms(
     ax.axis(view)
     if len(groups) > 1:
         ax.legend(title=color, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2)
-    return ax
+    return figure_of(ax)
 
 
 @styled
 def tracks(
     dataset: xr.Dataset, image: Any, ax: Axes | None = None, *, frame: int = 0, drift: bool = False
-) -> Axes:
+) -> Figure:
     """The ways of atoms through a stack, on one of its frames.
 
     Args:
         dataset: of atoms, from `link_atoms`.
         image: `frame x height x width`, that the atoms were found in, or a part of it.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
         frame: which frame is shown.
         drift: whether the ways include the drift of the frames.
 
     Returns:
-        The Axes, in the image's units; each way begins with a dot.
+        The Figure, in the image's units; each way begins with a dot.
 
     Raises:
         DataError: if the atoms aren't linked, or are in another unit than the image.
@@ -100,8 +101,8 @@ def tracks(
         >>> from pyroshift.data.atoms import labelled_atoms
         >>> image = xr.DataArray(np.zeros((2, 50, 50)), dims=("frame", "y", "x"))
         >>> positions = np.array([[0, 10, 10], [0, 10, 30], [1, 11, 31], [1, 11, 11]])
-        >>> ax = tracks(link_atoms(labelled_atoms(image, positions, {})), image)
-        >>> len(ax.collections[0].get_paths())
+        >>> figure = tracks(link_atoms(labelled_atoms(image, positions, {})), image)
+        >>> len(figure.axes[0].collections[0].get_paths())
         2
     """
     check_atoms(dataset)
@@ -125,7 +126,7 @@ def tracks(
     ax.scatter(starts[:, 0], starts[:, 1], s=3, c=colours[: len(starts)], linewidths=0)
     ax.axis(view)
     ax.set_title(f"{len(starts)} tracks")
-    return ax
+    return figure_of(ax)
 
 
 def _size(picture: xr.DataArray) -> tuple[float, float]:
@@ -158,5 +159,5 @@ def _ring(ax: Axes, count: int) -> float:
     """Area of a ring in square points, so that neighbours stay apart."""
     figure = ax.get_figure()
     assert figure is not None
-    width, height = figure.get_size_inches() * 72  # type: ignore[union-attr]
-    return float(np.clip(_AREA * width * height / max(count, 1), 2.0, 60.0))
+    area = figure.bbox.width * figure.bbox.height * (72 / figure.dpi) ** 2
+    return float(np.clip(_AREA * area / max(count, 1), 2.0, 60.0))

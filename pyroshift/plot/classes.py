@@ -15,7 +15,7 @@ from pyroshift.plot.colours import GREY, robust_limits
 from pyroshift.plot.drawing import as_image, draw_image, panel_size
 from pyroshift.plot.fields import select_frame
 from pyroshift.plot.geometry import extent, positions
-from pyroshift.plot.style import add_axes, line_colour, new_figure, own_axes, styled
+from pyroshift.plot.style import add_axes, figure_of, line_colour, new_figure, own_axes, styled
 
 _LEGEND = 1.2  # inches beside a picture
 
@@ -23,17 +23,17 @@ _LEGEND = 1.2  # inches beside a picture
 @styled
 def classes(
     classified: xr.Dataset, image: Any = None, ax: Axes | None = None, *, frame: int = 0
-) -> Axes:
+) -> Figure:
     """Where each class is: atoms, or windows on a grid, in its colour.
 
     Args:
         classified: from `classify`.
         image: the source image or stack.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
         frame: which frame of a stack.
 
     Returns:
-        The Axes, in the image's units, row 0 on top; the legend says how many are of each class.
+        The Figure, in the image's units, row 0 on top; the legend says how many are of each class.
 
     Raises:
         DataError: if the maps aren't classified, are in another unit than the image, or have no
@@ -41,9 +41,11 @@ def classes(
 
     Example:
         >>> maps = xr.Dataset({"class_index": (("y", "x"), [[0, 1], [1, 1]])})
-        >>> [text.get_text() for text in classes(maps).get_legend().get_texts()]
+        >>> [text.get_text() for text in classes(maps).axes[0].get_legend().get_texts()]
         ['class 0 (1)', 'class 1 (3)']
     """
+    if not isinstance(classified, xr.Dataset):
+        raise DataError(f"expected a Dataset from classify, got {type(classified).__name__}")
     names = class_names(classified)
     index = select_frame(classified[CLASS_INDEX], frame)
     picture = None if image is None else as_image(image, frame)
@@ -73,7 +75,7 @@ def classes(
     ]
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.1)
     ax.set(xticks=[], yticks=[], title="classes")
-    return ax
+    return figure_of(ax)
 
 
 @styled

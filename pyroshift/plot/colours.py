@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 
 from pyroshift.plot.fields import is_deviation
 from pyroshift.plot.style import TICK_SIZE, round_ticks
@@ -24,10 +24,17 @@ CIRCLE = (-math.pi, math.pi)
 _SEQUENTIAL = "viridis"
 _CYCLIC = "twilight"
 _MISSING = "0.88"
+_PALE = LinearSegmentedColormap.from_list("pale", ["0.96", "0.80"])
+PALE, NOTHING = "0.72", "0.5"  # points and words of what collapsed
 
 
-def colour_map(name: str) -> Colormap:
-    """Diverging for offsets and their like, cyclic for angles, else sequential; grey if missing."""
+def colour_map(name: str, collapsed: bool = False) -> Colormap:
+    """Diverging for offsets and their like, cyclic for angles, else sequential; grey if missing.
+
+    What collapsed is in pale grey.
+    """
+    if collapsed:
+        return _PALE
     kind = DIVERGING if _is_offset(name) else _CYCLIC if name == ANGLE else _SEQUENTIAL
     return colormaps[kind].with_extremes(bad=_MISSING)
 

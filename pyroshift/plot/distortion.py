@@ -13,7 +13,15 @@ from pyroshift.plot.colours import Limits, robust_limits, symmetric_limits
 from pyroshift.plot.drawing import as_image, draw_image, draw_map, panel_size
 from pyroshift.plot.fields import select_frame
 from pyroshift.plot.geometry import add_scale_bar, nice_length
-from pyroshift.plot.style import LINE_COLOURS, add_axes, new_figure, own_axes, round_ticks, styled
+from pyroshift.plot.style import (
+    LINE_COLOURS,
+    add_axes,
+    figure_of,
+    new_figure,
+    own_axes,
+    round_ticks,
+    styled,
+)
 from pyroshift.plot.units import with_unit
 
 _LENGTH = 1.2  # spacings of the atoms, of the arrow that one in ten is longer than
@@ -30,19 +38,19 @@ def displacement(
     *,
     frame: int = 0,
     scale: float | None = None,
-) -> Axes:
+) -> Figure:
     """Each atom's displacement from the ideal lattice as an arrow, drawn larger than it is.
 
     Args:
         displaced: from `fit_lattice`.
         image: the source image, to draw over.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
         frame: which frame of a stack.
         scale: how much larger arrows are than the displacements; by default so that most are no
             longer than the spacing of the atoms.
 
     Returns:
-        The Axes, in the image's units, row 0 on top. An arrow starts at the ideal position.
+        The Figure, in the image's units, row 0 on top. An arrow starts at the ideal position.
 
     Raises:
         DataError: if there are no displacements, or no such frame.
@@ -51,7 +59,7 @@ def displacement(
         >>> from pyroshift import fit_lattice
         >>> y, x = np.indices((8, 8)).reshape(2, -1) * 10.0
         >>> atoms = xr.Dataset(coords={"y": ("atom", y + np.sin(x / 9)), "x": ("atom", x)})
-        >>> displacement(fit_lattice(atoms)).get_title()
+        >>> displacement(fit_lattice(atoms)).axes[0].get_title()
         'displacement'
     """
     check_atoms(displaced)
@@ -71,7 +79,7 @@ def displacement(
         draw_image(ax, picture)
     _draw_arrows(ax, ideal.values, moves.values, scale, unit)
     ax.set_title("displacement")
-    return ax
+    return figure_of(ax)
 
 
 @styled

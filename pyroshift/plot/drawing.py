@@ -12,6 +12,8 @@ from pyroshift.errors import DataError
 from pyroshift.plot.colours import (
     CIRCLE,
     GREY,
+    NOTHING,
+    PALE,
     Limits,
     add_colour_bar,
     colour_limits,
@@ -89,6 +91,7 @@ def draw_map(
     picture: xr.DataArray | None = None,
     limits: Limits | None = None,
     scale_bar: bool = True,
+    collapsed: bool = False,
 ) -> None:
     """One map with its colour bar, drawn as its dimensions ask for.
 
@@ -99,14 +102,15 @@ def draw_map(
         picture: the image it comes from, whose field of view is shown.
         limits: of the colours, or of the values in a list.
         scale_bar: whether this panel bears the scale bar.
+        collapsed: whether the map means nothing, and is to look so.
 
     Raises:
         DataError: if the map has more dimensions than can be drawn, or another unit of length than
             the image.
     """
-    ax.set_title(title(name))
+    ax.set_title(title(name, collapsed), color=NOTHING if collapsed else "black")
     if is_list(array):
-        _draw_list(ax, name, array, limits)
+        _draw_list(ax, name, array, limits, LINE_COLOURS[0] if not collapsed else PALE)
         return
     place = array if picture is None else picture
     view = _view(place)
@@ -116,7 +120,7 @@ def draw_map(
             "with the coordinates that the patches were cut with"
         )
     low, high = limits or colour_limits(name, array.values)
-    colours: dict[str, Any] = {"cmap": colour_map(name), "vmin": low, "vmax": high}
+    colours: dict[str, Any] = {"cmap": colour_map(name, collapsed), "vmin": low, "vmax": high}
     if array.ndim == 2:
         edges = extent(array)
         mappable: Any = ax.imshow(array.values, extent=edges, interpolation="nearest", **colours)
@@ -139,12 +143,14 @@ def draw_map(
     _finish(ax, place, scale_bar)
 
 
-def _draw_list(ax: Axes, name: str, array: xr.DataArray, limits: Limits | None) -> None:
+def _draw_list(
+    ax: Axes, name: str, array: xr.DataArray, limits: Limits | None, colour: str
+) -> None:
     """Values against their index or coordinate."""
     dim = str(array.dims[0])
     along, units = positions(array, dim)
     size = float(np.clip(1500 / max(len(array), 1), 1.0, 12.0))
-    ax.scatter(along, array.values, s=size, color=LINE_COLOURS[0], linewidths=0, rasterized=True)
+    ax.scatter(along, array.values, s=size, color=colour, linewidths=0, rasterized=True)
     ax.set(ylabel=describe(array, name, length=22))
     ax.set_xlabel(dim if units == "px" else f"{dim} ({units})")
     show_units(ax.yaxis, units_of(array))

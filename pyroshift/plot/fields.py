@@ -9,6 +9,7 @@ from pyroshift.errors import DataError
 from pyroshift.labels import components
 from pyroshift.sites import CONTENT
 
+COLLAPSED = "collapsed"  # the coordinate along `latent` that tells which z mean nothing
 _FIRST, _LAST = ("z", "offset", "angle", "scale"), ("elbo",)
 
 
@@ -64,6 +65,24 @@ def field(dataset: xr.Dataset, name: str) -> xr.DataArray:
     return spread.assign_attrs(found[name].attrs)
 
 
+def collapsed_fields(dataset: xr.Dataset) -> frozenset[str]:
+    """Names of the maps that mean nothing, since their latent collapsed onto its prior.
+
+    Example:
+        >>> z = (("y", "x", "latent"), np.zeros((3, 4, 2)))
+        >>> dataset = xr.Dataset({"z": z}, {"collapsed": ("latent", [False, True])})
+        >>> sorted(collapsed_fields(dataset))
+        ['z1', 'z1_std']
+    """
+    if COLLAPSED not in dataset.coords or CONTENT not in dataset:
+        return frozenset()
+    latents = components(CONTENT, dataset[CONTENT])
+    gone = [
+        name for name, flag in zip(latents, dataset[COLLAPSED].values, strict=True) if bool(flag)
+    ]
+    return frozenset([*gone, *(f"{name}_std" for name in gone)])
+
+
 def is_deviation(name: str) -> bool:
     """Whether this is a standard deviation of another map."""
     return name.endswith("_std")
@@ -95,8 +114,8 @@ def select_frame(array: xr.DataArray, frame: int) -> xr.DataArray:
     return array[{array.dims[0]: array["frame"].values == frame}]
 
 
-def title(name: str) -> str:
-    """The name of a map as the field writes it.
+def title(name: str, collapsed: bool = False) -> str:
+    """The name of a map as the field writes it, and whether it collapsed.
 
     Example:
         >>> title("z0"), title("offset_y"), title("angle_std")
@@ -108,7 +127,8 @@ def title(name: str) -> str:
         shown = f"$z_{{{latent[1]}}}$"
     else:
         shown = "ELBO" if base == "elbo" else base.replace("_", " ")
-    return f"{shown}, std" if is_deviation(name) else shown
+    shown = f"{shown}, std" if is_deviation(name) else shown
+    return f"{shown}, collapsed" if collapsed else shown
 
 
 def _rank(name: str) -> tuple[int, int, str]:

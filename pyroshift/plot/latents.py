@@ -6,33 +6,50 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
+from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
-from pyroshift.plot.colours import GREY, add_colour_bar, colour_limits, colour_map, robust_limits
-from pyroshift.plot.fields import field, fields, title
-from pyroshift.plot.style import LINE_COLOURS, own_axes, round_ticks, styled, without_box
+from pyroshift.models.pair import PoseVAE
+from pyroshift.plot.colours import (
+    GREY,
+    NOTHING,
+    PALE,
+    add_colour_bar,
+    colour_limits,
+    colour_map,
+    robust_limits,
+)
+from pyroshift.plot.fields import collapsed_fields, field, fields, title
+from pyroshift.plot.sources import as_manifold, as_maps
+from pyroshift.plot.style import LINE_COLOURS, figure_of, own_axes, round_ticks, styled, without_box
 from pyroshift.plot.units import describe, name_with_unit, show_units, units_of
+
+_UNSEEN = 0.25  # opacity of tiles that the data don't have
 
 
 @styled
 def scatter(
-    dataset: xr.Dataset,
+    dataset: xr.Dataset | PoseVAE,
     x: str = "z0",
     y: str | None = None,
     color: Any = "elbo",
     ax: Axes | None = None,
-) -> Axes:
+    *,
+    patches: Patches | None = None,
+) -> Figure:
     """Two variables of all patches against each other, coloured by a third.
 
     Args:
-        dataset: from `encode`.
+        dataset: from `encode`, or a model, with `patches`.
         x: variable along x: "z0", "offset_y", "angle", "elbo" ..., or a coordinate.
         y: variable along y; by default "z1", or the first offset of a model with one latent.
         color: variable or coordinate that colours the points, or one number per patch.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
+        patches: what a model is to encode; maps are given without.
 
     Returns:
-        The Axes.
+        The Figure.
 
     Raises:
         DataError: if there is no such variable, or the array isn't one number per patch.
@@ -40,14 +57,15 @@ def scatter(
     Example:
         >>> from pyroshift import ShiftVAE, encode, extract_patches
         >>> patches = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
-        >>> scatter(encode(ShiftVAE(16), patches), color="offset_y").get_ylabel()
-        '$z_{1}$'
+        >>> scatter(encode(ShiftVAE(16), patches), "offset_x", "offset_y").axes[0].get_ylabel()
+        'offset y (px)'
     """
-    names = list(fields(dataset))
+    maps = as_maps(dataset, patches)
+    names, collapsed = list(fields(maps)), collapsed_fields(maps)
     if y is None:
         y = next((name for name in ("z1", *names) if name in names and name != x), x)
-    across, up = field(dataset, x), field(dataset, y)
-    shown = _colour(dataset, color, across)
+    across, up = field(maps, x), field(maps, y)
+    shown = _colour(maps, color, across)
     name = color if isinstance(color, str) else ""
     low, high = colour_limits(name, shown.values)
     count = max(across.size, 1)
@@ -58,33 +76,42 @@ def scatter(
         c=shown.values.ravel(),
         s=float(np.clip(8000 / count, 1.5, 18.0)),
         alpha=float(np.clip(60 / np.sqrt(count), 0.3, 0.9)),
-        cmap=colour_map(name),
+        cmap=colour_map(name, name in collapsed or {x, y} <= collapsed),
         vmin=low,
         vmax=high,
         linewidths=0,
         rasterized=True,
     )
     for axis, label, array in ((ax.xaxis, x, across), (ax.yaxis, y, up)):
-        axis.set_label_text(name_with_unit(title(label), units_of(array)))
+        gone = label in collapsed
+        axis.set_label_text(name_with_unit(title(label, gone), units_of(array)))
+        axis.label.set_color(NOTHING if gone else "black")
         axis.set_major_locator(round_ticks())
         show_units(axis, units_of(array))
     without_box(ax)
-    text = name_with_unit(title(name), units_of(shown)) if name else describe(shown, name)
+    text = describe(shown, name)
+    if name:
+        text = name_with_unit(title(name, name in collapsed), units_of(shown))
     bar = add_colour_bar(points, ax, text, units_of(shown))
     bar.solids.set_alpha(1.0)  # type: ignore[union-attr]
-    return ax
+    return figure_of(ax)
 
 
 @styled
-def manifold(array: xr.DataArray, ax: Axes | None = None) -> Axes:
+def manifold(
+    array: xr.DataArray | PoseVAE, ax: Axes | None = None, *, maps: xr.Dataset | None = None
+) -> Figure:
     """What the model expects to see over its latents, tile by tile.
 
     Args:
-        array: from `manifold`, `z0 x z1 x height x width` or `z0 x z1 x length`; or without `z1`.
-        ax: where to draw; a new figure by default.
+        array: from `manifold`, `z0 x z1 x height x width` or `z0 x z1 x length`; or without `z1`;
+            or a model.
+        ax: where to draw; in a new figure by default.
+        maps: from `encode`, which tell what of this the data have: tiles along a latent that
+            collapsed are then drawn pale.
 
     Returns:
-        The Axes, in units of the latents: the first to the right, the second upwards, as in
+        The Figure, in units of the latents: the first to the right, the second upwards, as in
         `scatter`.
 
     Raises:
@@ -92,27 +119,31 @@ def manifold(array: xr.DataArray, ax: Axes | None = None) -> Axes:
 
     Example:
         >>> import pyroshift
-        >>> ax = manifold(pyroshift.manifold(pyroshift.VAE((16, 16)), size=5))
+        >>> ax = manifold(pyroshift.manifold(pyroshift.VAE((16, 16)), size=5)).axes[0]
         >>> ax.get_xlabel(), ax.get_ylabel()
         ('$z_{0}$', '$z_{1}$')
     """
-    tiles, names = _tiles(array)
+    table = as_manifold(array)
+    tiles, names = _tiles(table)
     columns, rows = tiles.shape[:2]
-    across, up = _centres(array, names[0], columns), _centres(array, names[-1], rows)
+    across, up = _centres(table, names[0], columns), _centres(table, names[-1], rows)
+    collapsed = frozenset() if maps is None else collapsed_fields(maps)
+    seen = _seen(across, names[0] in collapsed)[:, None] & _seen(up, names[-1] in collapsed)
     height, width = tiles.shape[2:] if tiles.ndim == 4 else (2, 3)
     side = min(4.2, 0.8 * max(columns, rows))
     tall = side * rows * height / (columns * width)
     ax = own_axes(ax, side + 0.5, max(tall, 0.3) + 0.45)
     draw = _draw_tiles if tiles.ndim == 4 else _draw_signals
-    draw(ax, tiles, across, up)
-    ax.set(xlim=_edges(across), ylim=_edges(up), xlabel=title(names[0]))
+    draw(ax, tiles, across, up, seen)
+    ax.set(xlim=_edges(across), ylim=_edges(up))
     ax.set_aspect(height * _step(across) / (width * _step(up)))
-    if len(names) > 1:
-        ax.set_ylabel(title(names[1]))
-    else:
+    for axis, name in zip((ax.xaxis, ax.yaxis), names, strict=False):
+        axis.set_label_text(title(name, name in collapsed))
+        axis.label.set_color(NOTHING if name in collapsed else "black")
+    if len(names) == 1:
         ax.set_yticks([])
     ax.spines[:].set_visible(False)
-    return ax
+    return figure_of(ax)
 
 
 def _colour(dataset: xr.Dataset, color: Any, like: xr.DataArray) -> xr.DataArray:
@@ -155,6 +186,13 @@ def _centres(array: xr.DataArray, name: str, count: int) -> np.ndarray:
     return array[name].values.astype(float)
 
 
+def _seen(centres: np.ndarray, collapsed: bool) -> np.ndarray:
+    """Which tiles along an axis the data have: of a latent that collapsed, the middle one."""
+    if not collapsed:
+        return np.ones(len(centres), bool)
+    return np.arange(len(centres)) == np.abs(centres - centres.mean()).argmin()
+
+
 def _step(centres: np.ndarray) -> float:
     """Latent from tile to tile; 1 for a single one."""
     return float(centres[1] - centres[0]) if len(centres) > 1 else 1.0
@@ -166,21 +204,31 @@ def _edges(centres: np.ndarray) -> tuple[float, float]:
     return float(centres[0]) - half, float(centres[-1]) + half
 
 
-def _draw_tiles(ax: Axes, tiles: np.ndarray, across: np.ndarray, up: np.ndarray) -> None:
+def _draw_tiles(
+    ax: Axes, tiles: np.ndarray, across: np.ndarray, up: np.ndarray, seen: np.ndarray
+) -> None:
     """Images side by side in one picture, with a narrow gap between them."""
     rows, height, width = tiles.shape[1:]
     gap = max(1, round(max(height, width) / 25))
-    padded = np.pad(
-        tiles.astype(float), ((0, 0), (0, 0), (0, gap), (0, gap)), constant_values=np.nan
-    )
-    # The second latent grows upwards, rows of pixels downwards.
-    picture = padded[:, ::-1].transpose(1, 2, 0, 3).reshape(rows * (height + gap), -1)
+
+    def side_by_side(values: np.ndarray) -> np.ndarray:
+        padded = np.pad(values, ((0, 0), (0, 0), (0, gap), (0, gap)), constant_values=np.nan)
+        # The second latent grows upwards, rows of pixels downwards.
+        picture = padded[:, ::-1].transpose(1, 2, 0, 3).reshape(rows * (height + gap), -1)
+        return picture[:-gap, :-gap]
+
     low, high = robust_limits(tiles)
     extent = (*_edges(across), *_edges(up))
-    ax.imshow(picture[:-gap, :-gap], cmap=GREY, vmin=low, vmax=high, extent=extent)
+    opacity = np.where(seen, 1.0, _UNSEEN)[..., None, None] * np.ones_like(tiles, float)
+    ax.imshow(
+        side_by_side(tiles.astype(float)), cmap=GREY, vmin=low, vmax=high, extent=extent,
+        alpha=None if seen.all() else np.nan_to_num(side_by_side(opacity)),
+    )  # fmt: skip
 
 
-def _draw_signals(ax: Axes, tiles: np.ndarray, across: np.ndarray, up: np.ndarray) -> None:
+def _draw_signals(
+    ax: Axes, tiles: np.ndarray, across: np.ndarray, up: np.ndarray, seen: np.ndarray
+) -> None:
     """Signals as small graphs, all on the same scale."""
     columns, rows, length = tiles.shape
     low, high = robust_limits(tiles)
@@ -191,4 +239,5 @@ def _draw_signals(ax: Axes, tiles: np.ndarray, across: np.ndarray, up: np.ndarra
         for column in range(columns)
         for row in range(rows)
     ]
-    ax.add_collection(LineCollection(lines, colors=LINE_COLOURS[0], linewidths=1.0))
+    colours = [LINE_COLOURS[0] if there else PALE for there in seen.ravel()]
+    ax.add_collection(LineCollection(lines, colors=colours, linewidths=1.0))

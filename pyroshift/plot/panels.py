@@ -8,64 +8,69 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
+from pyroshift.models.pair import PoseVAE
 from pyroshift.plot.colours import Limits
 from pyroshift.plot.drawing import as_image, draw_image, draw_map, is_list, panel_size
-from pyroshift.plot.fields import field, fields, is_deviation, select_frame
-from pyroshift.plot.style import add_axes, new_figure, own_axes, styled
+from pyroshift.plot.fields import collapsed_fields, field, fields, is_deviation, select_frame
+from pyroshift.plot.sources import as_maps
+from pyroshift.plot.style import add_axes, figure_of, new_figure, own_axes, styled
 
 _WIDEST = 12.5  # inches; four square panels with their colour bars
 
 
 @styled
-def image(array: Any, ax: Axes | None = None, *, frame: int = 0) -> Axes:
+def image(array: Any, ax: Axes | None = None, *, frame: int = 0) -> Figure:
     """An image in shades of grey, with a scale bar.
 
     Args:
         array: `height x width`, or `frame x height x width`; a DataArray brings its units.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
         frame: which frame of a stack.
 
     Returns:
-        The Axes, in the image's units, row 0 on top.
+        The Figure, in the image's units, row 0 on top.
 
     Raises:
         DataError: if this is no image, or there is no such frame.
 
     Example:
         >>> import numpy as np
-        >>> [float(edge) for edge in image(np.zeros((20, 30))).get_ylim()]
+        >>> [float(edge) for edge in image(np.zeros((20, 30))).axes[0].get_ylim()]
         [19.5, -0.5]
     """
     picture = as_image(array, frame)
     ax = own_axes(ax, *panel_size(picture))
     draw_image(ax, picture)
-    return ax
+    return figure_of(ax)
 
 
 @styled
 def latent_map(
-    dataset: xr.Dataset,
+    dataset: xr.Dataset | PoseVAE,
     variable: str,
     ax: Axes | None = None,
     *,
     image: Any = None,
     frame: int = 0,
     limits: Limits | None = None,
-) -> Axes:
+    patches: Patches | None = None,
+) -> Figure:
     """One map: a picture for windows on a grid, points for atoms, a graph for a plain list.
 
     Args:
-        dataset: from `encode`.
+        dataset: from `encode`, or a model, with `patches`.
         variable: "z0", "offset_y", "angle", "elbo", "z0_std" ..., or any variable added to it.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
         image: the source image. Atoms are drawn over it, maps in its field of view.
         frame: which frame of a stack.
         limits: lowest and highest value of the colours; by default the full circle for angles,
             symmetric for offsets, and without outliers.
+        patches: what a model is to encode; maps are given without.
 
     Returns:
-        The Axes, in the image's units, row 0 on top.
+        The Figure, in the image's units, row 0 on top.
 
     Raises:
         DataError: if there is no such variable or frame, or the dimensions can't be drawn.
@@ -74,30 +79,33 @@ def latent_map(
         >>> import numpy as np
         >>> from pyroshift import ShiftVAE, encode, extract_patches
         >>> patches = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
-        >>> latent_map(encode(ShiftVAE(16), patches), "z0").get_title()
-        '$z_{0}$'
+        >>> latent_map(encode(ShiftVAE(16), patches), "elbo").axes[0].get_title()
+        'ELBO'
     """
-    array = select_frame(field(dataset, variable), frame)
+    found = as_maps(dataset, patches)
+    array = select_frame(field(found, variable), frame)
     picture = None if image is None else as_image(image, frame)
     ax = own_axes(ax, *panel_size(array if picture is None else picture))
-    draw_map(ax, variable, array, picture, limits)
-    return ax
+    collapsed = variable in collapsed_fields(found)
+    draw_map(ax, variable, array, picture, limits, collapsed=collapsed)
+    return figure_of(ax)
 
 
 @styled
 def maps(
-    dataset: xr.Dataset,
+    dataset: xr.Dataset | PoseVAE,
     image: Any = None,
     variables: Sequence[str] | None = None,
     *,
     std: bool = False,
     frame: int = 0,
     limits: Mapping[str, Limits] | None = None,
+    patches: Patches | None = None,
 ) -> Figure:
     """All maps side by side, after the image that they come from.
 
     Args:
-        dataset: from `encode`.
+        dataset: from `encode`, or a model, with `patches`.
         image: the source image, or stack of images.
         variables: which maps: "z0", "offset_y", "angle" ..., or "z", "offset" for all components;
             by default all that there are.
@@ -105,6 +113,7 @@ def maps(
         frame: which frame of a stack.
         limits: lowest and highest value of the colours, by variable, instead of those that
             `latent_map` finds.
+        patches: what a model is to encode; maps are given without.
 
     Returns:
         A Figure with one panel per map.
@@ -116,13 +125,15 @@ def maps(
         >>> import numpy as np
         >>> from pyroshift import ShiftVAE, encode, extract_patches
         >>> image = np.random.default_rng(0).random((32, 40))
-        >>> figure = maps(encode(ShiftVAE(16), extract_patches(image, window=16)), image)
+        >>> found = encode(ShiftVAE(16), extract_patches(image, window=16))
+        >>> figure = maps(found, image, ["offset", "elbo"])
         >>> [ax.get_title() for ax in figure.axes if ax.get_title()]
-        ['image', '$z_{0}$', '$z_{1}$', 'offset y', 'offset x', 'ELBO']
+        ['image', 'offset y', 'offset x', 'ELBO']
     """
-    arrays = {
-        name: select_frame(field(dataset, name), frame) for name in _chosen(dataset, variables, std)
-    }
+    found = as_maps(dataset, patches)
+    chosen = _chosen(found, variables, std)
+    arrays = {name: select_frame(field(found, name), frame) for name in chosen}
+    collapsed = collapsed_fields(found)
     first = next(iter(arrays.values()))
     picture = None if image is None or is_list(first) else as_image(image, frame)
     count = len(arrays) + (picture is not None)
@@ -137,8 +148,10 @@ def maps(
         draw_image(ax, picture)
         ax.set_title("image")
     for name, array in arrays.items():
-        bar = picture is None and array is first
-        draw_map(next(axes), name, array, picture, (limits or {}).get(name), scale_bar=bar)
+        draw_map(
+            next(axes), name, array, picture, (limits or {}).get(name),
+            scale_bar=picture is None and array is first, collapsed=name in collapsed,
+        )  # fmt: skip
     figure.align_ylabels()
     return figure
 

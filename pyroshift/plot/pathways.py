@@ -18,6 +18,7 @@ from pyroshift.plot.geometry import positions
 from pyroshift.plot.style import (
     TICK_SIZE,
     add_axes,
+    figure_of,
     line_colour,
     new_figure,
     own_axes,
@@ -33,15 +34,15 @@ _SHARE, _ORDER = "share", "angle_order"
 
 
 @styled
-def transitions(matrix: xr.Dataset, ax: Axes | None = None) -> Axes:
+def transitions(matrix: xr.Dataset, ax: Axes | None = None) -> Figure:
     r"""The transition matrix, with its credible intervals.
 
     Args:
         matrix: from `transition_matrix`.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
 
     Returns:
-        The Axes: from the class of the row to that of the column.
+        The Figure: from the class of the row to that of the column.
 
     Raises:
         DataError: if this isn't what `transition_matrix` returns.
@@ -50,8 +51,8 @@ def transitions(matrix: xr.Dataset, ax: Axes | None = None) -> Axes:
         >>> from pyroshift import transition_matrix
         >>> coords = {"frame": ("atom", np.arange(4)), "track": ("atom", np.zeros(4, int))}
         >>> atoms = xr.Dataset({"class_index": ("atom", [0, 0, 1, 1])}, coords)
-        >>> ax = transitions(transition_matrix(atoms))
-        >>> ax.texts[0].get_text()
+        >>> figure = transitions(transition_matrix(atoms))
+        >>> figure.axes[0].texts[0].get_text()
         '0.500\n0.061 to 0.939'
     """
     _check_variables(matrix, ("probability", "lower", "upper"), "transition_matrix")
@@ -74,7 +75,7 @@ def transitions(matrix: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     add_colour_bar(picture, ax, "probability")
-    return ax
+    return figure_of(ax)
 
 
 @styled

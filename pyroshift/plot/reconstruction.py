@@ -6,7 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
+from pyroshift.models.pair import PoseVAE
 from pyroshift.plot.colours import (
     DIVERGING,
     GREY,
@@ -15,18 +17,20 @@ from pyroshift.plot.colours import (
     robust_limits,
     symmetric_limits,
 )
+from pyroshift.plot.sources import as_reconstructed
 from pyroshift.plot.style import LINE_COLOURS, add_axes, new_figure, styled, without_box
 
 
 @styled
 def reconstructions(
-    data: xr.DataArray, decoded: xr.DataArray, n: int = 8, *, seed: int = 0
+    data: xr.DataArray | PoseVAE, decoded: xr.DataArray | Patches, n: int = 8, *, seed: int = 0
 ) -> Figure:
     """Some patches, what the model makes of them, and what remains.
 
     Args:
-        data: from `patches.to_xarray()`, the window's axes last.
-        decoded: of the same shape, from `decode(model, encode(model, patches))`.
+        data: a model; or data from `patches.to_xarray()`, the window's axes last.
+        decoded: the patches that the model is to reconstruct; or, of the data's shape, what
+            `decode(model, encode(model, patches))` returns.
         n: how many patches, drawn at random from those without missing pixels.
         seed: of that draw.
 
@@ -34,18 +38,19 @@ def reconstructions(
         A Figure with a column per patch: data, reconstruction and residual.
 
     Raises:
-        DataError: if the shapes differ, or no patch is without missing pixels.
+        DataError: if the shapes differ, the model is for other windows, or no patch is without
+            missing pixels.
 
     Example:
         >>> import pyroshift
         >>> image = np.random.default_rng(0).random((32, 40))
         >>> patches = pyroshift.extract_patches(image, window=16)
-        >>> model = pyroshift.ShiftVAE(16)
-        >>> decoded = pyroshift.decode(model, pyroshift.encode(model, patches))
-        >>> len(reconstructions(patches.to_xarray(), decoded, n=5).axes)
+        >>> len(reconstructions(pyroshift.ShiftVAE(16), patches, n=5).axes)
         17
     """
-    seen, made = _draw(data, decoded, n, seed)
+    if n < 1:
+        raise DataError(f"n must be at least 1, got {n}")
+    seen, made = _draw(*as_reconstructed(data, decoded, n, seed), n, seed)
     draw = _signals if seen.ndim == 2 else _images
     return draw(seen, made)
 
@@ -62,8 +67,6 @@ def _draw(
             f"data of shape {np.shape(data)} and decoded of shape {decoded.shape} differ: pass "
             "patches.to_xarray() and decode(model, encode(model, patches)) of the same patches"
         )
-    if n < 1:
-        raise DataError(f"n must be at least 1, got {n}")
     size = decoded.shape[-len(window) :]
     seen, made = np.asarray(data).reshape(-1, *size), decoded.values.reshape(-1, *size)
     axes = tuple(range(1, seen.ndim))

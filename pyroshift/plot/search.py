@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from pyroshift.errors import DataError
 from pyroshift.plot.drawing import draw_map, panel_size
-from pyroshift.plot.fields import fields, title
+from pyroshift.plot.fields import collapsed_fields, fields
 from pyroshift.plot.style import TICK_SIZE, add_axes, new_figure, styled
 from pyroshift.plot.tables import heat_map
 from pyroshift.sites import CONTENT
@@ -148,12 +148,13 @@ def _draw_rows(
     grid = place.subgridspec(len(rows), len(rows[0]))
     for row, (weights, maps) in enumerate(zip(chosen, rows, strict=True)):
         point = _at(dataset, weights)
+        collapsed = collapsed_fields(point)
         smooth = dict(zip(fields(point[[CONTENT]]), point.smoothness.values.tolist(), strict=True))
         for column, (name, array) in enumerate(maps.items()):
             ax = add_axes(figure, grid[row, column])
-            draw_map(ax, name, array, scale_bar=row == column == 0)
+            draw_map(ax, name, array, scale_bar=row == column == 0, collapsed=name in collapsed)
             if name in smooth:
-                ax.set_title(f"{title(name)}, smoothness {smooth[name]:.2f}")
+                ax.set_title(f"{ax.get_title()}, smoothness {smooth[name]:.2f}")
             if column == 0:
                 initial, final = (f"{float(point[weight]):g}" for weight in _WEIGHTS)
                 letter = _LETTERS[row % len(_LETTERS)]

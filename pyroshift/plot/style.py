@@ -1,5 +1,6 @@
 """How all figures look, and figures that show themselves in notebooks without pyplot."""
 
+import warnings
 from io import BytesIO
 from typing import Any, Literal
 
@@ -46,12 +47,16 @@ class NotebookFigure(Figure):
         return buffer.getvalue()
 
 
-class NotebookAxes(Axes):
-    """Axes that notebooks show as their whole figure."""
+class PanelFigure(NotebookFigure):
+    """A figure of one panel, which answers for its Axes, that used to be returned instead."""
 
-    def _repr_png_(self) -> bytes:
-        figure = self.get_figure()
-        return figure._repr_png_() if isinstance(figure, NotebookFigure) else b""
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not self.axes or not hasattr(self.axes[0], name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        warnings.warn(
+            f"plots are Figures: take `{name}` of its `.axes[0]`", DeprecationWarning, stacklevel=2
+        )
+        return getattr(self.axes[0], name)
 
 
 def new_figure(width: float, height: float, compressed: bool = False) -> NotebookFigure:
@@ -62,9 +67,7 @@ def new_figure(width: float, height: float, compressed: bool = False) -> Noteboo
 
 def add_axes(figure: Figure, place: SubplotSpec | None = None, **options: Any) -> Axes:
     """Axes at a place of a figure's grid, or on all of it."""
-    ax = figure.add_subplot(
-        place or figure.add_gridspec(1, 1)[0], axes_class=NotebookAxes, **options
-    )
+    ax = figure.add_subplot(place or figure.add_gridspec(1, 1)[0], **options)
     # Ticks are made only when drawn, after the style has gone.
     ax.tick_params(labelsize=TICK_SIZE, width=0.6, length=2.5)
     return ax
@@ -81,8 +84,16 @@ def line_colour(number: int) -> str:
 
 
 def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
-    """The Axes given, or those of a new figure."""
-    return add_axes(new_figure(width, height)) if ax is None else ax
+    """The Axes given, or those of a new figure, sizes in inches."""
+    if ax is not None:
+        return ax
+    return add_axes(PanelFigure(figsize=(width, height), layout="constrained"))
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that Axes are in, if need be around a part of it."""
+    figure: Any = ax.get_figure()
+    return figure.figure
 
 
 def without_box(ax: Axes) -> None:

@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 from pyroshift.errors import DataError
 from pyroshift.plot.colours import Limits, add_colour_bar, colour_limits, colour_map
 from pyroshift.plot.fields import title
-from pyroshift.plot.style import TICK_SIZE, add_axes, new_figure, own_axes, round_ticks, styled
+from pyroshift.plot.style import (
+    TICK_SIZE,
+    add_axes,
+    figure_of,
+    new_figure,
+    own_axes,
+    round_ticks,
+    styled,
+)
 from pyroshift.plot.units import describe, name_with_unit, units_of
 
 _MOST_NUMBERS = 64  # fields of a table that leave room to be read
@@ -23,18 +31,20 @@ _WIDEST = 12.5  # inches; three large panels
 
 
 @styled
-def heat_map(table: xr.DataArray, ax: Axes | None = None, *, limits: Limits | None = None) -> Axes:
+def heat_map(
+    table: xr.DataArray, ax: Axes | None = None, *, limits: Limits | None = None
+) -> Figure:
     """A table in colours: what explains what, or one number over a plane of two others.
 
     Args:
         table: over two dimensions, the first down the side, the second along the bottom. Rows that
             go by numbers grow upwards, as in a graph; those that go by names read downwards, as in
             a table.
-        ax: where to draw; a new figure by default.
+        ax: where to draw; in a new figure by default.
         limits: lowest and highest value of the colours; by default those without outliers.
 
     Returns:
-        The Axes, with the numbers themselves written in tables of up to 64.
+        The Figure, with the numbers themselves written in tables of up to 64.
 
     Raises:
         DataError: if this isn't a table of numbers with names for its two dimensions.
@@ -42,12 +52,12 @@ def heat_map(table: xr.DataArray, ax: Axes | None = None, *, limits: Limits | No
     Example:
         >>> from pyroshift import correlation_ratio
         >>> rng = np.random.default_rng(0)
-        >>> ax = heat_map(correlation_ratio(rng.random((50, 2)), {"width": rng.random(50)}))
-        >>> [text.get_text() for text in ax.get_yticklabels()]
+        >>> figure = heat_map(correlation_ratio(rng.random((50, 2)), {"width": rng.random(50)}))
+        >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
         ['$z_{0}$', '$z_{1}$']
     """
     if not isinstance(table, xr.DataArray) or table.ndim != 2 or table.dtype.kind not in "biuf":
-        shape = dict(getattr(table, "sizes", {})) or np.shape(table)
+        shape = dict(getattr(table, "sizes", {}))
         raise DataError(
             f"expected a DataArray of numbers over two dimensions, got {type(table).__name__} with "
             f"{shape}: select or average over the others"
@@ -68,7 +78,7 @@ def heat_map(table: xr.DataArray, ax: Axes | None = None, *, limits: Limits | No
         _write(ax, values, picture)
     ax.set_title(title(name))
     add_colour_bar(picture, ax, describe(table, name, 24) if "long_name" in table.attrs else "")
-    return ax
+    return figure_of(ax)
 
 
 @styled
@@ -97,6 +107,8 @@ def heat_maps(
         >>> [ax.get_title() for ax in figure.axes if ax.get_title()]
         ['offset', 'period']
     """
+    if not isinstance(tables, xr.Dataset):
+        raise DataError(f"expected a Dataset of tables, got {type(tables).__name__}")
     names = list(map(str, tables.data_vars)) if variables is None else list(variables)
     if not names or not set(names) <= set(tables.data_vars):
         raise DataError(f"there are no {names}: choose some of {list(tables.data_vars)}")

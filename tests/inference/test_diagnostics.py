@@ -78,6 +78,24 @@ def test_locations_beyond_the_prior_are_found(site, locations, location, found):
         assert ("saturated" if site == "z" else "widen it") in finding
 
 
+@pytest.mark.parametrize(
+    ("site", "options"),
+    [
+        ("offset", ["offset_scale=0.2", "priors={'offset': ...}"]),
+        ("angle", ["angle_scale=inf", "priors={'angle': ...}"]),
+        ("scale", ["scale_scale=0.1", "priors={'scale': ...}"]),
+        ("z", ["kl=", "latent_dim", "priors={'z': ...}"]),
+    ],
+)
+def test_the_option_to_change_is_named(site, options):
+    scales = {"offset_scale": 0.1, "angle_scale": 0.5, "scale_scale": 0.05}
+    pair = healthy(small(RVAE, offsets=True, scales=True, **scales))
+    locations = [9.0] * math.prod(next(s for s in pair.sites if s.name == site).event_shape)
+    force(pair, site, locations, 0.3)
+    (finding,) = diagnose(pair, PATCHES)
+    assert all(option in finding for option in options), finding
+
+
 def test_the_prior_counts_from_its_own_mean():
     pair = healthy(small(VAE, 1, priors={"z": dist.Normal(10.0, 1.0)}))
     assert diagnose(pair, PATCHES) == []

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 
 import pyroshift as ps
+from pyroshift import segmentation
 from pyroshift.data.atoms import labelled_atoms
 from pyroshift.errors import DataError, ModelFileError, SpecificationError, TrainingError
 from pyroshift.segmentation.denoising import denoised, typical_separation
@@ -105,7 +106,7 @@ def test_probability_is_that_of_being_near_an_atom(shipped):
 
 
 def test_shipped_state_is_small():
-    path = ps.segmentation.__path__[0] + "/segmenter.pt"
+    path = segmentation.__path__[0] + "/segmenter.pt"
     with open(path, "rb") as file:
         assert len(file.read()) < 300_000
 

@@ -1,0 +1,2 @@
+from . import examples as examples
+from . import synthetic as synthetic
