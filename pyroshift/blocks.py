@@ -35,7 +35,7 @@ def encode_image(
     path: str | Path,
     *,
     step: int | Sequence[int] | None = None,
-    normalize: str | None = "patch",
+    normalize: str | Sequence[float] | None = "patch",
     rows: int | None = None,
     batch_size: int = 512,
     seed: int = 0,
@@ -54,8 +54,8 @@ def encode_image(
             what else `extract_patches` takes.
         path: the store to write, a folder such as `maps.zarr`.
         step: pixels between windows along y and x; by default half of the window.
-        normalize: "patch", "image" or None, as for `extract_patches`; with "image", all of it is
-            read once more, for its range.
+        normalize: as for `extract_patches`; with "image" or percentiles, all of it is read once
+            more, for its range.
         rows: rows of windows in a block, which is also how the store is chunked; by default so
             many that a block has about 250,000 windows.
         batch_size: patches per batch.

@@ -56,7 +56,9 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
         trailing: tuple[str, ...] = ("mode",) if name.startswith(MODE) else ()
         attrs: dict[str, Any] = {}
         if site == OFFSET:
-            value, units = value * pixels, _per_axis(patches.units)
+            # Coordinate plus offset is where the motif is, whichever way the coordinate runs.
+            step = np.abs(pixels) if name.endswith("_std") else pixels
+            value, units = value * step, _per_axis(patches.units)
             trailing = (*trailing, "axis")
             attrs["pixel_size"] = _flat(patches.pixel_size)
         elif site == CONTENT:

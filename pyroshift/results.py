@@ -36,7 +36,7 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
     Returns:
         A Dataset over the patches' own dimensions: `z` (..., `latent`); `offset` (..., `axis`) in
         the source's unit of length (the unit of each axis where they differ, as in "nm, eV"),
-        positive towards larger index, from the window's centre;
+        from the window's centre, so that coordinate plus offset is where the motif is;
         `angle`, radians in (-pi, pi]; `scale`; `brightness` (..., `component`), gain and background
         in units of the decoder's output, given all else; for each the posterior's standard
         deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map

@@ -298,7 +298,8 @@ class TestInterrupt:
         assert UNFINISHED in partly.attrs
         for name in whole.data_vars:
             assert partly[name][ROWS * done :].isnull().all()
-            assert partly[name][: ROWS * done].equals(whole[name][: ROWS * done])
+            done_part, whole_part = (maps[name][: ROWS * done] for maps in (partly, whole))
+            assert done_part.variable.equals(whole_part.variable)  # what has collapsed comes last
         calls = stop_after(None)
         xr.testing.assert_identical(encoded(path).load(), whole)
         assert len(calls) == BLOCKS - done
@@ -582,3 +583,31 @@ def test_collapsed_latents_are_those_of_all_blocks(path):
     maps = encoded(path, image, model=model)
     assert list(maps.collapsed.values) == [False, True]
     assert maps.collapsed.equals(expected.collapsed)
+
+
+@pytest.mark.parametrize("far", [0, 1e8])
+def test_percentiles_of_the_whole_image(path, far):
+    image = IMAGE + far
+    maps = encoded(path, image, normalize=(5, 90))
+    expected = encode(MODEL, extract_patches(image, WINDOW, normalize=(5, 90)))
+    assert_same_maps(maps, expected)
+
+
+def test_a_hot_pixel_is_told(path):
+    image = IMAGE.copy()
+    image[5, 7] = 1e6
+    with pytest.warns(UserWarning, match="1 pixels lie far beyond all others"):
+        encoded(path, image, normalize="image")
+
+
+def test_axes_of_the_users_own(path):
+    image = xr.DataArray(IMAGE, dims=("row", "col"))
+    maps = encoded(path, image)
+    assert maps.z.dims == ("row", "col", "latent")
+    assert_same_maps(maps, encode(MODEL, extract_patches(image, WINDOW)))
+
+
+def test_axes_in_any_order(path):
+    image = xr.DataArray(pixels(2, *SHAPE), dims=("time", "y", "x"))
+    maps = encoded(path, image.transpose("y", "x", "time"))
+    assert_same_maps(maps, encode(MODEL, extract_patches(image, WINDOW)))

@@ -206,14 +206,25 @@ def test_units_that_differ_are_told_for_each_axis():
     assert maps.offset.attrs["units"] == maps.offset_std.attrs["units"] == "nm, eV"
 
 
-def test_coordinates_that_fall_do_not_turn_offsets_round():
-    model = small(ShiftVAE, (6, 6))
-    force(model, "offset", [1.0, -2.0])
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+@pytest.mark.parametrize("falling", ["y", "x", "yx"])
+def test_coordinate_plus_offset_is_where_the_motif_is(guide, falling):
+    """Rows that are counted upwards, say, have their motifs where they are nonetheless."""
+    model = small(ShiftVAE, (6, 6), guide=guide)
     rising = image((12, 12))
-    falling = rising.assign_coords({name: (name, -rising[name].values, NM) for name in "yx"})
-    one, other = (encode(model, extract_patches(data, 6)) for data in (rising, falling))
+    turned = {name: (name, -rising[name].values, NM) for name in falling}
+    one, other = (
+        encode(model, extract_patches(data, 6)) for data in (rising, rising.assign_coords(turned))
+    )
     assert (other.offset_std > 0).all()
-    np.testing.assert_allclose(one.offset, other.offset)
+    assert float(np.abs(one.offset).max()) > 0
+    for name in "yx":
+        sign = -1 if name in falling else 1
+        there = {"axis": name}
+        found = other[name] + other.offset.sel(there)
+        expected = one[name] + one.offset.sel(there)
+        np.testing.assert_allclose(found, sign * expected)
+        np.testing.assert_allclose(other.offset_std.sel(there), one.offset_std.sel(there))
     xr.testing.assert_allclose(
         decode(model, one).drop_vars(["y", "x"]), decode(model, other).drop_vars(["y", "x"])
     )

@@ -45,7 +45,7 @@ def search_kl(
     epochs: int = 20,
     annealing_epochs: int | None = None,
     validation_fraction: float = 0.1,
-    normalize: str | None = "patch",
+    normalize: str | Sequence[float] | None = "patch",
     score: Score = physical_smoothness,
     folder: str | Path | None = None,
     overwrite: bool = False,
@@ -80,7 +80,7 @@ def search_kl(
         epochs: of each training.
         annealing_epochs: in how many the weight goes from `initial` to `final`; by default half.
         validation_fraction: share of the windows held out for `bound`. They overlap with others.
-        normalize: "patch", "image" or None, as for `extract_patches`.
+        normalize: as for `extract_patches`.
         score: what to maximise, from the Dataset of `encode` to a number; by default the smoothness
             of the smoothest latent that isn't collapsed, as in the paper.
         folder: for the journal, the maps and the models.

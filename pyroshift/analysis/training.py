@@ -79,7 +79,7 @@ class Trainer:
     image: xr.DataArray
     window: tuple[int, ...] | None
     step: int | Sequence[int]
-    normalize: str | None
+    normalize: str | Sequence[float] | None
     model: Callable[..., PoseVAE]
     score: Score
     annealing_epochs: int

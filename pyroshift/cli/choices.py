@@ -92,7 +92,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def normalization(arguments: Namespace) -> str | None:
+def normalization(arguments: Namespace) -> str | tuple[float, float] | None:
     """How grey levels are stretched, as `extract_patches` calls it."""
     return None if arguments.normalize == NO_NORMALIZATION else arguments.normalize
 

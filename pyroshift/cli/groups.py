@@ -22,13 +22,15 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             "divides no lattice period makes the offsets beat (default: half of the window)",
         ),
         *reading(group),
-        _choice(
-            group,
+        group.add_argument(
             "--normalize",
-            (*names.NORMALIZATIONS, NO_NORMALIZATION),
-            "grey levels to [0, 1]: of each window, which drops differences in brightness "
+            type=normalization,
+            default=names.NORMALIZATIONS[0],
+            metavar="|".join((*names.NORMALIZATIONS, NO_NORMALIZATION, "LOW-HIGH")),
+            help="grey levels to [0, 1]: of each window, which drops differences in brightness "
             "between windows, for STM; of the whole image, which keeps them, for STEM; or as "
-            "they are",
+            "they are (none); two percentiles such as 0.1-99.9 for the whole image but for what is "
+            "beyond, such as hot pixels (default: %(default)s)",
         ),
     ]
 
@@ -317,6 +319,22 @@ def window(text: str) -> tuple[int, int] | str:
     return AUTO if text.lower() == AUTO else size(text)
 
 
+def normalization(text: str) -> str | tuple[float, float]:
+    """A way to stretch grey levels, or `0.1-99.9` as two percentiles.
+
+    Example:
+        >>> normalization("image"), normalization("0.1-99.9")
+        ('image', (0.1, 99.9))
+    """
+    if text in (*names.NORMALIZATIONS, NO_NORMALIZATION):
+        return text
+    low, high = map(float, text.split("-"))
+    if not 0 <= low < high <= 100:
+        raise ValueError
+    return low, high
+
+
 # argparse names them so in its error messages.
 size.__name__ = "size (such as 40 or 40x56)"
 window.__name__ = "size (such as 40 or 40x56, or auto)"
+normalization.__name__ = "way to stretch (patch, image, none, or percentiles such as 0.1-99.9)"

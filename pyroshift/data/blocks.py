@@ -15,7 +15,17 @@ import xarray as xr
 from pyroshift.data.atoms import FRAME
 from pyroshift.data.checks import as_image, check_values, check_window_fits, pixel_size
 from pyroshift.data.foreign import from_library
-from pyroshift.data.normalization import between
+from pyroshift.data.normalization import (
+    REMEDY,
+    Limits,
+    Normalize,
+    between,
+    checked_normalize,
+    limits,
+    normalized,
+    of_all,
+)
+from pyroshift.data.outliers import hot_pixels
 from pyroshift.data.patches import Patches, extract_patches
 from pyroshift.data.windows import on_grid
 from pyroshift.errors import DataError
@@ -43,11 +53,11 @@ class Blocks:
     image: xr.DataArray
     window: tuple[int, ...]
     steps: tuple[int, ...]
-    normalize: str | None
+    normalize: Normalize
     rows: int
     layout: Mapping[str, int]
     coords: Mapping[str, xr.Variable]
-    limits: tuple[np.float32, np.float32] | None = None
+    limits: Limits | None = None
 
     @property
     def axes(self) -> tuple[str, str]:
@@ -77,7 +87,10 @@ class Blocks:
         first, last = rows.start * self.steps[0], (rows.stop - 1) * self.steps[0]
         frame = [region[FRAME]] if FRAME in region else []
         values = _read(self.image, (*frame, slice(first, last + self.window[0])))
-        return values if self.limits is None else between(values, *self.limits)
+        if self.limits is not None:
+            return between(values, *self.limits, self.normalize)
+        patch = self.normalize == "patch"
+        return normalized(values, "patch" if patch else None, "the image", missing=True)
 
     def patches(self, pixels: np.ndarray) -> Patches:
         """The windows of a block."""
@@ -91,7 +104,7 @@ class Blocks:
         return replace(
             patches,
             normalize=self.normalize,
-            pixel_size=tuple(abs(size) for size, _ in lengths),
+            pixel_size=tuple(size for size, _ in lengths),
             units=tuple(unit for _, unit in lengths),
             attrs=dict(self.image.attrs),
         )
@@ -107,14 +120,14 @@ class Blocks:
         return {
             "image": [*self.image.shape, digest([first, *coords])],
             "step": list(self.steps),
-            "normalize": self.normalize,
-            "range": self.limits and [float(limit) for limit in self.limits],
+            "normalize": self.normalize and str(self.normalize),
+            "range": self.limits and list(self.limits),
             "rows": self.rows,
         }
 
 
 def plan_blocks(
-    window: tuple[int, ...], image: Any, step: Step, normalize: str | None, rows: int | None
+    window: tuple[int, ...], image: Any, step: Step, normalize: Any, rows: int | None
 ) -> Blocks:
     """What to cut out of an image, checked as far as can be without reading it.
 
@@ -136,7 +149,8 @@ def plan_blocks(
     if len(window) != 2:
         raise DataError(f"the model is for signals of {window[0]} samples, not for images")
     data = _lazy(image)
-    extract_patches(np.zeros(window), window, step, normalize)  # do the options make sense?
+    normalize = checked_normalize(normalize)
+    extract_patches(np.zeros(window), window, step, normalize)  # does the step make sense?
     if not data.size:
         raise DataError(f"the image is empty: its shape is {data.shape}")
     check_window_fits(window, data.shape)
@@ -155,7 +169,9 @@ def plan_blocks(
     rows = min(int(rows), layout[down])
     coords = {**column.coords, across: row.coords[across]}
     plan = Blocks(data, window, steps, normalize, rows, layout, coords)
-    return replace(plan, limits=_limits(data, rows * steps[0])) if normalize == "image" else plan
+    if not of_all(normalize):
+        return plan
+    return replace(plan, limits=_limits(data, rows * steps[0], normalize))
 
 
 def _lazy(image: Any) -> xr.DataArray:
@@ -172,19 +188,27 @@ def _lazy(image: Any) -> xr.DataArray:
 
 
 def _read(image: xr.DataArray, pixels: tuple[Any, ...]) -> np.ndarray:
-    """Some pixels, as contiguous float32."""
-    return check_values(image.variable[pixels].values, "the image", missing=True)
+    """Some pixels, checked."""
+    values = image.variable[pixels].values
+    check_values(values, "the image", missing=True)
+    return values
 
 
-def _limits(image: xr.DataArray, height: int) -> tuple[np.float32, np.float32]:
-    """Smallest and largest value of an image, of which so many rows are held at a time."""
+def _limits(image: xr.DataArray, height: int, normalize: Normalize) -> Limits:
+    """The values of an image that become 0 and 1, of which so many rows are held at a time."""
     frames = range(image.shape[0]) if image.ndim == 3 else [...]
-    low, high = np.float32(np.inf), np.float32(-np.inf)
-    for frame, start in itertools.product(frames, range(0, image.shape[-2], height)):
-        values = _read(image, (frame, slice(start, start + height), slice(None)))
-        low = np.fmin(low, np.fmin.reduce(values, axis=None))
-        high = np.fmax(high, np.fmax.reduce(values, axis=None))
-    return low, high
+    hot = []
+
+    def parts() -> Iterator[np.ndarray]:
+        for frame, start in itertools.product(frames, range(0, image.shape[-2], height)):
+            values = _read(image, (frame, slice(start, start + height), slice(None)))
+            hot.append(int(hot_pixels(values).sum()) if normalize == "image" else 0)
+            yield values
+
+    found = limits(parts(), image.size, normalize)
+    if sum(hot):
+        warnings.warn(f"{sum(hot)} pixels lie far beyond all others: {REMEDY}", stacklevel=4)
+    return found
 
 
 def digest(arrays: Iterable[np.ndarray]) -> str:

@@ -250,7 +250,11 @@ def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
         raise DataError(f"the coordinate {name!r} must be numbers, but has dtype {values.dtype}")
     spacing = np.diff(values.astype(float))
     mean = float(spacing.mean())
-    if mean == 0 or not np.allclose(spacing, mean, rtol=1e-3, atol=0):
+    # Of what their type can hold, two neighbours may be off by half a step each.
+    finest = np.finfo(values.dtype).eps if values.dtype.kind == "f" else 0.0
+    rounding = float(finest * np.abs(values).max())
+    even = np.allclose(spacing, mean, rtol=1e-3, atol=rounding)
+    if not even or abs(mean) <= rounding:
         raise DataError(
             f"the coordinate {name!r} isn't evenly spaced (steps {spacing.min():.4g} to "
             f"{spacing.max():.4g}): resample onto an even grid first"
@@ -275,7 +279,7 @@ def plain_attributes(attrs: Mapping[Any, Any]) -> dict[str, str | int | float]:
         {'units': 'nm', 'dwell': 0.5}
     """
     values = {
-        str(name): value.item() if isinstance(value, np.number) else value
+        str(name): value.item() if isinstance(value, np.number | np.str_) else value
         for name, value in attrs.items()
     }
     return {

@@ -19,7 +19,6 @@ from pyroshift.data.checks import (
     as_labelled,
     check_index,
     check_name,
-    check_values,
     check_window_fits,
     pixel_size,
     plain,
@@ -28,7 +27,13 @@ from pyroshift.data.checks import (
 )
 from pyroshift.data.foreign import signal_ndim
 from pyroshift.data.interpolation import interpolated
-from pyroshift.data.normalization import check_normalize, normalized, stretch
+from pyroshift.data.normalization import (
+    Normalize,
+    checked_normalize,
+    normalized,
+    stretch,
+    warn_about_outliers,
+)
 from pyroshift.data.windows import around, gather, on_grid
 from pyroshift.errors import DataError, MissingPixelsError
 
@@ -43,13 +48,14 @@ class Patches:
         source: `frame x height x width` or `signal x length`, float32, on any device.
         starts: `patch x (1 + axes)`, int32: frame, and first pixel along each axis, of each window.
         window: height and width of the windows, or the one length of signals, in pixels.
-        normalize: "patch" to stretch each window to [0, 1]; anything else is already in `source`.
+        normalize: "patch" to stretch each window to [0, 1]; anything else is in `source` already.
         layout: for each dimension of the patches, its name and size.
         coords: coordinates of the patches over these dimensions, as xarray variables.
         positions: `patch`, where each window belongs in the flattened layout; windows with
             missing pixels have no place among the patches.
         window_dims: names of the window's axes.
-        pixel_size: length of a pixel along each axis of the window, in `units`.
+        pixel_size: step from pixel to pixel along each axis of the window, in `units`; negative
+            where the axis's coordinate falls.
         units: unit of length along each axis of the window.
         attrs: attributes of the source.
     """
@@ -57,7 +63,7 @@ class Patches:
     source: Tensor
     starts: Tensor
     window: tuple[int, ...]
-    normalize: str | None
+    normalize: Normalize
     layout: Mapping[str, int]
     coords: Mapping[str, xr.Variable]
     positions: np.ndarray
@@ -73,7 +79,7 @@ class Patches:
         window_ndim: int | None = None,
         dims: Sequence[str] | None = None,
         coords: Mapping[str, Any] | None = None,
-        normalize: str | None = None,
+        normalize: str | Sequence[float] | None = None,
     ) -> "Patches":
         """Patches from windows or signals that are already cut, hyperspectral cubes included.
 
@@ -88,7 +94,8 @@ class Patches:
                 "y", "x". Needed for windows with more leading dimensions than one, each of which
                 is one of the maps': channels are not.
             coords: coordinates by dimension.
-            normalize: "patch" to stretch each window to [0, 1], "image" to stretch all alike.
+            normalize: "patch" to stretch each window to [0, 1], "image" to stretch all alike, or
+                two percentiles, as for `extract_patches`.
 
         Returns:
             The patches, in the layout of the leading dimensions.
@@ -102,7 +109,7 @@ class Patches:
             >>> len(patches), patches.window, dict(patches.layout)
             (20, (60,), {'y': 4, 'x': 5})
         """
-        check_normalize(normalize)
+        normalize = checked_normalize(normalize)
         window_ndim = signal_ndim(array) if window_ndim is None else window_ndim
         labelled = as_labelled(array, window_ndim, dims, coords)
         window_ndim = _window_ndim(labelled, window_ndim)
@@ -118,8 +125,8 @@ class Patches:
         for name in (*lead, *coordinates):
             check_name(name)
             check_index(data, name)
-        values = check_values(data.values, "the patches").reshape(-1, *window)
-        source = torch.from_numpy(normalized(values, normalize))
+        values = normalized(data.values, normalize, "the patches").reshape(-1, *window)
+        source = torch.from_numpy(values)
         starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.int32)
         starts[:, 0] = torch.arange(len(source))
         return cls(
@@ -217,7 +224,7 @@ def extract_patches(
     image: Any,
     window: int | Sequence[int],
     step: int | Sequence[int] | None = None,
-    normalize: str | None = "patch",
+    normalize: str | Sequence[float] | None = "patch",
     positions: Any = None,
     interpolate: bool = False,
 ) -> Patches:
@@ -231,9 +238,10 @@ def extract_patches(
         window: height and width of the windows in pixels; one integer for a square. Two to three
             unit cells work best.
         step: pixels between windows along y and x; by default half of the window.
-        normalize: "patch" to stretch each window to [0, 1], "image" to stretch the whole image, or
-            None. With "patch" relative intensity between windows is lost, and with it the
-            illumination.
+        normalize: "patch" to stretch each window to [0, 1], "image" to stretch the whole image,
+            two percentiles such as (0.1, 99.9) to do so and clip what is beyond, for images with
+            hot pixels, or None. With "patch" relative intensity between windows is lost, and with
+            it the illumination.
         positions: centres of the windows: `position x 2` (y, x), or `position x 3` (frame, y, x),
             in pixels; or atoms as `find_atoms` and `link_atoms` give them, whose coordinates, such
             as `track`, go with them. Windows that would leave the image are left out, with a
@@ -259,12 +267,13 @@ def extract_patches(
         >>> patches.gather(torch.tensor([0, 1])).shape
         torch.Size([2, 16, 16])
     """
-    check_normalize(normalize)
+    normalize = checked_normalize(normalize)
     data = as_image(image)
     size = window_shape(window, 2)
-    values = check_values(data.values, "the image", missing=True)
-    check_window_fits(size, values.shape)
-    frames = normalized(values.reshape(-1, *values.shape[-2:]), normalize)
+    values = data.values.reshape(-1, *data.shape[-2:])
+    frames = normalized(values, normalize, "the image", missing=True)
+    check_window_fits(size, data.shape)
+    warn_about_outliers(values, normalize)
     if positions is None:
         if interpolate:
             raise DataError("interpolate=True is for windows at positions: a grid needs none")
@@ -290,9 +299,9 @@ def extract_patches(
 
 
 def _lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
-    """Length and unit of a pixel along each axis, whichever way its coordinate runs."""
+    """Step and unit of the coordinate along each axis."""
     spacings, units = zip(*(pixel_size(data, name) for name in dims), strict=True)
-    return {"pixel_size": tuple(abs(spacing) for spacing in spacings), "units": units}
+    return {"pixel_size": spacings, "units": units}
 
 
 def _window_ndim(data: xr.DataArray, window_ndim: int | None) -> int:

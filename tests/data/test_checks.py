@@ -141,10 +141,10 @@ def test_labels_of_text_have_no_fixed_length():
 
 
 def test_attributes_are_text_and_numbers():
-    attrs = {"a": "nm", "b": np.float32(0.5), "c": np.int64(3), 4: 1.5}
-    refused = {"d": True, "e": None, "f": {}, "g": [1], "h": 1j, "i": np.bool_(True)}
+    attrs = {"a": "nm", "b": np.float32(0.5), "c": np.int64(3), 4: 1.5, "g": np.str_("V")}
+    refused = {"d": True, "e": None, "f": {}, "j": [1], "h": 1j, "i": np.bool_(True)}
     found = plain_attributes({**attrs, **refused})
-    assert found == {"a": "nm", "b": 0.5, "c": 3, "4": 1.5}
+    assert found == {"a": "nm", "b": 0.5, "c": 3, "4": 1.5, "g": "V"}
     assert {type(value) for value in found.values()} == {str, float, int}
 
 
@@ -191,6 +191,20 @@ def test_pixel_size_without_a_coordinate_or_a_unit():
 def test_pixel_size_bears_rounding():
     values = np.linspace(0, 1, 1000, dtype=np.float32)
     assert pixel_size(labelled(values), "x")[0] == pytest.approx(1 / 999)
+
+
+@pytest.mark.parametrize("origin", [1e4, -2e5])
+def test_pixel_size_far_from_zero_is_even_to_the_rounding_of_its_type(origin):
+    values = (origin + 0.1 * np.arange(500)).astype(np.float32)
+    assert pixel_size(labelled(values), "x")[0] == pytest.approx(0.1, rel=1e-3)
+    with pytest.raises(DataError, match="isn't evenly spaced"):
+        pixel_size(labelled(values.astype(float)), "x")
+
+
+def test_steps_below_the_rounding_of_their_type_are_refused():
+    values = (1e7 + 0.01 * np.arange(200)).astype(np.float32)
+    with pytest.raises(DataError, match="isn't evenly spaced"):
+        pixel_size(labelled(values), "x")
 
 
 @pytest.mark.parametrize(
