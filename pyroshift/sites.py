@@ -4,6 +4,7 @@ A model is a list of these. To change a prior, pass any Pyro distribution to the
 how a site is drawn or what it does to the coordinates, subclass it.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ SCALE = "scale"
 CONTENT = "z"
 BRIGHTNESS = "brightness"
 DATA = "x"
+AUTO = "auto"  # what is to be found in the data
 
 
 class Site(nn.Module):
@@ -143,7 +145,8 @@ class Offset(PoseSite):
         ndim: number of axes of a window, 2 for images and 1 for signals.
         family: guide family; by default the one that fits the prior's support.
         period: of a lattice, whose offsets are alike if they differ by it: one number for the same
-            along each axis, or one lattice vector (y, x) per axis; half-windows.
+            along each axis, or one lattice vector (y, x) per axis; half-windows. With "auto", the
+            training finds it in its image. The default prior is then uniform over the cell.
 
     Raises:
         SpecificationError: if the period is none.
@@ -160,11 +163,24 @@ class Offset(PoseSite):
         prior: Distribution | None = None,
         ndim: int = 2,
         family: GuideFamily | None = None,
-        period: float | Sequence[Sequence[float]] | None = None,
+        period: float | Sequence[Sequence[float]] | str | None = None,
     ) -> None:
-        super().__init__(OFFSET, dist.Normal(0.0, 0.3) if prior is None else prior, (ndim,), family)
-        self.ndim, self.period = ndim, period
-        self.vectors = None if period is None else _lattice_vectors(period, ndim)
+        known = None if period is None or period == AUTO else _lattice_vectors(period, ndim)
+        default = dist.Normal(0.0, 0.3) if known is None else _over_cell(known)
+        super().__init__(OFFSET, default if prior is None else prior, (ndim,), family)
+        self.ndim, self.period, self.vectors = ndim, period, known
+        self._prior_given = prior is not None
+
+    def settle(self, period: Sequence[Sequence[float]]) -> None:
+        """Take a period that was found.
+
+        Args:
+            period: one lattice vector (y, x) per axis; half-windows.
+        """
+        self.period, self.vectors = period, _lattice_vectors(period, self.ndim)
+        if not self._prior_given:
+            self.prior = with_event_shape(_over_cell(self.vectors), (self.ndim,), self.name)
+            self.family = family_for(self.prior)
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
         """Coordinates relative to the motif's position."""
@@ -185,10 +201,11 @@ class Angle(PoseSite):
     """In-plane rotation of the motif, radians, counter-clockwise as displayed.
 
     Args:
-        prior: Pyro distribution of the angle; default `Normal(0, 1)`. `VonMises` and `Uniform`
-            over a whole turn get a guide family on the circle.
+        prior: Pyro distribution of the angle; default uniform over the whole circle. `VonMises`
+            and `Uniform` over a whole turn get a guide family on the circle.
         family: guide family; by default the one that fits the prior's support.
-        symmetry: of the motif, which looks the same after a full turn divided by it.
+        symmetry: of the motif, which looks the same after a full turn divided by it. With "auto",
+            the training finds it in the end.
 
     Raises:
         SpecificationError: if the symmetry is none.
@@ -204,13 +221,20 @@ class Angle(PoseSite):
         self,
         prior: Distribution | None = None,
         family: GuideFamily | None = None,
-        symmetry: int = 1,
+        symmetry: int | str = 1,
     ) -> None:
-        if not (isinstance(symmetry, int) and symmetry >= 1):
-            raise SpecificationError(f"symmetry must be a whole number from 1, got {symmetry!r}")
-        prior = dist.Normal(0.0, 1.0) if prior is None else prior
+        if symmetry != AUTO and not (isinstance(symmetry, int) and symmetry >= 1):
+            raise SpecificationError(
+                f"symmetry must be a whole number from 1, or {AUTO!r}; got {symmetry!r}"
+            )
+        prior = dist.Uniform(-math.pi, math.pi) if prior is None else prior
         super().__init__(ANGLE, prior, (), family, circular=True)
         self.symmetry = symmetry
+
+    @property
+    def fold(self) -> int:
+        """The symmetry as a number; 1 as long as it isn't known."""
+        return self.symmetry if isinstance(self.symmetry, int) else 1
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
         """Coordinates turned back by the motif's angle."""
@@ -218,7 +242,7 @@ class Angle(PoseSite):
 
     def reduce(self, value: Tensor) -> Tensor:
         """The smallest of the angles by which the motif looks the same."""
-        return pose.wrap_angle(value * self.symmetry) / self.symmetry
+        return pose.wrap_angle(value * self.fold) / self.fold
 
     def reach(self, radius: float) -> float:
         """As far: a turn keeps distances."""
@@ -267,6 +291,12 @@ def _lattice_vectors(period: float | Sequence[Sequence[float]], ndim: int) -> Te
             f"period must be a positive number or {ndim} independent vectors, got {period!r}"
         )
     return vectors
+
+
+def _over_cell(vectors: Tensor) -> Distribution:
+    """Uniform over the cell of a lattice, none of whose points is further from its centre."""
+    reach = 0.75 * float(vectors.norm(dim=-1).max())  # of a hexagonal one, 0.71 lattice vectors
+    return dist.Uniform(-reach, reach)
 
 
 class Content(Site):

@@ -99,6 +99,16 @@ class AnchorGuide(Guide):
 
     def setup(self, pair: PoseVAE) -> None:
         """Bin the pose sites, draw the anchors, and build the head of z."""
+        self.respecify(pair)
+        content = _content(pair)
+        mean = moments(content.prior)[0].nan_to_num(0.0)
+        # One by one: no mixture can be asked for no draws at all.
+        draws = [content.prior.sample() for _ in range(self.anchors - 1)]
+        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
+        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
+
+    def respecify(self, pair: PoseVAE) -> None:
+        """Bin the pose sites as they are now."""
         small = len(pair.window) == 1 or min(pair.window) < 24
         pitch = self.reduction or (1 if small else 2)
         if pitch > min(pair.window) // 4:
@@ -106,17 +116,11 @@ class AnchorGuide(Guide):
                 f"reduction={pitch} leaves too little of a window of {pair.window}: at most a "
                 "quarter of its shorter side"
             )
-        binned = [site for site in pair.pose_sites if isinstance(site, Offset | Angle)]
+        binned = [site for site in pair.given_sites if isinstance(site, Offset | Angle)]
         _check_sites(pair, binned)
-        bins = PoseBins(binned, pair.window, pitch, self.turn)
-        sites = [Binned(site, bins) if site in binned else site for site in pair.sites]
+        bins = PoseBins(binned, pair.window, pitch, self.turn).to(pair.device)
+        sites = [Binned(site, bins) if site in binned else site for site in pair.given_sites]
         pair.site_modules = nn.ModuleList([bins, *sites])
-        content = _content(pair)
-        mean = moments(content.prior)[0].nan_to_num(0.0)
-        # One by one: no mixture can be asked for no draws at all.
-        draws = [content.prior.sample() for _ in range(self.anchors - 1)]
-        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
-        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
     def start(self, pair: PoseVAE, x: Tensor) -> None:
         """Let the decoder's canvas start from a faint motif in its middle."""
@@ -279,12 +283,13 @@ class AnchorGuide(Guide):
 
 def _check_sites(pair: PoseVAE, binned: list[Offset | Angle]) -> None:
     """Raise a SpecificationError if a pair's sites aren't such as can be searched."""
-    if pair.pose_sites[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
+    acting = [site for site in pair.given_sites if isinstance(site, PoseSite)]
+    if acting[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
         raise SpecificationError(
             "guide='anchor' needs the offset to act first, then the angle, but the sites are "
-            f"{[site.name for site in pair.pose_sites]}"
+            f"{[site.name for site in acting]}"
         )
-    contents = [site.name for site in pair.sites if isinstance(site, Content)]
+    contents = [site.name for site in pair.given_sites if isinstance(site, Content)]
     if contents != [CONTENT]:
         raise SpecificationError(
             f"guide='anchor' needs one Content site, named {CONTENT!r}, but there are {contents}: "

@@ -22,8 +22,9 @@ POSE = "pose"
 # A bin's Normal has this share of the bins' distance for its width: neighbours then add up to a
 # prior that is flat to within 1.4% along each axis.
 OVERLAP = 0.5
-# Bins cover so many prior widths to each side of its mean.
-WIDTHS = 2.5
+# Bins of offsets cover so many prior widths to each side of its mean, and those of angles more: a
+# circle is soon full, and who says nothing of angles should lose none.
+WIDTHS, ANGLE_WIDTHS = 2.5, 4.0
 
 
 class PoseBins(Site):
@@ -63,7 +64,7 @@ class PoseBins(Site):
         self.widths: dict[str, float] = {}
         for site in sites:
             if isinstance(site, Angle):
-                self.round = 2 * math.pi / site.symmetry
+                self.round = 2 * math.pi / site.fold
                 angles, turn = _angles(site, turn)
                 self.widths[site.name] = OVERLAP * turn
             elif isinstance(site, Offset):
@@ -203,7 +204,7 @@ def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
     mean, width = (float(moment.nan_to_num(0.0)) for moment in moments(site.prior))
     if isinstance(site.prior, dist.VonMises):  # its variance is circular, 1 if it is flat
         width = math.sqrt(-2 * math.log1p(-min(width**2, 1 - 1e-7)))
-    radius = min(WIDTHS * width or math.pi, math.pi / site.symmetry)
+    radius = min(ANGLE_WIDTHS * width or math.pi, math.pi / site.fold)
     lowest, highest = map(float, _bounds(site))
     low, high = max(mean - radius, lowest), min(mean + radius, highest)
     count = max(math.ceil((high - low) / turn - 1e-6), 1)
