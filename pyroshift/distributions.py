@@ -120,8 +120,12 @@ class HomoscedasticNormal(dist.Normal):
         """Log density."""
         if self._validate_args:
             self._validate_sample(value)
-        constant = self.width.log() + 0.5 * math.log(2 * math.pi)
-        return (value - self.loc).square() * (-0.5 / self.width.square()) - constant
+        log_width = self.width.log()
+        # Standardized by a logarithm: squares of widths, and so much the more the gradient's fourth
+        # powers, would leave single precision where data are heights in metres.
+        deviation = (value - self.loc) * (-log_width).exp()
+        constant = log_width + 0.5 * math.log(2 * math.pi)
+        return torch.addcmul(-constant, deviation, deviation, value=-0.5)
 
 
 class LinearNormal(dist.TorchDistribution):
