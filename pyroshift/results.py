@@ -262,6 +262,6 @@ def manifold(
 
 def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each latent's prior; 0 and 1 where they don't exist."""
-    prior = next(site.prior for site in model.sites if site.name == CONTENT)
-    mean, width = (moment.cpu().double().numpy() for moment in moments(prior))
+    prior = model.priors()[CONTENT]
+    mean, width = (moment.cpu().double().numpy().reshape(-1) for moment in moments(prior))
     return np.nan_to_num(mean, posinf=0.0), np.where(np.isfinite(width), width, 1.0)

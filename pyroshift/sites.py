@@ -18,6 +18,7 @@ from pyroshift import pose
 from pyroshift.distributions import map_tensors, moments, with_event_shape
 from pyroshift.errors import SpecificationError
 from pyroshift.families import GuideFamily, family_for
+from pyroshift.priors import LearnedPrior, Snapshot, learns
 
 OFFSET = "offset"
 ANGLE = "angle"
@@ -26,37 +27,67 @@ CONTENT = "z"
 DATA = "x"
 
 
+Prior = Distribution | nn.Module
+"""A distribution, or a module whose call gives one: its parameters learn with the rest."""
+
+
 class Site(nn.Module):
     """One named latent variable of a patch.
 
     Args:
         name: name of the Pyro sample site.
-        prior: Pyro distribution of one value.
+        prior: Pyro distribution of one value; or a module whose call gives one, at every step anew.
+            What is an `nn.Parameter` in either of them is trained and saved with the model.
         event_shape: shape of one value; the prior is expanded to it.
         family: guide family of the posterior; by default the one that fits the prior's support.
         circular: whether values are angles.
 
     Raises:
-        SpecificationError: if the prior can't have that event shape.
+        SpecificationError: if the prior can't have that event shape, or can't be learned.
+
+    Example:
+        >>> width = nn.Parameter(torch.tensor(0.5))
+        >>> site = Site("strain", dist.Normal(0.0, width), ())
+        >>> [name for name, _ in site.named_parameters()]
+        ['given_prior.free.scale']
     """
+
+    given_prior: Prior
 
     def __init__(
         self,
         name: str,
-        prior: Distribution,
+        prior: Prior,
         event_shape: tuple[int, ...],
         family: GuideFamily | None = None,
         circular: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.circular = name, circular
-        self.prior = with_event_shape(prior, event_shape, name)
-        self.family = family if family is not None else family_for(self.prior, circular)
+        if isinstance(prior, Distribution) and learns(prior):
+            prior = LearnedPrior(prior)
+        made = prior() if isinstance(prior, nn.Module) else prior
+        made = with_event_shape(made, event_shape, name)
+        self.given_prior = prior if isinstance(prior, nn.Module) else made
+        self._start = Snapshot(made) if isinstance(prior, nn.Module) else None
+        self.family = family if family is not None else family_for(made, circular)
+
+    @property
+    def prior(self) -> Distribution:
+        """The prior as it is now, but for what `prior_given` makes of it."""
+        if isinstance(self.given_prior, Distribution):
+            return self.given_prior
+        return with_event_shape(self.given_prior(), self.event_shape, self.name)
+
+    @property
+    def reference(self) -> Distribution:
+        """The prior as it was when the site was made, which sets the units of guides."""
+        return self.prior if self._start is None else self._start()
 
     @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one value."""
-        return tuple(self.prior.event_shape)
+        return tuple(self.reference.event_shape)
 
     def prior_given(self, values: Mapping[str, Tensor]) -> Distribution:
         """The prior, given the values of the sites drawn before this one, by name."""
@@ -68,12 +99,14 @@ class Site(nn.Module):
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
         super()._apply(fn, recurse)
-        self.prior = map_tensors(self.prior, fn)
+        if isinstance(self.given_prior, Distribution):
+            self.given_prior = map_tensors(self.given_prior, fn)
         return self
 
     def extra_repr(self) -> str:
         """The prior and the guide family."""
-        return f"prior={self.prior}, family={self.family}"
+        fixed = isinstance(self.given_prior, Distribution)
+        return f"{f'prior={self.given_prior}, ' if fixed else ''}family={self.family}"
 
 
 class PoseSite(Site):
@@ -118,7 +151,7 @@ class PoseSite(Site):
 
     def _width(self) -> float:
         """The prior's standard deviation, the largest of its elements; 1 if it has none."""
-        width = float(moments(self.prior)[1].max())
+        width = float(moments(self.reference)[1].max())
         return width if 0 < width < float("inf") else 1.0
 
 
@@ -146,7 +179,7 @@ class Offset(PoseSite):
 
     def __init__(
         self,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         ndim: int = 2,
         family: GuideFamily | None = None,
         period: float | Sequence[Sequence[float]] | None = None,
@@ -191,7 +224,7 @@ class Angle(PoseSite):
 
     def __init__(
         self,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         family: GuideFamily | None = None,
         symmetry: int = 1,
     ) -> None:
@@ -228,9 +261,7 @@ class Scale(PoseSite):
 
     affine = True
 
-    def __init__(
-        self, prior: Distribution | None = None, family: GuideFamily | None = None
-    ) -> None:
+    def __init__(self, prior: Prior | None = None, family: GuideFamily | None = None) -> None:
         super().__init__(SCALE, dist.LogNormal(0.0, 0.1) if prior is None else prior, (), family)
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
@@ -277,7 +308,7 @@ class Content(Site):
     def __init__(
         self,
         latent_dim: int = 2,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         family: GuideFamily | None = None,
     ) -> None:
         if latent_dim < 1:

@@ -280,10 +280,9 @@ class Run:
 
 
 def _fingerprint(site: Site) -> str:
-    """A site in words that change with its prior's parameters."""
-    return (
-        f"{site.name}: {site!r}, mean and width {[value.tolist() for value in moments(site.prior)]}"
-    )
+    """A site in words that change with what its prior started as."""
+    start = [value.tolist() for value in moments(site.reference)]
+    return f"{site.name}: {site!r}, mean and width {start}"
 
 
 class _Totals:

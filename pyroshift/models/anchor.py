@@ -108,9 +108,10 @@ class AnchorGuide(Guide):
         sites = [Binned(site, bins) if site in binned else site for site in pair.sites]
         pair.site_modules = nn.ModuleList([bins, *sites])
         content = _content(pair)
-        mean = moments(content.prior)[0].nan_to_num(0.0)
+        prior = pair.priors()[content.name]
+        mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
         # One by one: no mixture can be asked for no draws at all.
-        draws = [content.prior.sample() for _ in range(self.anchors - 1)]
+        draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
         self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
@@ -176,7 +177,7 @@ class AnchorGuide(Guide):
         with torch.no_grad():
             aligned = align(pair, pair.likelihood.standardize(x), pose, unseen)
         content = _content(pair)
-        return content.family.distribution(self.head(pair.encoder(aligned)), content.prior)
+        return content.family.distribution(self.head(pair.encoder(aligned)), content.reference)
 
     def _modes(self, pair: PoseVAE, found: Found) -> list[Tensor]:
         """The candidates of each patch: its most probable bins, no two of them neighbours."""
@@ -212,7 +213,7 @@ class AnchorGuide(Guide):
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
-        evidence = evidence - divergence(posterior, content.prior, z)
+        evidence = evidence - divergence(posterior, content.prior_given({POSE: pose, **values}), z)
         spreads = {f"{name}_std": width for name, width in widths.items()}
         return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
 
@@ -250,6 +251,12 @@ def _check_sites(pair: PoseVAE, binned: list[Offset | Angle]) -> None:
             "put all latents into one, or take guide='normal'"
         )
     for site in binned:
+        if not isinstance(site.given_prior, Distribution):
+            raise SpecificationError(
+                f"guide='anchor' draws {site.name!r} about bins of its prior as it was at the "
+                "start, so that a prior that learns would have no effect: give the site a fixed "
+                "prior, or take guide='normal'"
+            )
         kind = type(site)
         if kind.prior_given is not Site.prior_given or kind.draw is not Site.draw:
             raise SpecificationError(

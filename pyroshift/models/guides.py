@@ -87,7 +87,7 @@ class NormalGuide(Guide):
         """
         features = pair.encoder(pair.likelihood.standardize(x))
         return {
-            site.name: site.family.distribution(self.heads[site.name](features), site.prior)
+            site.name: site.family.distribution(self.heads[site.name](features), site.reference)
             for site in pair.sites
         }
 

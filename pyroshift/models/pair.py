@@ -11,8 +11,10 @@ import pyro
 import torch
 from pyro import poutine
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.families import middle_of
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
 from pyroshift.models.guides import Guide, NormalGuide
@@ -170,6 +172,23 @@ class PoseVAE(nn.Module):
                 with self.latent_scale(kl_weight, site.name):
                     values[site.name] = site.draw(values)
             return self.likelihood(self.output(values), x, event_dim=len(self.window))
+
+    @torch.no_grad()
+    def priors(self) -> dict[str, Distribution]:
+        """The prior of each site as specified, by name, as it is now.
+
+        Where a prior depends on sites drawn before, it is the one at the middle of theirs, and its
+        batch has one element.
+        """
+        values: dict[str, Tensor] = {}
+        priors: dict[str, Distribution] = {}
+        depending = any(type(site).prior_given is not Site.prior_given for site in self.given_sites)
+        for site in self.given_sites:
+            priors[site.name] = site.prior_given(values)
+            if depending:
+                middle = middle_of(priors[site.name]).to(self.grid)
+                values[site.name] = middle.reshape(1, *site.event_shape)
+        return priors
 
     def sample_guide(self, x: Tensor, kl_weight: float | Mapping[str, float] = 1.0) -> None:
         """As `guide`, but without entering the weights into Pyro's global parameter store."""

@@ -15,7 +15,7 @@ from pyroshift.models.pair import PoseVAE, as_window
 from pyroshift.pose import half_window
 from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Angle, Content, Offset, Scale, Site
 
-Priors = Mapping[str, Distribution | Site]
+Priors = Mapping[str, Distribution | nn.Module]
 
 
 def _sites(priors: Priors | None, defaults: Mapping[str, Callable[..., Site]]) -> list[Site]:
@@ -56,7 +56,8 @@ class VAE(PoseVAE):
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
         guide: "normal" or a `Guide`.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
@@ -109,7 +110,8 @@ class ShiftVAE(PoseVAE):
         offset_scale: the offset prior's standard deviation in half-windows, the paper's k.
         period: of the lattice in the data, if offsets are only meant modulo it: one number, or one
             lattice vector (y, x) per axis; pixels. The offset's prior is then uniform.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
@@ -183,7 +185,8 @@ class RVAE(PoseVAE):
         offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
         scales: whether the motif may also be magnified.
         scale_scale: the standard deviation of the logarithm of the scale, if `scales`.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
