@@ -76,7 +76,10 @@ def _found(model: PoseVAE, x: Tensor) -> dict[str, Tensor]:
         trace = poutine.trace(model.sample_guide).get_trace(x)
         drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
         found = reduced(model, model.guide_module.summary(model, x, drawn))
-        return {**found, "elbo": terms_given(trace, model.sample_model, x).elbo}
+        terms = terms_given(trace, model.sample_model, x)
+        # What all patches share was learned from others too, and is no matter of these.
+        own = sum(terms.kl[site.name] for site in model.sites)
+        return {**found, "elbo": terms.log_likelihood - own}
 
 
 @contextmanager

@@ -90,8 +90,25 @@ class Site(nn.Module):
         return tuple(self.reference.event_shape)
 
     def prior_given(self, values: Mapping[str, Tensor]) -> Distribution:
-        """The prior, given the values of the sites drawn before this one, by name."""
+        """The prior, given the values of the sites drawn before this one, by name.
+
+        Global sites, of `draw_global`, are drawn first.
+        """
         return self.prior
+
+    def draw_global(self) -> Mapping[str, Tensor]:
+        """Sample what all patches share, such as a hyper-prior, outside the patches' plate.
+
+        Override it by Pyro sample statements, and `guide_global` by their posteriors; the values
+        are then among those that `prior_given` gets.
+
+        Returns:
+            The values by the names of their Pyro sites: none, unless overridden.
+        """
+        return {}
+
+    def guide_global(self) -> None:
+        """Sample the posterior of each site of `draw_global`, by the same names."""
 
     def draw(self, values: Mapping[str, Tensor]) -> Tensor:
         """Sample one value per patch from the prior, as a Pyro site inside the patches' plate."""

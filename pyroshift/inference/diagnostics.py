@@ -31,7 +31,8 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
     """
     with torch.no_grad():
         found = pair.guide_module.summary(pair, x)
-        priors = {site.name: site.prior_given(found) for site in pair.given_sites}
+        values = pair.global_values() | found
+        priors = {site.name: site.prior_given(values) for site in pair.given_sites}
     findings = []
     for site in pair.given_sites:
         prior = priors[site.name]

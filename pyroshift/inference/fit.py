@@ -7,7 +7,8 @@ import torch
 import xarray as xr
 from pyro.infer import ELBO
 
-from pyroshift.inference.annealing import Annealing, schedules
+from pyroshift.errors import DataError
+from pyroshift.inference.annealing import Annealing, schedules, warn_if_unfinished
 from pyroshift.inference.diagnostics import warn_about_latents
 from pyroshift.inference.options import Options
 from pyroshift.inference.run import Callback, Gatherable, Run
@@ -42,11 +43,12 @@ def fit(
 
     Args:
         model: the model, trained further from the weights that it has.
-        patches: the data.
+        patches: the data: `Patches`, from `extract_patches` or `Patches.from_array`.
         epochs: how many times to go through the data.
         batch_size: patches per step. Fewer patches than this make one batch.
         learning_rate: the optimiser's step size.
-        kl: weight of the KL terms: a number, a `KLAnnealing`, or one of these per site name.
+        kl: weight of the KL terms: a number, a `KLAnnealing`, a function from the epoch (the first
+            is 0) to a number, or one of these per site name.
         seed: seed of the split, the shuffling and the sampling.
         device: where to train, such as "cuda"; by default where the model is.
         validation_fraction: share of the patches held out to measure `validation_loss`.
@@ -67,11 +69,12 @@ def fit(
             so does `encode`.
 
     Returns:
-        What was measured, over `epoch`: `loss` (negative ELBO), `log_likelihood`, `kl` and
-        `kl_scale` per `site`, `validation_loss`, `learning_rate`.
+        What was measured, over `epoch`: `loss` (negative ELBO, or of the bound given as `elbo`),
+        `log_likelihood`, `kl` and `kl_scale` per `site` (a global site's KL divergence by its
+        part per patch), `validation_loss`, `learning_rate`.
 
     Raises:
-        DataError: if the patches don't fit the model's window or likelihood.
+        DataError: if the patches are none, or don't fit the model's window or likelihood.
         SpecificationError: if an option can't work.
         ModelFileError: if the checkpoint is damaged, or from a different run.
         TrainingError: if the loss is no longer a number; the model then has the weights from
@@ -85,11 +88,18 @@ def fit(
         >>> dict(history.sizes)
         {'epoch': 2, 'site': 2}
     """
+    if not isinstance(patches, Gatherable):
+        raise DataError(
+            f"fit trains on Patches, got {type(patches).__name__}: make them by "
+            "Patches.from_array(windows), where they are cut already, or by "
+            "extract_patches(image, window)"
+        )
     options = Options(
         epochs, batch_size, learning_rate, seed, validation_fraction, patience, clip_norm,
         schedule, precision,
     )  # fmt: skip
     annealing = schedules(kl, [site.name for site in model.sites])
+    warn_if_unfinished(annealing, options.epochs)
     path = None if checkpoint is None else Path(checkpoint)
     if device is not None:
         model.to(device)

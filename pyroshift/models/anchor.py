@@ -123,6 +123,11 @@ class AnchorGuide(Guide):
                 found = search(pair, _bins(pair), x, self.anchor_latents)
             with pair.latent_scale(kl_weight, POSE):
                 pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
+            if pose.dim() > 1:
+                raise SpecificationError(
+                    "guide='anchor' draws one particle after the other: give the bound "
+                    "vectorize_particles=False, which takes as many"
+                )
             with torch.no_grad():
                 prior = within(pair, pose)
                 start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
@@ -213,7 +218,8 @@ class AnchorGuide(Guide):
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
-        evidence = evidence - divergence(posterior, content.prior_given({POSE: pose, **values}), z)
+        drawn = {**pair.global_values(), POSE: pose, **values}
+        evidence = evidence - divergence(posterior, content.prior_given(drawn), z)
         spreads = {f"{name}_std": width for name, width in widths.items()}
         return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
 
