@@ -20,6 +20,7 @@ from pyroshift.distributions import map_tensors, moments, with_event_shape
 from pyroshift.errors import SpecificationError
 from pyroshift.families import GuideFamily, NormalFamily, family_for
 from pyroshift.frame import LatentFrame
+from pyroshift.priors import LearnedPrior, Snapshot, learns
 
 OFFSET = "offset"
 ANGLE = "angle"
@@ -30,41 +31,88 @@ DATA = "x"
 AUTO = "auto"  # what is to be found in the data
 
 
+Prior = Distribution | nn.Module
+"""A distribution, or a module whose call gives one: its parameters learn with the rest."""
+
+
 class Site(nn.Module):
     """One named latent variable of a patch.
 
     Args:
         name: name of the Pyro sample site.
-        prior: Pyro distribution of one value.
+        prior: Pyro distribution of one value; or a module whose call gives one, at every step anew.
+            What is an `nn.Parameter` in either of them is trained and saved with the model.
         event_shape: shape of one value; the prior is expanded to it.
         family: guide family of the posterior; by default the one that fits the prior's support.
         circular: whether values are angles.
 
     Raises:
-        SpecificationError: if the prior can't have that event shape.
+        SpecificationError: if the prior can't have that event shape, or can't be learned.
+
+    Example:
+        >>> width = nn.Parameter(torch.tensor(0.5))
+        >>> site = Site("strain", dist.Normal(0.0, width), ())
+        >>> [name for name, _ in site.named_parameters()]
+        ['given_prior.free.scale']
     """
+
+    given_prior: Prior
 
     def __init__(
         self,
         name: str,
-        prior: Distribution,
+        prior: Prior,
         event_shape: tuple[int, ...],
         family: GuideFamily | None = None,
         circular: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.circular = name, circular
-        self.prior = with_event_shape(prior, event_shape, name)
-        self.family = family if family is not None else family_for(self.prior, circular)
+        if isinstance(prior, Distribution) and learns(prior):
+            prior = LearnedPrior(prior)
+        made = prior() if isinstance(prior, nn.Module) else prior
+        made = with_event_shape(made, event_shape, name)
+        self.given_prior = prior if isinstance(prior, nn.Module) else made
+        self._start = Snapshot(made) if isinstance(prior, nn.Module) else None
+        self.family = family if family is not None else family_for(made, circular)
+
+    @property
+    def prior(self) -> Distribution:
+        """The prior as it is now, but for what `prior_given` makes of it."""
+        if isinstance(self.given_prior, Distribution):
+            return self.given_prior
+        return with_event_shape(self.given_prior(), self.event_shape, self.name)
+
+    @property
+    def reference(self) -> Distribution:
+        """The prior as it was when the site was made, which sets the units of guides."""
+        return self.prior if self._start is None else self._start()
 
     @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one value."""
-        return tuple(self.prior.event_shape)
+        return tuple(self.reference.event_shape)
 
     def prior_given(self, values: Mapping[str, Tensor]) -> Distribution:
-        """The prior, given the values of the sites drawn before this one, by name."""
+        """The prior, given the values of the sites drawn before this one, by name.
+
+        Global sites, of `draw_global`, are drawn first.
+        """
         return self.prior
+
+    def draw_global(self) -> Mapping[str, Tensor]:
+        """Sample what all patches share, such as a hyper-prior, outside the patches' plate.
+
+        Override it by Pyro sample statements, and `guide_global` by their posteriors; the values
+        are then among those that `prior_given` gets.
+
+        Returns:
+            The values by the names of their Pyro sites: none, unless overridden.
+        """
+        return {}
+
+    def guide_global(self) -> None:
+        """Sample the posterior of each site of `draw_global`, by the same names."""
 
     def draw(self, values: Mapping[str, Tensor]) -> Tensor:
         """Sample one value per patch from the prior, as a Pyro site inside the patches' plate."""
@@ -77,16 +125,18 @@ class Site(nn.Module):
             raw: `batch x size`, as the site's family takes them.
             learn: whether what a site learns from its posteriors may follow these.
         """
-        return self.family.distribution(raw, self.prior)
+        return self.family.distribution(raw, self.reference)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
         super()._apply(fn, recurse)
-        self.prior = map_tensors(self.prior, fn)
+        if isinstance(self.given_prior, Distribution):
+            self.given_prior = map_tensors(self.given_prior, fn)
         return self
 
     def extra_repr(self) -> str:
         """The prior and the guide family."""
-        return f"prior={self.prior}, family={self.family}"
+        fixed = isinstance(self.given_prior, Distribution)
+        return f"{f'prior={self.given_prior}, ' if fixed else ''}family={self.family}"
 
 
 class PoseSite(Site):
@@ -131,7 +181,7 @@ class PoseSite(Site):
 
     def _width(self) -> float:
         """The prior's standard deviation, the largest of its elements; 1 if it has none."""
-        width = float(moments(self.prior)[1].max())
+        width = float(moments(self.reference)[1].max())
         return width if 0 < width < float("inf") else 1.0
 
 
@@ -160,12 +210,18 @@ class Offset(PoseSite):
 
     def __init__(
         self,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         ndim: int = 2,
         family: GuideFamily | None = None,
         period: float | Sequence[Sequence[float]] | str | None = None,
     ) -> None:
-        known = None if period is None or period == AUTO else _lattice_vectors(period, ndim)
+        known = (
+            None if period is None or isinstance(period, str) else _lattice_vectors(period, ndim)
+        )
+        if isinstance(period, str) and period != AUTO:
+            raise SpecificationError(
+                f"period must be a number, vectors or {AUTO!r}; got {period!r}"
+            )
         default = dist.Normal(0.0, 0.3) if known is None else _over_cell(known)
         super().__init__(OFFSET, default if prior is None else prior, (ndim,), family)
         self.ndim, self.period, self.vectors = ndim, period, known
@@ -179,8 +235,8 @@ class Offset(PoseSite):
         """
         self.period, self.vectors = period, _lattice_vectors(period, self.ndim)
         if not self._prior_given:
-            self.prior = with_event_shape(_over_cell(self.vectors), (self.ndim,), self.name)
-            self.family = family_for(self.prior)
+            prior = with_event_shape(_over_cell(self.vectors), (self.ndim,), self.name)
+            self.given_prior, self.family = prior, family_for(prior)
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
         """Coordinates relative to the motif's position."""
@@ -219,7 +275,7 @@ class Angle(PoseSite):
 
     def __init__(
         self,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         family: GuideFamily | None = None,
         symmetry: int | str = 1,
     ) -> None:
@@ -263,9 +319,7 @@ class Scale(PoseSite):
 
     affine = True
 
-    def __init__(
-        self, prior: Distribution | None = None, family: GuideFamily | None = None
-    ) -> None:
+    def __init__(self, prior: Prior | None = None, family: GuideFamily | None = None) -> None:
         super().__init__(SCALE, dist.LogNormal(0.0, 0.1) if prior is None else prior, (), family)
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
@@ -323,7 +377,7 @@ class Content(Site):
     def __init__(
         self,
         latent_dim: int = 2,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         family: GuideFamily | None = None,
         canonical: bool | None = None,
     ) -> None:

@@ -101,9 +101,10 @@ class AnchorGuide(Guide):
         """Bin the pose sites, draw the anchors, and build the head of z."""
         self.respecify(pair)
         content = _content(pair)
-        mean = moments(content.prior)[0].nan_to_num(0.0)
+        prior = pair.priors()[content.name]
+        mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
         # One by one: no mixture can be asked for no draws at all.
-        draws = [content.prior.sample() for _ in range(self.anchors - 1)]
+        draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
         self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
@@ -137,6 +138,11 @@ class AnchorGuide(Guide):
                 found = search(pair, _bins(pair), x, self.anchor_latents)
             with pair.latent_scale(kl_weight, POSE):
                 pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
+            if pose.dim() > 1:
+                raise SpecificationError(
+                    "guide='anchor' draws one particle after the other: give the bound "
+                    "vectorize_particles=False, which takes as many"
+                )
             with torch.no_grad():
                 prior = within(pair, pose)
                 start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
@@ -233,7 +239,8 @@ class AnchorGuide(Guide):
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
-        evidence = evidence - divergence(posterior, content.prior, z)
+        drawn = {**pair.global_values(), POSE: pose, **values}
+        evidence = evidence - divergence(posterior, content.prior_given(drawn), z)
         spreads = {f"{CONTENT}_std": spread}
         for name, given in brightness.items():
             known = next(site.prior for site in pair.sites if site.name == name)
@@ -296,6 +303,12 @@ def _check_sites(pair: PoseVAE, binned: list[Offset | Angle]) -> None:
             "put all latents into one, or take guide='normal'"
         )
     for site in binned:
+        if not isinstance(site.given_prior, Distribution):
+            raise SpecificationError(
+                f"guide='anchor' draws {site.name!r} about bins of its prior as it was at the "
+                "start, so that a prior that learns would have no effect: give the site a fixed "
+                "prior, or take guide='normal'"
+            )
         kind = type(site)
         if kind.prior_given is not Site.prior_given or kind.draw is not Site.draw:
             raise SpecificationError(

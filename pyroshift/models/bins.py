@@ -47,7 +47,6 @@ class PoseBins(Site):
 
     angles: Tensor
     shifts: Tensor
-    prior: dist.Categorical
 
     def __init__(
         self, sites: Sequence[PoseSite], window: tuple[int, ...], pitch: int, turn: float
@@ -58,7 +57,7 @@ class PoseBins(Site):
                 "guide='anchor' searches offsets and angles, but the model has neither: take "
                 "ShiftVAE or RVAE, or guide='normal'"
             )
-        self.name, self.circular = POSE, False
+        self.name, self.circular, self._start = POSE, False, None
         self.pitch, step = pitch, pitch / half_window(window)
         angles, axes = torch.zeros(1), [torch.zeros(1)] * len(window)
         self.widths: dict[str, float] = {}
@@ -75,12 +74,12 @@ class PoseBins(Site):
         shifts = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
         self.register_buffer("angles", angles, persistent=False)
         self.register_buffer("shifts", shifts, persistent=False)
-        self.prior = dist.Categorical(logits=self._log_mass_of(sites))
+        self.given_prior = dist.Categorical(logits=self._log_mass_of(sites))
 
     @property
     def log_mass(self) -> Tensor:
         """Log of the share of the sites' priors that is in each bin."""
-        return self.prior.logits
+        return self.prior.logits  # type: ignore[attr-defined]
 
     def _log_mass_of(self, sites: Sequence[PoseSite]) -> Tensor:
         """Log of each bin's share of the priors of some sites."""

@@ -28,7 +28,7 @@ from pyroshift.sites import (
     Site,
 )
 
-Priors = Mapping[str, Distribution | Site]
+Priors = Mapping[str, Distribution | nn.Module]
 
 
 def _sites(priors: Priors | None, defaults: Mapping[str, Callable[..., Site]]) -> list[Site]:
@@ -87,7 +87,8 @@ class VAE(PoseVAE):
         guide: "normal" or a `Guide`.
         brightness: "site" for gain and background of each window as a site of their own, so that
             z is free for structure; None for windows equally bright, or stretched one by one.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
@@ -147,7 +148,8 @@ class ShiftVAE(PoseVAE):
             takes what `suggest_window` finds in the image when the training begins.
         brightness: "site" for gain and background of each window as a site of their own, so that
             z is free for structure; None for windows equally bright, or stretched one by one.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
@@ -225,7 +227,8 @@ class RVAE(PoseVAE):
         scale_scale: the standard deviation of the logarithm of the scale, if `scales`.
         brightness: "site" for gain and background of each window as a site of their own, so that
             z is free for structure; None for windows equally bright, or stretched one by one.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
