@@ -1,6 +1,7 @@
 """What the sites need of distributions beyond Pyro's own: circular samples, and moving priors."""
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -243,6 +244,52 @@ def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
             clone.__dict__[name] = None if name == "_inv" else map_tensors(attribute, function)
         return clone
     return value
+
+
+# Distributions whose constructors want other names than their attributes', or not all of them.
+_COMPOSED: dict[type[Distribution], dict[str, str]] = {
+    dist.Independent: {
+        "base_distribution": "base_dist",
+        "reinterpreted_batch_ndims": "reinterpreted_batch_ndims",
+    },
+    dist.MixtureSameFamily: {
+        "mixture_distribution": "mixture_distribution",
+        "component_distribution": "component_distribution",
+    },
+    dist.MultivariateNormal: {"loc": "loc", "scale_tril": "scale_tril"},
+    dist.Categorical: {"logits": "logits"},
+}
+_TRANSFORMED = {"base_distribution": "base_dist", "transforms": "transforms"}
+
+
+def constructor_arguments(value: Distribution) -> dict[str, str]:
+    """The constructor's arguments that build a distribution again, and the attributes with them.
+
+    Args:
+        value: a Pyro distribution.
+
+    Raises:
+        SpecificationError: if they aren't known.
+
+    Example:
+        >>> constructor_arguments(dist.Normal(0.0, 1.0))
+        {'loc': 'loc', 'scale': 'scale'}
+    """
+    if type(value) is dist.TransformedDistribution:
+        return _TRANSFORMED
+    for cls, arguments in _COMPOSED.items():
+        if isinstance(value, cls):
+            return arguments
+    accepted = inspect.signature(type(value)).parameters
+    names = [name for name in value.arg_constraints if name in accepted]
+    if {"probs", "logits"} <= set(names):
+        names.remove("probs")
+    if not names:
+        raise SpecificationError(
+            f"the prior {value} can't be built again from its arguments: subclass its site, and "
+            "build the prior there, or give a module of your own, whose forward() builds it"
+        )
+    return {name: name for name in names}
 
 
 def moments(distribution: Distribution) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
+from torch.distributions import Distribution
 
 from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
@@ -17,7 +18,7 @@ from pyroshift.inference.diagnostics import collapsed
 from pyroshift.models.brightness import BACKGROUND, GAIN
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window
-from pyroshift.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE, Site
+from pyroshift.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE
 
 _LONG_NAMES = {
     CONTENT: "conventional latent",
@@ -114,7 +115,7 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
     configuration = {
         "model": type(model).__name__,
-        "sites": {site.name: _in_words(site) for site in model.given_sites},
+        "sites": {name: _in_words(prior) for name, prior in model.priors().items()},
         "likelihood": repr(model.likelihood),
         "decoder": type(model.decoder).__name__,
         "encoder": type(model.encoder).__name__,
@@ -131,11 +132,11 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     }
 
 
-def _in_words(site: Site) -> str:
-    """A site's prior, with its mean and width."""
-    values = [np.unique(value.cpu().numpy()) for value in moments(site.prior)]
+def _in_words(prior: Distribution) -> str:
+    """A prior, with its mean and width."""
+    values = [np.unique(value.cpu().numpy()) for value in moments(prior)]
     mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in values)
-    return f"{site.prior}, mean {mean}, width {width}"
+    return f"{prior}, mean {mean}, width {width}"
 
 
 def components(name: str, array: xr.DataArray) -> dict[str, xr.DataArray]:

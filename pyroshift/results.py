@@ -80,7 +80,10 @@ def _found(model: PoseVAE, x: Tensor) -> dict[str, Tensor]:
         trace = poutine.trace(model.sample_guide).get_trace(x)
         drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
         found = reduced(model, model.guide_module.summary(model, x, drawn))
-        return {**found, "elbo": terms_given(trace, model.sample_model, x).elbo}
+        terms = terms_given(trace, model.sample_model, x)
+        # What all patches share was learned from others too, and is no matter of these.
+        own = sum(terms.kl[site.name] for site in model.sites)
+        return {**found, "elbo": terms.log_likelihood - own}
 
 
 @contextmanager
@@ -269,6 +272,6 @@ def manifold(
 
 def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each latent's prior; 0 and 1 where they don't exist."""
-    prior = next(site.prior for site in model.sites if site.name == CONTENT)
-    mean, width = (moment.cpu().double().numpy() for moment in moments(prior))
+    prior = model.priors()[CONTENT]
+    mean, width = (moment.cpu().double().numpy().reshape(-1) for moment in moments(prior))
     return np.nan_to_num(mean, posinf=0.0), np.where(np.isfinite(width), width, 1.0)

@@ -99,6 +99,17 @@ class AnchorGuide(Guide):
 
     def setup(self, pair: PoseVAE) -> None:
         """Bin the pose sites, draw the anchors, and build the head of z."""
+        self.respecify(pair)
+        content = _content(pair)
+        prior = pair.priors()[content.name]
+        mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
+        # One by one: no mixture can be asked for no draws at all.
+        draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
+        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
+        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
+
+    def respecify(self, pair: PoseVAE) -> None:
+        """Bin the pose sites as they are now."""
         small = len(pair.window) == 1 or min(pair.window) < 24
         pitch = self.reduction or (1 if small else 2)
         if pitch > min(pair.window) // 4:
@@ -106,17 +117,11 @@ class AnchorGuide(Guide):
                 f"reduction={pitch} leaves too little of a window of {pair.window}: at most a "
                 "quarter of its shorter side"
             )
-        binned = [site for site in pair.pose_sites if isinstance(site, Offset | Angle)]
+        binned = [site for site in pair.given_sites if isinstance(site, Offset | Angle)]
         _check_sites(pair, binned)
-        bins = PoseBins(binned, pair.window, pitch, self.turn)
-        sites = [Binned(site, bins) if site in binned else site for site in pair.sites]
+        bins = PoseBins(binned, pair.window, pitch, self.turn).to(pair.device)
+        sites = [Binned(site, bins) if site in binned else site for site in pair.given_sites]
         pair.site_modules = nn.ModuleList([bins, *sites])
-        content = _content(pair)
-        mean = moments(content.prior)[0].nan_to_num(0.0)
-        # One by one: no mixture can be asked for no draws at all.
-        draws = [content.prior.sample() for _ in range(self.anchors - 1)]
-        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
-        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
     def start(self, pair: PoseVAE, x: Tensor) -> None:
         """Let the decoder's canvas start from a faint motif in its middle."""
@@ -133,6 +138,11 @@ class AnchorGuide(Guide):
                 found = search(pair, _bins(pair), x, self.anchor_latents)
             with pair.latent_scale(kl_weight, POSE):
                 pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
+            if pose.dim() > 1:
+                raise SpecificationError(
+                    "guide='anchor' draws one particle after the other: give the bound "
+                    "vectorize_particles=False, which takes as many"
+                )
             with torch.no_grad():
                 prior = within(pair, pose)
                 start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
@@ -229,7 +239,8 @@ class AnchorGuide(Guide):
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
-        evidence = evidence - divergence(posterior, content.prior, z)
+        drawn = {**pair.global_values(), POSE: pose, **values}
+        evidence = evidence - divergence(posterior, content.prior_given(drawn), z)
         spreads = {f"{CONTENT}_std": spread}
         for name, given in brightness.items():
             known = next(site.prior for site in pair.sites if site.name == name)
@@ -279,18 +290,25 @@ class AnchorGuide(Guide):
 
 def _check_sites(pair: PoseVAE, binned: list[Offset | Angle]) -> None:
     """Raise a SpecificationError if a pair's sites aren't such as can be searched."""
-    if pair.pose_sites[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
+    acting = [site for site in pair.given_sites if isinstance(site, PoseSite)]
+    if acting[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
         raise SpecificationError(
             "guide='anchor' needs the offset to act first, then the angle, but the sites are "
-            f"{[site.name for site in pair.pose_sites]}"
+            f"{[site.name for site in acting]}"
         )
-    contents = [site.name for site in pair.sites if isinstance(site, Content)]
+    contents = [site.name for site in pair.given_sites if isinstance(site, Content)]
     if contents != [CONTENT]:
         raise SpecificationError(
             f"guide='anchor' needs one Content site, named {CONTENT!r}, but there are {contents}: "
             "put all latents into one, or take guide='normal'"
         )
     for site in binned:
+        if not isinstance(site.given_prior, Distribution):
+            raise SpecificationError(
+                f"guide='anchor' draws {site.name!r} about bins of its prior as it was at the "
+                "start, so that a prior that learns would have no effect: give the site a fixed "
+                "prior, or take guide='normal'"
+            )
         kind = type(site)
         if kind.prior_given is not Site.prior_given or kind.draw is not Site.draw:
             raise SpecificationError(

@@ -39,6 +39,13 @@ class Guide(nn.Module, ABC):
     def setup(self, pair: PoseVAE) -> None:
         """Build what the guide needs for this pair; called once, by the pair's constructor."""
 
+    def respecify(self, pair: PoseVAE) -> None:
+        """Take up that the period or the symmetry of a pair's sites was found.
+
+        Args:
+            pair: the pair.
+        """
+
     def start(self, pair: PoseVAE, x: Tensor) -> None:
         """Prepare an untrained pair for some of its data; called once, before the first step.
 
