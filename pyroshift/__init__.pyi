@@ -4,9 +4,11 @@ from . import data as data
 from . import errors as errors
 from . import plot as plot
 from ._version import __version__ as __version__
+from .analysis.blur import explained_by_blur as explained_by_blur
 from .analysis.dependence import correlation_ratio as correlation_ratio
 from .analysis.lattice import WindowSuggestion as WindowSuggestion
 from .analysis.lattice import suggest_window as suggest_window
+from .analysis.leak import lattice_leak as lattice_leak
 from .analysis.search import search_kl as search_kl
 from .analysis.signals import fit_sine as fit_sine
 from .analysis.smoothness import smoothness as smoothness
@@ -33,6 +35,7 @@ from .likelihoods import Gaussian as Gaussian
 from .likelihoods import Likelihood as Likelihood
 from .likelihoods import Poisson as Poisson
 from .models.anchor import AnchorGuide as AnchorGuide
+from .models.brightness import Brightness as Brightness
 from .models.guides import Guide as Guide
 from .models.guides import NormalGuide as NormalGuide
 from .models.pair import PoseVAE as PoseVAE

@@ -29,5 +29,9 @@ class TrainingError(PyroshiftError, RuntimeError):
     """Training can't go on, for instance since the loss is no longer a number."""
 
 
+class TrainingWarning(UserWarning):
+    """A training as it is set up will not end where its options say."""
+
+
 class LatentWarning(UserWarning):
     """Encoded latents look collapsed, or pile up where the prior has no room for them."""

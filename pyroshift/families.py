@@ -167,6 +167,22 @@ def real_moments(prior: Distribution) -> tuple[Tensor, Tensor]:
     return centre, _width_or_one(stddev / slope)
 
 
+def middle_of(prior: Distribution) -> Tensor:
+    """A prior's mean, or where that isn't finite the middle of its support, of its event shape.
+
+    Args:
+        prior: a site's prior.
+
+    Example:
+        >>> middle_of(dist.Normal(3.0, 1.0)), middle_of(dist.HalfCauchy(1.0))
+        (tensor(3.), tensor(1.))
+    """
+    mean = moments(prior)[0]
+    if bool(torch.isfinite(mean).all()):
+        return mean
+    return onto_support(prior)(real_moments(prior)[0])
+
+
 class ProjectedNormalFamily(GuideFamily):
     """Angles of bivariate Normals: for sites on the circle, without a cut at pi.
 

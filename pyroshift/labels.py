@@ -8,26 +8,29 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
+from torch.distributions import Distribution
 
 from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
 from pyroshift.distributions import moments
 from pyroshift.inference.diagnostics import collapsed
+from pyroshift.models.brightness import BACKGROUND, GAIN
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window
-from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Site
+from pyroshift.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE
 
 _LONG_NAMES = {
     CONTENT: "conventional latent",
     OFFSET: "position of the motif in the window",
     ANGLE: "rotation of the motif, counter-clockwise",
     SCALE: "magnification of the motif",
+    BRIGHTNESS: "gain and background of the window",
     "elbo": "evidence lower bound per patch",
     "probability": "probability of each mode of the pose's posterior",
     "pose_entropy": "entropy of the pose's posterior over bins",
 }
-_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1", "probability": "1"}
+_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1", BRIGHTNESS: "1", "probability": "1"}
 COLLAPSED = "collapsed"
 MODE = "mode_"  # what names of values at each mode of a posterior begin with
 
@@ -59,6 +62,8 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
             attrs["pixel_size"] = _flat(patches.pixel_size)
         elif site == CONTENT:
             trailing = ("latent",)
+        elif site == BRIGHTNESS:
+            trailing = ("component",)
         if name.endswith("_std"):
             long_name = f"posterior standard deviation of the {long_name}"
         elif name.startswith(MODE) and site != "probability":
@@ -72,6 +77,8 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
     coords: dict[str, Any] = dict(patches.coords)
     if OFFSET in values:
         coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
+    if BRIGHTNESS in values:
+        coords["component"] = np.array([GAIN, BACKGROUND], dtype=object)
     coords["latent"] = np.arange(model.latent_dim)
     if f"{CONTENT}_std" in values:
         spread = values[f"{CONTENT}_std"]
@@ -106,7 +113,7 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
     configuration = {
         "model": type(model).__name__,
-        "sites": {site.name: _in_words(site) for site in model.given_sites},
+        "sites": {name: _in_words(prior) for name, prior in model.priors().items()},
         "likelihood": repr(model.likelihood),
         "decoder": type(model.decoder).__name__,
         "encoder": type(model.encoder).__name__,
@@ -123,22 +130,22 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     }
 
 
-def _in_words(site: Site) -> str:
-    """A site's prior, with its mean and width."""
-    values = [np.unique(value.cpu().numpy()) for value in moments(site.prior)]
+def _in_words(prior: Distribution) -> str:
+    """A prior, with its mean and width."""
+    values = [np.unique(value.cpu().numpy()) for value in moments(prior)]
     mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in values)
-    return f"{site.prior}, mean {mean}, width {width}"
+    return f"{prior}, mean {mean}, width {width}"
 
 
 def components(name: str, array: xr.DataArray) -> dict[str, xr.DataArray]:
-    """A variable's parts by name, one for each latent or axis; without these, the variable.
+    """A variable's parts by name, one for each latent, axis or component; else the variable.
 
     Example:
         >>> array = xr.DataArray(np.zeros((3, 2)), {"axis": ["y", "x"]}, ("patch", "axis"))
         >>> list(components("offset_std", array))
         ['offset_y_std', 'offset_x_std']
     """
-    dim = next((dim for dim in ("latent", "axis") if dim in array.dims), None)
+    dim = next((dim for dim in ("latent", "axis", "component") if dim in array.dims), None)
     if dim is None:
         return {name: array}
     base, joint = name.removesuffix("_std"), "" if dim == "latent" else "_"

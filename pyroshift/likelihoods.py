@@ -90,6 +90,19 @@ class Likelihood(nn.Module):
         """
         return self.distribution(output).variance
 
+    def score(self, x: Tensor, output: Tensor) -> Tensor:
+        """Derivative of the log likelihood by the decoder's output, of the output's shape.
+
+        Args:
+            x: data, of the output's shape.
+            output: decoder's output.
+        """
+        with torch.enable_grad():
+            output = output.detach().requires_grad_()
+            log_likelihood = self.distribution(output).log_prob(x).sum()
+            (score,) = torch.autograd.grad(log_likelihood, output)
+        return score
+
     def check(self, minimum: float, maximum: float) -> None:
         """Raise a DataError if data of this range can't come from this likelihood."""
 

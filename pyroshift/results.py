@@ -19,7 +19,7 @@ from pyroshift.inference.elbo import sample_sites, terms_given
 from pyroshift.labels import labelled, reduced
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window
-from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE
+from pyroshift.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE
 
 
 @torch.no_grad()
@@ -37,9 +37,10 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
         A Dataset over the patches' own dimensions: `z` (..., `latent`); `offset` (..., `axis`) in
         the source's unit of length (the unit of each axis where they differ, as in "nm, eV"),
         positive towards larger index, from the window's centre;
-        `angle`, radians in (-pi, pi]; `scale`; for each the posterior's standard deviation under
-        `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map of anomalies.
-        The coordinate `collapsed` tells which latents say nothing of these data.
+        `angle`, radians in (-pi, pi]; `scale`; `brightness` (..., `component`), gain and background
+        in units of the decoder's output, given all else; for each the posterior's standard
+        deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map
+        of anomalies. The coordinate `collapsed` tells which latents say nothing of these data.
         NaN where a patch was left out for missing pixels. Poses that a site's period or symmetry
         makes alike go by the one nearest to zero. The anchor guide adds `pose_entropy`, and over
         `mode`, best first, `mode_probability`, `mode_offset` and `mode_angle`. Written and read
@@ -79,7 +80,10 @@ def _found(model: PoseVAE, x: Tensor) -> dict[str, Tensor]:
         trace = poutine.trace(model.sample_guide).get_trace(x)
         drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
         found = reduced(model, model.guide_module.summary(model, x, drawn))
-        return {**found, "elbo": terms_given(trace, model.sample_model, x).elbo}
+        terms = terms_given(trace, model.sample_model, x)
+        # What all patches share was learned from others too, and is no matter of these.
+        own = sum(terms.kl[site.name] for site in model.sites)
+        return {**found, "elbo": terms.log_likelihood - own}
 
 
 @contextmanager
@@ -112,6 +116,7 @@ def decode(
     offset: Any = None,
     angle: Any = None,
     scale: Any = None,
+    brightness: Any = None,
 ) -> xr.DataArray:
     """What the model expects to see for given latents and pose.
 
@@ -119,12 +124,13 @@ def decode(
 
     Args:
         model: a trained model.
-        z: `... x latent`; or a whole Dataset from `encode`, whose offset, angle and scale are then
-            used as well.
+        z: `... x latent`; or a whole Dataset from `encode`, whose pose and brightness are then used
+            as well.
         offset: `... x axis`, (y, x) from the window's centre, in pixels, or as a DataArray from
             `encode` in its own unit; zero by default.
         angle: `...`, radians; zero by default.
         scale: `...`, magnification; one by default.
+        brightness: `... x component`, gain and background; 1 and 0 by default.
 
     Returns:
         The expected data, over the dimensions of `z` and the window's `window_y`, `window_x` (or
@@ -145,6 +151,7 @@ def decode(
         offset = maps.get(OFFSET) if offset is None else offset
         angle = maps.get(ANGLE) if angle is None else angle
         scale = maps.get(SCALE) if scale is None else scale
+        brightness = maps.get(BRIGHTNESS) if brightness is None else brightness
     dims, coords = _leading(z)
     latents = np.asarray(z, dtype=np.float32)
     if latents.ndim < 1 or latents.shape[-1] != model.latent_dim:
@@ -156,8 +163,8 @@ def decode(
     if offset is not None:
         pixel_size = getattr(offset, "attrs", {}).get("pixel_size", 1.0)
         offset = np.asarray(offset) / np.asarray(pixel_size) / unit
-    given = {OFFSET: offset, ANGLE: angle, SCALE: scale}
-    neutral = {OFFSET: 0.0, ANGLE: 0.0, SCALE: 1.0}
+    given = {OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness}
+    neutral = {SCALE: 1.0, BRIGHTNESS: (1.0, 0.0)}
     names = [site.name for site in model.given_sites]
     if extra := [name for name, value in given.items() if value is not None and name not in names]:
         raise DataError(f"{extra} given, but this model's sites are {names}")
@@ -265,6 +272,6 @@ def manifold(
 
 def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each latent's prior; 0 and 1 where they don't exist."""
-    prior = next(site.prior for site in model.sites if site.name == CONTENT)
-    mean, width = (moment.cpu().double().numpy() for moment in moments(prior))
+    prior = model.priors()[CONTENT]
+    mean, width = (moment.cpu().double().numpy().reshape(-1) for moment in moments(prior))
     return np.nan_to_num(mean, posinf=0.0), np.where(np.isfinite(width), width, 1.0)

@@ -4,6 +4,7 @@ A model is a list of these. To change a prior, pass any Pyro distribution to the
 how a site is drawn or what it does to the coordinates, subclass it.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,13 +18,21 @@ from torch.distributions import Distribution
 from pyroshift import pose
 from pyroshift.distributions import map_tensors, moments, with_event_shape
 from pyroshift.errors import SpecificationError
-from pyroshift.families import GuideFamily, family_for
+from pyroshift.families import GuideFamily, NormalFamily, family_for
+from pyroshift.frame import LatentFrame
+from pyroshift.priors import LearnedPrior, Snapshot, learns
 
 OFFSET = "offset"
 ANGLE = "angle"
 SCALE = "scale"
 CONTENT = "z"
+BRIGHTNESS = "brightness"
 DATA = "x"
+AUTO = "auto"  # what is to be found in the data
+
+
+Prior = Distribution | nn.Module
+"""A distribution, or a module whose call gives one: its parameters learn with the rest."""
 
 
 class Site(nn.Module):
@@ -31,49 +40,103 @@ class Site(nn.Module):
 
     Args:
         name: name of the Pyro sample site.
-        prior: Pyro distribution of one value.
+        prior: Pyro distribution of one value; or a module whose call gives one, at every step anew.
+            What is an `nn.Parameter` in either of them is trained and saved with the model.
         event_shape: shape of one value; the prior is expanded to it.
         family: guide family of the posterior; by default the one that fits the prior's support.
         circular: whether values are angles.
 
     Raises:
-        SpecificationError: if the prior can't have that event shape.
+        SpecificationError: if the prior can't have that event shape, or can't be learned.
+
+    Example:
+        >>> width = nn.Parameter(torch.tensor(0.5))
+        >>> site = Site("strain", dist.Normal(0.0, width), ())
+        >>> [name for name, _ in site.named_parameters()]
+        ['given_prior.free.scale']
     """
+
+    given_prior: Prior
 
     def __init__(
         self,
         name: str,
-        prior: Distribution,
+        prior: Prior,
         event_shape: tuple[int, ...],
         family: GuideFamily | None = None,
         circular: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.circular = name, circular
-        self.prior = with_event_shape(prior, event_shape, name)
-        self.family = family if family is not None else family_for(self.prior, circular)
+        if isinstance(prior, Distribution) and learns(prior):
+            prior = LearnedPrior(prior)
+        made = prior() if isinstance(prior, nn.Module) else prior
+        made = with_event_shape(made, event_shape, name)
+        self.given_prior = prior if isinstance(prior, nn.Module) else made
+        self._start = Snapshot(made) if isinstance(prior, nn.Module) else None
+        self.family = family if family is not None else family_for(made, circular)
+
+    @property
+    def prior(self) -> Distribution:
+        """The prior as it is now, but for what `prior_given` makes of it."""
+        if isinstance(self.given_prior, Distribution):
+            return self.given_prior
+        return with_event_shape(self.given_prior(), self.event_shape, self.name)
+
+    @property
+    def reference(self) -> Distribution:
+        """The prior as it was when the site was made, which sets the units of guides."""
+        return self.prior if self._start is None else self._start()
 
     @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one value."""
-        return tuple(self.prior.event_shape)
+        return tuple(self.reference.event_shape)
 
     def prior_given(self, values: Mapping[str, Tensor]) -> Distribution:
-        """The prior, given the values of the sites drawn before this one, by name."""
+        """The prior, given the values of the sites drawn before this one, by name.
+
+        Global sites, of `draw_global`, are drawn first.
+        """
         return self.prior
+
+    def draw_global(self) -> Mapping[str, Tensor]:
+        """Sample what all patches share, such as a hyper-prior, outside the patches' plate.
+
+        Override it by Pyro sample statements, and `guide_global` by their posteriors; the values
+        are then among those that `prior_given` gets.
+
+        Returns:
+            The values by the names of their Pyro sites: none, unless overridden.
+        """
+        return {}
+
+    def guide_global(self) -> None:
+        """Sample the posterior of each site of `draw_global`, by the same names."""
 
     def draw(self, values: Mapping[str, Tensor]) -> Tensor:
         """Sample one value per patch from the prior, as a Pyro site inside the patches' plate."""
         return pyro.sample(self.name, self.prior_given(values))  # type: ignore[arg-type]
 
+    def posterior(self, raw: Tensor, learn: bool = False) -> Distribution:
+        """The guide's distribution of the values.
+
+        Args:
+            raw: `batch x size`, as the site's family takes them.
+            learn: whether what a site learns from its posteriors may follow these.
+        """
+        return self.family.distribution(raw, self.reference)
+
     def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
         super()._apply(fn, recurse)
-        self.prior = map_tensors(self.prior, fn)
+        if isinstance(self.given_prior, Distribution):
+            self.given_prior = map_tensors(self.given_prior, fn)
         return self
 
     def extra_repr(self) -> str:
         """The prior and the guide family."""
-        return f"prior={self.prior}, family={self.family}"
+        fixed = isinstance(self.given_prior, Distribution)
+        return f"{f'prior={self.given_prior}, ' if fixed else ''}family={self.family}"
 
 
 class PoseSite(Site):
@@ -118,7 +181,7 @@ class PoseSite(Site):
 
     def _width(self) -> float:
         """The prior's standard deviation, the largest of its elements; 1 if it has none."""
-        width = float(moments(self.prior)[1].max())
+        width = float(moments(self.reference)[1].max())
         return width if 0 < width < float("inf") else 1.0
 
 
@@ -132,7 +195,8 @@ class Offset(PoseSite):
         ndim: number of axes of a window, 2 for images and 1 for signals.
         family: guide family; by default the one that fits the prior's support.
         period: of a lattice, whose offsets are alike if they differ by it: one number for the same
-            along each axis, or one lattice vector (y, x) per axis; half-windows.
+            along each axis, or one lattice vector (y, x) per axis; half-windows. With "auto", the
+            training finds it in its image. The default prior is then uniform over the cell.
 
     Raises:
         SpecificationError: if the period is none.
@@ -146,14 +210,33 @@ class Offset(PoseSite):
 
     def __init__(
         self,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         ndim: int = 2,
         family: GuideFamily | None = None,
-        period: float | Sequence[Sequence[float]] | None = None,
+        period: float | Sequence[Sequence[float]] | str | None = None,
     ) -> None:
-        super().__init__(OFFSET, dist.Normal(0.0, 0.3) if prior is None else prior, (ndim,), family)
-        self.ndim, self.period = ndim, period
-        self.vectors = None if period is None else _lattice_vectors(period, ndim)
+        known = (
+            None if period is None or isinstance(period, str) else _lattice_vectors(period, ndim)
+        )
+        if isinstance(period, str) and period != AUTO:
+            raise SpecificationError(
+                f"period must be a number, vectors or {AUTO!r}; got {period!r}"
+            )
+        default = dist.Normal(0.0, 0.3) if known is None else _over_cell(known)
+        super().__init__(OFFSET, default if prior is None else prior, (ndim,), family)
+        self.ndim, self.period, self.vectors = ndim, period, known
+        self._prior_given = prior is not None
+
+    def settle(self, period: Sequence[Sequence[float]]) -> None:
+        """Take a period that was found.
+
+        Args:
+            period: one lattice vector (y, x) per axis; half-windows.
+        """
+        self.period, self.vectors = period, _lattice_vectors(period, self.ndim)
+        if not self._prior_given:
+            prior = with_event_shape(_over_cell(self.vectors), (self.ndim,), self.name)
+            self.given_prior, self.family = prior, family_for(prior)
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
         """Coordinates relative to the motif's position."""
@@ -174,10 +257,11 @@ class Angle(PoseSite):
     """In-plane rotation of the motif, radians, counter-clockwise as displayed.
 
     Args:
-        prior: Pyro distribution of the angle; default `Normal(0, 1)`. `VonMises` and `Uniform`
-            over a whole turn get a guide family on the circle.
+        prior: Pyro distribution of the angle; default uniform over the whole circle. `VonMises`
+            and `Uniform` over a whole turn get a guide family on the circle.
         family: guide family; by default the one that fits the prior's support.
-        symmetry: of the motif, which looks the same after a full turn divided by it.
+        symmetry: of the motif, which looks the same after a full turn divided by it. With "auto",
+            the training finds it in the end.
 
     Raises:
         SpecificationError: if the symmetry is none.
@@ -191,15 +275,22 @@ class Angle(PoseSite):
 
     def __init__(
         self,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         family: GuideFamily | None = None,
-        symmetry: int = 1,
+        symmetry: int | str = 1,
     ) -> None:
-        if not (isinstance(symmetry, int) and symmetry >= 1):
-            raise SpecificationError(f"symmetry must be a whole number from 1, got {symmetry!r}")
-        prior = dist.Normal(0.0, 1.0) if prior is None else prior
+        if symmetry != AUTO and not (isinstance(symmetry, int) and symmetry >= 1):
+            raise SpecificationError(
+                f"symmetry must be a whole number from 1, or {AUTO!r}; got {symmetry!r}"
+            )
+        prior = dist.Uniform(-math.pi, math.pi) if prior is None else prior
         super().__init__(ANGLE, prior, (), family, circular=True)
         self.symmetry = symmetry
+
+    @property
+    def fold(self) -> int:
+        """The symmetry as a number; 1 as long as it isn't known."""
+        return self.symmetry if isinstance(self.symmetry, int) else 1
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
         """Coordinates turned back by the motif's angle."""
@@ -207,7 +298,7 @@ class Angle(PoseSite):
 
     def reduce(self, value: Tensor) -> Tensor:
         """The smallest of the angles by which the motif looks the same."""
-        return pose.wrap_angle(value * self.symmetry) / self.symmetry
+        return pose.wrap_angle(value * self.fold) / self.fold
 
     def reach(self, radius: float) -> float:
         """As far: a turn keeps distances."""
@@ -228,9 +319,7 @@ class Scale(PoseSite):
 
     affine = True
 
-    def __init__(
-        self, prior: Distribution | None = None, family: GuideFamily | None = None
-    ) -> None:
+    def __init__(self, prior: Prior | None = None, family: GuideFamily | None = None) -> None:
         super().__init__(SCALE, dist.LogNormal(0.0, 0.1) if prior is None else prior, (), family)
 
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:
@@ -258,13 +347,24 @@ def _lattice_vectors(period: float | Sequence[Sequence[float]], ndim: int) -> Te
     return vectors
 
 
+def _over_cell(vectors: Tensor) -> Distribution:
+    """Uniform over the cell of a lattice, none of whose points is further from its centre."""
+    reach = 0.75 * float(vectors.norm(dim=-1).max())  # of a hexagonal one, 0.71 lattice vectors
+    return dist.Uniform(-reach, reach)
+
+
 class Content(Site):
     """What the motif looks like: the conventional latents z.
 
+    Unless a prior is given, the latents are those of a `LatentFrame`: their prior is a standard
+    Normal in the frame in which they are uncorrelated, the most telling first.
+
     Args:
         latent_dim: number of latents.
-        prior: Pyro distribution of the latents; default standard Normal.
+        prior: Pyro distribution of the latents, taken as it is; default standard Normal, in a
+            frame that is learned.
         family: guide family; by default the one that fits the prior's support.
+        canonical: whether the frame is learned; by default if neither prior nor family is given.
 
     Raises:
         SpecificationError: if `latent_dim` is less than 1.
@@ -277,11 +377,36 @@ class Content(Site):
     def __init__(
         self,
         latent_dim: int = 2,
-        prior: Distribution | None = None,
+        prior: Prior | None = None,
         family: GuideFamily | None = None,
+        canonical: bool | None = None,
     ) -> None:
         if latent_dim < 1:
             raise SpecificationError(f"latent_dim must be at least 1, got {latent_dim}")
+        own = type(self).prior_given is not Site.prior_given
+        if canonical is None:
+            canonical = prior is None and family is None and not own
         prior = dist.Normal(0.0, 1.0) if prior is None else prior
         super().__init__(CONTENT, prior, (latent_dim,), family)
-        self.latent_dim = latent_dim
+        self.latent_dim, self.canonical = latent_dim, canonical
+        if canonical and not isinstance(self.family, NormalFamily):
+            raise SpecificationError(
+                f"canonical=True needs latents whose posterior is Normal, but the family is "
+                f"{self.family}: leave out the family, or take canonical=False"
+            )
+        if canonical:
+            self.frame = LatentFrame(latent_dim)
+
+    def posterior(self, raw: Tensor, learn: bool = False) -> Distribution:
+        """The guide's distribution of the latents; their frame follows it where it may learn."""
+        found = super().posterior(raw)
+        if not self.canonical:
+            return found
+        loc, scale = self.family.summary(found)
+        if learn:
+            self.frame.follow(loc, scale)
+        return self.frame.posterior(loc, scale)
+
+    def decoded(self, z: Tensor) -> Tensor:
+        """The decoder's input for latents, `batch x latent`."""
+        return self.frame.outward(z) if self.canonical else z

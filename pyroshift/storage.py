@@ -14,31 +14,21 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Transform
 
-from pyroshift import distributions, families, likelihoods, sites
+from pyroshift import distributions, families, likelihoods, priors, sites
 from pyroshift._version import __version__
+from pyroshift.distributions import constructor_arguments
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.inference.checkpoint import read_torch, write_torch
-from pyroshift.models import anchor, guides, pair, vae
+from pyroshift.models import anchor, brightness, guides, pair, vae
 from pyroshift.models.pair import PoseVAE
 from pyroshift.networks import decoders, encoders
 
 FORMAT = "pyroshift model 1"
-# Distributions whose constructors want other names than their attributes', or not all of them.
-_COMPOSED: dict[type[Distribution], dict[str, str]] = {
-    dist.Independent: {
-        "base_distribution": "base_dist",
-        "reinterpreted_batch_ndims": "reinterpreted_batch_ndims",
-    },
-    dist.MixtureSameFamily: {
-        "mixture_distribution": "mixture_distribution",
-        "component_distribution": "component_distribution",
-    },
-    dist.MultivariateNormal: {"loc": "loc", "scale_tril": "scale_tril"},
-    dist.Categorical: {"logits": "logits"},
-}
-_MODULES = (sites, families, likelihoods, encoders, decoders, anchor, guides, pair, vae)
+_MODULES = (
+    sites, priors, families, likelihoods, encoders, decoders, anchor, brightness, guides, pair, vae,
+)  # fmt: skip
 
 
 def save(model: PoseVAE, path: str | Path, *, overwrite: bool = False) -> None:
@@ -192,6 +182,13 @@ def _describe(value: Any) -> Any:
                 for name, attribute in _distribution_arguments(value).items()
             },
         }
+    if isinstance(value, Transform):
+        return {
+            "transform": type(value).__name__,
+            "arguments": {
+                name: _describe(getattr(value, name)) for name in _transform_arguments(value)
+            },
+        }
     if not isinstance(value, nn.Module | families.GuideFamily):
         raise SpecificationError(
             f"{value!r} can't be saved as an argument: give numbers, text, lists, tensors, "
@@ -203,9 +200,11 @@ def _describe(value: Any) -> Any:
             f"{type(value).__name__} can't be saved: keep its constructor's arguments {missing} "
             "as attributes of the same names"
         )
+    # A site's prior is what it is now; to be built again, it must be as it was given.
+    given = {"prior": value.given_prior} if isinstance(value, sites.Site) else {}
     return {
         "class": type(value).__name__,
-        "arguments": {name: _describe(getattr(value, name)) for name in names},
+        "arguments": {name: _describe(given.get(name, getattr(value, name))) for name in names},
     }
 
 
@@ -216,19 +215,26 @@ def _constructor_arguments(cls: type) -> list[str]:
 
 
 def _distribution_arguments(value: Distribution) -> dict[str, str]:
-    """The constructor's arguments that build a distribution again, and the attributes with them."""
-    for cls, arguments in _COMPOSED.items():
-        if isinstance(value, cls):
-            return arguments
-    accepted = _constructor_arguments(type(value))
-    names = [name for name in value.arg_constraints if name in accepted]
-    if {"probs", "logits"} <= set(names):
-        names.remove("probs")
-    if not names or _distribution_class(type(value).__name__) is not type(value):
+    """The constructor's arguments by which a distribution is written down."""
+    if _named(type(value).__name__, Distribution) is not type(value):
         raise SpecificationError(
-            f"the prior {value} can't be saved: subclass its site, and build the prior there"
+            f"the prior {value} can't be saved: subclass its site, and build the prior there, or "
+            "give a module of your own, whose forward() builds it"
         )
-    return {name: name for name in names}
+    return constructor_arguments(value)
+
+
+def _transform_arguments(value: Transform) -> list[str]:
+    """The constructor's arguments by which a transform is written down."""
+    names = [name for name in _constructor_arguments(type(value)) if name != "cache_size"]
+    if _named(type(value).__name__, Transform) is type(value) and all(
+        hasattr(value, name) for name in names
+    ):
+        return names
+    raise SpecificationError(
+        f"a prior with the transform {value} can't be saved: subclass its site, and build the "
+        "prior there, or give a module of your own, whose forward() builds it"
+    )
 
 
 def _build(value: Any, known: dict[str, type]) -> Any:
@@ -239,17 +245,21 @@ def _build(value: Any, known: dict[str, type]) -> Any:
         return value
     if "tensor" in value:
         return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
-    if "distribution" in value:
-        arguments = _build(value["arguments"], known)
-        return _distribution_class(value["distribution"])(**arguments)
+    for key, kind in (("distribution", Distribution), ("transform", Transform)):
+        if key in value:
+            cls = _named(value[key], kind)
+            if cls is None:
+                raise ModelFileError(f"unknown {key} {value[key]!r}")
+            return cls(**_build(value["arguments"], known))
     if "class" in value:
         return _lookup(value["class"], known)(**_build(value["arguments"], known))
     return {name: _build(item, known) for name, item in value.items()}
 
 
-def _distribution_class(name: str) -> type:
-    for module in (dist, distributions):
+def _named(name: str, kind: type) -> type | None:
+    """The distribution or transform of that name; None if there is none."""
+    for module in (dist, dist.transforms, distributions):
         cls = getattr(module, name, None)
-        if isinstance(cls, type) and issubclass(cls, Distribution):
+        if isinstance(cls, type) and issubclass(cls, kind):
             return cls
-    raise ModelFileError(f"unknown distribution {name!r}")
+    return None

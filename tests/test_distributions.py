@@ -334,3 +334,17 @@ def test_divergence_without_a_closed_form_is_that_of_the_sample():
     posterior, prior, value = dist.Normal(1.0, 0.5), dist.StudentT(3.0), torch.tensor([0.3, 2.0])
     found = divergence(posterior, prior, value)
     torch.testing.assert_close(found, posterior.log_prob(value) - prior.log_prob(value))
+
+
+@pytest.mark.parametrize("unit", [1e-19, 1e-12, 1.0, 1e15])
+def test_density_and_its_slopes_in_any_unit(unit):
+    loc, width = torch.tensor([0.3, -1.0]) * unit, torch.tensor(0.01 * unit)
+    loc.requires_grad_()
+    width.requires_grad_()
+    value = loc.detach() + torch.tensor([0.02, -0.01]) * unit
+    density = HomoscedasticNormal(loc, width).log_prob(value)
+    density.sum().backward()
+    expected = -torch.tensor([2.0, 0.5]) - math.log(unit) - math.log(0.01 * (2 * math.pi) ** 0.5)
+    torch.testing.assert_close(density, expected, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(loc.grad * unit, torch.tensor([200.0, -100.0]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(width.grad * unit, torch.tensor(300.0), rtol=1e-3, atol=0)

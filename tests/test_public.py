@@ -50,6 +50,7 @@ SIGNATURES = {
     "load": {"path": REQUIRED},
     "search_kl": {"image": REQUIRED, "window": None, "step": None},
     "smoothness": {"map": REQUIRED},
+    "lattice_leak": {"map": REQUIRED, "vectors": REQUIRED, "step": None},
     "fit_sine": {"signals": REQUIRED, "periods": None, "dim": None},
     "correlation_ratio": {"latents": REQUIRED, "factors": REQUIRED, "bins": None},
     "suggest_window": {"image": REQUIRED},

@@ -8,7 +8,7 @@ import numpy as np
 from pyroshift.analysis.spectrum import Array, frequencies
 
 SLOWEST = 4  # waves across the image; fewer can't be told from uneven background
-THRESHOLD = 12.0  # times the noise around it, that a peak must reach
+THRESHOLD = 12.0  # times the noise around it, that no noise reaches
 FAINTEST = 1e-4  # of the strongest peak's power; below lie the side lobes of the taper
 FURTHEST = 4.0  # times the strongest peak's frequency; beyond lies interference, if anything
 MOST = 40  # peaks
@@ -38,27 +38,28 @@ class Peaks:
         return len(self.power)
 
 
-def find_peaks(power: Array) -> Peaks:
+def find_peaks(power: Array, noise: Array, threshold: float = THRESHOLD) -> Peaks:
     """Peaks of a power spectrum that stand out from the noise around them.
 
     Args:
         power: height x width, as `tapered_power` gives it.
+        noise: height x width, as `noise_power` gives it.
+        threshold: times the noise around it, that a peak must reach.
     """
     # Distorted lattices have speckled peaks, which an average over neighbours makes whole.
     smooth = _nearby(np.mean, power, SMOOTHING)
-    background = noise_power(power)
     along_y, along_x = frequencies(power.shape)
     candidate = (along_y > 0) | ((along_y == 0) & (along_x > 0))
     candidate &= np.hypot(along_y, along_x) >= SLOWEST / min(power.shape)
-    candidate &= (smooth > THRESHOLD * background) & (smooth == _nearby(np.max, smooth, 2))
+    candidate &= (smooth > threshold * noise) & (smooth == _nearby(np.max, smooth, 2))
     rows, columns = np.nonzero(candidate)
     order = np.argsort(-smooth[rows, columns])
     rows, columns = rows[order], columns[order]
-    excess = np.maximum(power - background, np.finfo(float).tiny)
+    excess = np.maximum(power - noise, np.finfo(float).tiny)
     position = _centroids(excess, rows, columns)
     heights = smooth[rows, columns]
     kept = _well_apart(position, heights, 4 / min(power.shape))
-    significance = (smooth / background)[rows, columns]
+    significance = (smooth / noise)[rows, columns]
     return Peaks(position[kept], heights[kept], significance[kept], 1 / np.array(power.shape))
 
 

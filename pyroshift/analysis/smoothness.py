@@ -15,6 +15,8 @@ from pyroshift.sites import CONTENT
 
 SMALLEST_SIDE = 8  # patches; on less, the taper leaves smooth and periodic no room apart
 FADING = 0.8  # per ring, of what a gap is filled with; unfaded, a wide gap in noise looks smooth
+LATENT = "latent"
+COLLAPSED = 0.9  # of the width of all posteriors together, that each of them has on average
 RESOLUTION = 2  # cycles across a map: nearer to zero frequency the taper tells nothing apart
 
 
@@ -37,6 +39,9 @@ def smoothness(map: Any, wavelength: float = 16.0) -> float | xr.DataArray:
     patches are 20 unit cells, and the lattice beats at some 4 patches. Windows of just 2 cells
     along an axis of the lattice would move on by whole cells, and beat so slowly that no measure
     of a map could tell.
+
+    What is real may be sharp: vacancies, dopants and walls as narrow as a window cost a map much of
+    its smoothness, as does noise. `lattice_leak` charges for nothing but the beating.
 
     Missing patches (NaN) are filled from their neighbours, ring by ring inwards, fading to the
     mean. So scattered ones neither break a slope nor smooth a pattern; wide gaps count for little,
@@ -70,8 +75,8 @@ def smoothness(map: Any, wavelength: float = 16.0) -> float | xr.DataArray:
         1.0
     """
     _check_wavelength(wavelength)
-    data = _labelled(map)
-    plane = _map_dims(data)
+    data = latent_map(map)
+    plane = map_dims(data)
     if any(data.sizes[name] < SMALLEST_SIDE for name in plane):
         raise DataError(
             f"a map of {data.sizes[plane[0]]} x {data.sizes[plane[1]]} patches is too small to "
@@ -90,19 +95,39 @@ def smoothness(map: Any, wavelength: float = 16.0) -> float | xr.DataArray:
     if not shares.ndim:
         return float(shares)
     shares.attrs = {"long_name": "share of spectral intensity in the central peak", "units": "1"}
-    return shares.rename("smoothness")
+    return without_collapsed(shares.rename("smoothness"), map)
+
+
+def without_collapsed(scores: xr.DataArray, map: Any) -> xr.DataArray:
+    """Scores of latents, NaN for those collapsed, where the standard deviations tell which are.
+
+    A latent has collapsed where its posterior is as wide as all of its posteriors together, so that
+    its mean tells less than a fifth of its variance; whatever the prior's width.
+    """
+    if not isinstance(map, xr.Dataset) or f"{CONTENT}_std" not in map:
+        return scores
+    mean, std = map[CONTENT], map[f"{CONTENT}_std"]
+    over = [name for name in mean.dims if name != LATENT]
+    collapsed = std.mean(over) > COLLAPSED * np.sqrt(mean.var(over) + (std**2).mean(over))
+    names = {"long_name": "whether the posterior is as wide as the prior"}
+    return scores.where(~collapsed).assign_coords(collapsed=collapsed.assign_attrs(names))
 
 
 def _central_share(values: Array, wavelength: float) -> float:
     """The share for one map, y x x."""
-    if _is_constant(values):
+    power = map_power(values)
+    if power is None:
         return math.nan
-    power = tapered_power(_filled(values.astype(float)))
     cut = [max(1 / wavelength, RESOLUTION / side) for side in values.shape]
     along_y, along_x = frequencies(values.shape)
     # A little more than 1, for waves of just that length.
     central = (along_y / cut[0]) ** 2 + (along_x / cut[1]) ** 2 <= 1 + 1e-9
     return float(power[central].sum() / power.sum())
+
+
+def map_power(values: Array) -> Array | None:
+    """Spectral intensity of a map whose missing patches are filled; None if it doesn't vary."""
+    return None if _is_constant(values) else tapered_power(_filled(values.astype(float)))
 
 
 def _is_constant(values: Array) -> bool:
@@ -129,7 +154,7 @@ def _filled(values: Array) -> Array:
     return values
 
 
-def _labelled(map: Any) -> xr.DataArray:
+def latent_map(map: Any) -> xr.DataArray:
     """The map with named dimensions; of a Dataset, its z."""
     if isinstance(map, xr.Dataset):
         if CONTENT not in map:
@@ -143,15 +168,15 @@ def _labelled(map: Any) -> xr.DataArray:
     return as_labelled(map, 2, None, None, name="map")
 
 
-def _map_dims(data: xr.DataArray) -> list[Hashable]:
+def map_dims(data: xr.DataArray) -> list[Hashable]:
     """The two dimensions that the map runs over: y and x, else all but the latents'."""
     if {"y", "x"} <= set(data.dims):
         return ["y", "x"]
-    plane = [name for name in data.dims if name not in ("latent", "axis")]
+    plane = [name for name in data.dims if name not in (LATENT, "axis")]
     if len(plane) != 2:
         raise DataError(
-            f"a map runs over y and x, but this has the dimensions {tuple(data.dims)}: smoothness "
-            "needs patches on a grid, not at positions or in a row"
+            f"a map runs over y and x, but this has the dimensions {tuple(data.dims)}: it takes "
+            "patches on a grid, not at positions or in a row"
         )
     return plane
 

@@ -85,10 +85,12 @@ def without_noise(frame: Array, known: Array) -> Filtered:
     passed = np.clip(1 - noise / np.maximum(smooth, _TINY), 0, 1)
     along_y, along_x = frequencies(frame.shape)
     squared = along_y**2 + along_x**2
-    passed[squared < (SLOWEST / min(frame.shape)) ** 2] = 0
+    height, width = frame.shape
+    passed[(along_y * height) ** 2 + (along_x * width) ** 2 < SLOWEST**2] = 0
     weight = squared * np.where(smooth > SURE * noise, passed * smooth, 0.0) ** 2
     strongest = squared.ravel()[np.argmax(weight)]
-    if not weight.any() or NARROWEST * np.sqrt(strongest) > SPAN:
+    waves = np.sqrt(strongest) * min(frame.shape)
+    if not weight.any() or waves < SLOWEST or NARROWEST * np.sqrt(strongest) > SPAN:
         return Filtered(np.zeros(frame.shape), np.nan, noise, np.zeros(frame.shape))
     passed[squared > FURTHEST**2 * strongest] = 0
     weight = weight * (passed > 0)

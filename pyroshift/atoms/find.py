@@ -72,7 +72,8 @@ def find_atoms(
 
     Args:
         image: `height x width` or `frame x height x width`, array or DataArray. Missing pixels are
-            NaN; atoms that touch them are left out.
+            NaN; atoms that touch them are left out. Hot pixels are replaced by their neighbours,
+            and frames of a stack that show nothing have no atoms, both with a warning.
         separation: usual distance between nearest neighbours in pixels, not the lattice's period,
             which may hold several atoms; None to see from the image. All frames share it.
         dark: whether atoms are darker than what is around, as in annular bright field.
@@ -134,7 +135,7 @@ def _scales(frames: list[Frame]) -> list[float]:
     """Standard deviation of each frame's blobs, pixels, those of its lattice first; NaN if none."""
     return [
         frame.filtered.scale
-        if np.isfinite(frame.filtered.scale)
+        if np.isfinite(frame.filtered.scale) or not frame.known.any()
         else candidates.scale_of_blobs(frame.values)
         for frame in frames
     ]
@@ -182,6 +183,8 @@ def _candidates(frame: Frame, settings: _Settings) -> Array:
     from scipy.spatial import cKDTree
 
     apart = APART * settings.separation
+    if not frame.known.any():
+        return np.empty((0, 2))
     if settings.segmenter is not None:
         probability = settings.segmenter.probability(frame.values, separation=settings.separation)
         return candidates.probable(probability, settings.probable, apart)

@@ -1,5 +1,6 @@
 """The frames that atoms are looked for in, made alike."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,16 @@ from pyroshift.atoms.refine import Fits
 from pyroshift.atoms.sublattices import SUBLATTICE, by_amplitude
 from pyroshift.data.atoms import ATOM, labelled_atoms
 from pyroshift.data.checks import as_image, check_values, pixel_size, plain_attributes
+from pyroshift.data.outliers import mended
 from pyroshift.errors import DataError
 
 SMALLEST_SIDE = 16  # pixels
 SMALLEST_SEPARATION = 3.0  # pixels
+LEAST_KNOWN = 0.5  # share of the pixels
+MOST_TOLD = 5  # frames
+ROUNDING = 8  # times the precision of the largest grey level
+QUANTIZED = 0.6  # steps of the grey levels, that they are off what they were rounded from
+FEW = 1000  # values
 
 
 @dataclass(frozen=True)
@@ -37,18 +44,12 @@ def checked(
     """Frames (frame x height x width), and the image with its labels."""
     data = as_image(image)
     check_values(data.values, "the image", missing=True)
-    frames = data.values.astype(float).reshape(-1, *data.shape[-2:])
-    height, width = frames.shape[1:]
+    height, width = data.shape[-2:]
     if min(height, width) < SMALLEST_SIDE:
         raise DataError(
             f"an image of {height} x {width} pixels is too small to find atoms in: it takes "
             f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
         )
-    for number, frame in enumerate(frames):
-        if np.isnan(frame).mean() > 0.5:
-            raise DataError(f"more than half of the pixels of frame {number} are missing (NaN)")
-        if np.nanmin(frame) == np.nanmax(frame):
-            raise DataError(f"frame {number} is {np.nanmin(frame):.4g} everywhere: no atoms there")
     if separation is not None and not SMALLEST_SEPARATION <= separation <= min(height, width) / 2:
         raise DataError(
             f"separation={separation!r} can't be used: give the distance between neighbouring "
@@ -62,12 +63,60 @@ def checked(
         )
     if not isinstance(sublattices, int | np.integer) or sublattices < 1:
         raise DataError(f"sublattices={sublattices!r} can't be used: give a number from 1")
-    return frames, data
+    frames = mended(data.values, stacklevel=3).astype(float).reshape(-1, height, width)
+    return _without_blank(frames), data
+
+
+def _without_blank(frames: Array) -> Array:
+    """The frames, of which those that can show no atoms are missing as a whole, with a warning.
+
+    Raises:
+        DataError: if none can.
+    """
+    causes = {number: why for number, frame in enumerate(frames) if (why := _blank(frame))}
+    told = "; ".join(f"frame {number} {why}" for number, why in list(causes.items())[:MOST_TOLD])
+    if len(causes) == len(frames):
+        raise DataError(f"no atoms can be found: {told}")
+    if causes:
+        warnings.warn(
+            f"{len(causes)} of {len(frames)} frames are left without atoms: {told}", stacklevel=4
+        )
+        frames[list(causes)] = np.nan
+    return frames
+
+
+def _blank(frame: Array) -> str:
+    """Why a frame can show no atoms; empty if it can."""
+    known = np.isfinite(frame)
+    if known.mean() < LEAST_KNOWN:
+        return "has more than half of its pixels missing (NaN)"
+    values = frame[known]
+    low, high = values.min(), values.max()
+    if low == high:
+        return f"is {low:.4g} everywhere"
+    single = np.array_equal(values, values.astype(np.float32))
+    rounding = ROUNDING * np.finfo(np.float32 if single else float).eps * max(abs(low), abs(high))
+    left = np.abs(frame - _quadratic(frame, known))[known].max()
+    # Some of the values tell it at once of all images but those that are blank.
+    for some in (values[:: len(values) // FEW + 1], values):
+        if left > max(QUANTIZED * _step(some), rounding):
+            return ""
+    return "is a smooth surface with nothing on it"
+
+
+def _step(values: Array) -> float:
+    """The least distance of grey levels, which may be rounded to it; 0 if there are but two."""
+    levels = np.unique(values)
+    return float(np.diff(levels).min()) if len(levels) > 2 else 0.0
 
 
 def prepared(values: Array) -> Frame:
     """A frame, in units of its standard deviation, and what it shows above its noise."""
     known = np.isfinite(values)
+    if not known.any():
+        nothing = np.zeros(values.shape)
+        filtered = candidates.Filtered(nothing, np.nan, nothing, nothing)
+        return Frame(nothing, nothing, 1.0, known, filtered)
     background = _quadratic(values, known)
     unit = float(np.std((values - background)[known]))
     scaled = (values - background) / unit

@@ -181,6 +181,24 @@ class Patches:
         """The same patches with the source on another device."""
         return replace(self, source=self.source.to(device), starts=self.starts.to(device))
 
+    def lattice_vectors(self) -> np.ndarray:
+        """The lattice of the image that these are windows of, as `suggest_window` finds it.
+
+        Returns:
+            One lattice vector (y, x) in each row, pixels.
+
+        Raises:
+            DataError: if there is no image, as of windows given one by one, or no lattice in it.
+        """
+        from pyroshift.analysis.lattice import suggest_window  # which itself reads images
+
+        if len(self.window) != 2 or tuple(self.source.shape[1:]) == self.window:
+            raise DataError(
+                "a lattice's period is read off an image, but these are single windows or "
+                "signals: give the period as a number, or as vectors"
+            )
+        return np.asarray(suggest_window(self.source.cpu().numpy()).vectors)
+
     def unflatten(self, values: np.ndarray) -> np.ndarray:
         """Values per patch laid out over the patches' dimensions, NaN where there is no patch.
 

@@ -1,10 +1,13 @@
 """KL annealing: how much the latent sites' KL terms weigh, epoch by epoch."""
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
-from pyroshift.errors import SpecificationError
+from pyroshift.errors import SpecificationError, TrainingWarning
 
 SHAPES = ("linear", "cosine")
 
@@ -57,19 +60,23 @@ class KLAnnealing:
         return self.initial + (self.final - self.initial) * progress
 
 
-Annealing = KLAnnealing | float
+Schedule = Callable[[int], float]
+"""The KL weight of an epoch, the first being 0: a `KLAnnealing`, or a function."""
+
+Annealing = Schedule | float
 """One site's schedule, or a constant weight."""
 
 
-def schedules(kl: Annealing | Mapping[str, Annealing], sites: list[str]) -> dict[str, KLAnnealing]:
+def schedules(kl: Annealing | Mapping[str, Annealing], sites: list[str]) -> dict[str, Schedule]:
     """One schedule per site from what `fit` takes as `kl`.
 
     Args:
-        kl: a schedule or a constant for all sites, or one per site name, those left out being 1.
+        kl: a schedule, a function of the epoch or a constant, for all sites or one per site name,
+            those left out being 1.
         sites: names of the model's latent sites.
 
     Raises:
-        SpecificationError: if `kl` names a site that the model does not have.
+        SpecificationError: if `kl` names a site that the model does not have, or a weight is none.
 
     Example:
         >>> schedules({"offset": 0.5}, ["offset", "z"])["offset"](0)
@@ -78,7 +85,65 @@ def schedules(kl: Annealing | Mapping[str, Annealing], sites: list[str]) -> dict
     per_site = dict(kl) if isinstance(kl, Mapping) else dict.fromkeys(sites, kl)
     if unknown := sorted(set(per_site) - set(sites)):
         raise SpecificationError(f"kl names {unknown}, but the model's sites are {sites}")
-    return {
-        name: weight if isinstance(weight, KLAnnealing) else KLAnnealing(weight, weight)
-        for name, weight in ((name, per_site.get(name, 1.0)) for name in sites)
-    }
+    return {name: _schedule(per_site.get(name, 1.0)) for name in sites}
+
+
+def _schedule(weight: Any) -> Schedule:
+    if callable(weight):
+        return weight
+    if isinstance(weight, Real):
+        return KLAnnealing(float(weight), float(weight))
+    raise SpecificationError(
+        "a KL weight must be a number, a KLAnnealing or a function of the epoch, such as "
+        f"lambda epoch: 0.1 if epoch < 5 else 1.0; got {weight!r}"
+    )
+
+
+def weights_at(schedules: Mapping[str, Schedule], epoch: int) -> dict[str, float]:
+    """The KL weight of each site in an epoch.
+
+    Raises:
+        SpecificationError: if a function of the user's own gives no positive number.
+    """
+    weights: dict[str, float] = {}
+    for name, schedule in schedules.items():
+        weight = schedule(epoch)
+        if not (isinstance(weight, Real) and 0 < float(weight) < math.inf):
+            raise SpecificationError(
+                f"the KL weight of {name!r} must be a positive number, but its function gives "
+                f"{weight!r} for epoch {epoch}"
+            )
+        weights[name] = float(weight)
+    return weights
+
+
+def settled_after(schedules: Mapping[str, Schedule], epochs: int) -> int:
+    """The first epoch from which the weights stay as they are to the end of a training.
+
+    Example:
+        >>> settled_after({"z": KLAnnealing(0.1, 1.0, epochs=4)}, epochs=10)
+        4
+    """
+    last = weights_at(schedules, epochs - 1)
+    for epoch in reversed(range(epochs - 1)):
+        if weights_at(schedules, epoch) != last:
+            return epoch + 1
+    return 0
+
+
+def warn_if_unfinished(schedules: Mapping[str, Schedule], epochs: int) -> None:
+    """Issue a `TrainingWarning` for annealing that a training of so many epochs doesn't finish."""
+    unfinished = [
+        f"that of {name!r} ends at {schedule(epochs - 1):.2g} and not at {schedule.final:.3g}, as "
+        f"its annealing takes {schedule.epochs} epochs"
+        for name, schedule in schedules.items()
+        if isinstance(schedule, KLAnnealing) and schedule(epochs - 1) != schedule.final
+    ]
+    if unfinished:
+        enough = "a constant weight" if epochs == 1 else f"at most {epochs - 1} annealing epochs"
+        warnings.warn(
+            f"the KL weight never gets where it should in {epochs} epochs of training: "
+            f"{'; '.join(unfinished)}. Give it {enough} (KLAnnealing's `epochs`), or train longer",
+            TrainingWarning,
+            stacklevel=3,
+        )

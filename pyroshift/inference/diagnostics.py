@@ -37,9 +37,12 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
     """
     with torch.no_grad():
         found = pair.guide_module.summary(pair, x)
+        values = pair.global_values() | found
+        priors = {site.name: site.prior_given(values) for site in pair.given_sites}
     findings = []
     for site in pair.given_sites:
-        mean, width = (moment.to(x.device) for moment in moments(site.prior))
+        prior = priors[site.name]
+        mean, width = (moment.to(x.device) for moment in moments(prior))
         if not bool(torch.isfinite(width).all()):
             continue
         location, spread = found[site.name], found[f"{site.name}_std"]
@@ -49,7 +52,7 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
             findings.append(_collapsed(site, which, bool(empty.all())))
         beyond = ((location - mean).abs() > PILE_UP_WIDTHS * width).float().mean(0)
         share = float(torch.atleast_1d(beyond).max())
-        if share > PILE_UP_SHARE and not isinstance(site.prior, dist.VonMises):
+        if share > PILE_UP_SHARE and not isinstance(prior, dist.VonMises):
             findings.append(_piled_up(site, share, float(width.max())))
     return findings
 

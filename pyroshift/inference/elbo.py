@@ -1,5 +1,6 @@
 """The evidence lower bound, term by term and patch by patch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,13 +21,16 @@ class EvidenceTerms:
 
     Args:
         log_likelihood: expected log likelihood of each patch, `batch`.
-        kl: KL divergence of each latent site from its prior, unscaled, `batch` each.
-        weights: the scale under which each latent site was drawn.
+        kl: KL divergence of each latent site from its prior, unscaled, `batch` each. Of a global
+            site, which all patches share, every patch has an equal part.
+        weights: the scale under which each latent site was drawn, but for that of the plates.
+        total: number of patches that there are, which a batch stands for.
     """
 
     log_likelihood: Tensor
     kl: dict[str, Tensor]
     weights: dict[str, float]
+    total: float
 
     @property
     def elbo(self) -> Tensor:
@@ -39,13 +43,20 @@ class EvidenceTerms:
         weighted = [self.weights[name] * kl for name, kl in self.kl.items()]
         return sum(weighted, torch.zeros_like(self.log_likelihood)) - self.log_likelihood
 
+    @property
+    def loss(self) -> Tensor:
+        """The objective of all patches that there are, as the batch has it; as Pyro counts."""
+        return self.objective.sum() * (self.total / self.objective.numel())
+
 
 class PatchELBO(TraceMeanField_ELBO):
     """A Pyro ELBO for pairs whose patches are independent and whose guide is reparametrised.
 
     It agrees with `pyro.infer.TraceMeanField_ELBO` (closed-form KL terms where there are any, else
     from the same samples), but also keeps the terms apart, in `terms`, and refuses a pair whose
-    model and guide are scaled differently, which Pyro's own accept in silence.
+    model and guide are scaled differently, which Pyro's own accept in silence. Latent sites are
+    local or global by their plates: those outside the data's plates count once for all patches,
+    of which there are as many as the plates' `size` says.
 
     Example:
         >>> from pyroshift import ShiftVAE
@@ -79,13 +90,14 @@ class PatchELBO(TraceMeanField_ELBO):
                 for name in particles[0].kl
             },
             particles[0].weights,
+            particles[0].total,
         )
 
     def differentiable_loss(
         self, model: Callable, guide: Callable, *args: Any, **kwargs: Any
     ) -> Tensor:
-        """The objective, summed over patches."""
-        return self.terms(model, guide, *args, **kwargs).objective.sum()
+        """The objective, summed over all patches that the plate's size says there are."""
+        return self.terms(model, guide, *args, **kwargs).loss
 
     def loss(self, model: Callable, guide: Callable, *args: Any, **kwargs: Any) -> float:
         """The objective as a number."""
@@ -124,18 +136,51 @@ def terms_given(
     observed = [site for name, site in generated.items() if name not in latent]
     if not observed:
         raise SpecificationError("the model has no observed site: call it with data")
+    plates = _plates(observed)
+    total = math.prod(frame.full_size or frame.size for frame in plates.values())
+    shares = [
+        _per_patch(site, site["fn"].log_prob(site["value"]), plates, total, _weight(site))
+        for site in observed
+    ]
+    log_likelihood = sum(shares[1:], shares[0])
     kl, weights = {}, {}
     for name, site in latent.items():
         _check_pair(name, drawn[name], site)
-        kl[name] = scale_and_mask(
-            divergence(drawn[name]["fn"], site["fn"], site["value"]), mask=site["mask"]
-        )
-        weights[name] = float(site["scale"])
-    log_likelihood = sum(
-        scale_and_mask(site["fn"].log_prob(site["value"]), site["scale"], site["mask"])
-        for site in observed
+        divergences = divergence(drawn[name]["fn"], site["fn"], site["value"])
+        share = _per_patch(site, divergences, plates, total, 1.0)
+        kl[name] = share.expand_as(log_likelihood)
+        weights[name] = _weight(site)
+    return EvidenceTerms(log_likelihood, kl, weights, total if plates else log_likelihood.numel())
+
+
+def _plates(observed: list[dict[str, Any]]) -> dict[str, Any]:
+    """The plates of the data by name: those that all observed sites with any are in."""
+    stacks = [{frame.name: frame for frame in site["cond_indep_stack"]} for site in observed]
+    stacks = [stack for stack in stacks if stack] or [{}]
+    common = set.intersection(*map(set, stacks))
+    return {name: frame for name, frame in stacks[0].items() if name in common}
+
+
+def _subsampling(site: dict[str, Any]) -> float:
+    """By how much a site's plates scale it, as they hold a part of what there is."""
+    return math.prod(
+        (frame.full_size or frame.size) / frame.size for frame in site["cond_indep_stack"]
     )
-    return EvidenceTerms(log_likelihood, kl, weights)
+
+
+def _weight(site: dict[str, Any]) -> float:
+    """The scale under which a site was drawn, but for that of its plates."""
+    return float(site["scale"]) / _subsampling(site)
+
+
+def _per_patch(
+    site: dict[str, Any], terms: Tensor, plates: dict[str, Any], total: float, scale: float
+) -> Tensor:
+    """A site's terms by patch; if it is outside the data's plates, each patch's equal part."""
+    terms = scale_and_mask(terms, scale, site["mask"])
+    if plates.keys() <= {frame.name for frame in site["cond_indep_stack"]}:
+        return terms
+    return terms.sum() * (_subsampling(site) / total)
 
 
 def sample_sites(trace: poutine.Trace) -> dict[str, dict[str, Any]]:

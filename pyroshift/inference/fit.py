@@ -2,16 +2,22 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import xarray as xr
 from pyro.infer import ELBO
+from torch import Tensor
+from tqdm import tqdm
 
-from pyroshift.inference.annealing import Annealing, schedules
+from pyroshift.errors import DataError, SpecificationError
+from pyroshift.inference.annealing import Annealing, schedules, warn_if_unfinished
 from pyroshift.inference.diagnostics import warn_about_latents
 from pyroshift.inference.options import Options
 from pyroshift.inference.run import Callback, Gatherable, Run
 from pyroshift.models.pair import PoseVAE
+from pyroshift.models.settling import settle_period, settle_symmetry
+from pyroshift.sites import AUTO, Angle, Offset
 
 
 def fit(
@@ -42,11 +48,12 @@ def fit(
 
     Args:
         model: the model, trained further from the weights that it has.
-        patches: the data.
+        patches: the data: `Patches`, from `extract_patches` or `Patches.from_array`.
         epochs: how many times to go through the data.
         batch_size: patches per step. Fewer patches than this make one batch.
         learning_rate: the optimiser's step size.
-        kl: weight of the KL terms: a number, a `KLAnnealing`, or one of these per site name.
+        kl: weight of the KL terms: a number, a `KLAnnealing`, a function from the epoch (the first
+            is 0) to a number, or one of these per site name.
         seed: seed of the split, the shuffling and the sampling.
         device: where to train, such as "cuda"; by default where the model is.
         validation_fraction: share of the patches held out to measure `validation_loss`.
@@ -67,11 +74,12 @@ def fit(
             so does `encode`.
 
     Returns:
-        What was measured, over `epoch`: `loss` (negative ELBO), `log_likelihood`, `kl` and
-        `kl_scale` per `site`, `validation_loss`, `learning_rate`.
+        What was measured, over `epoch`: `loss` (negative ELBO, or of the bound given as `elbo`),
+        `log_likelihood`, `kl` and `kl_scale` per `site` (a global site's KL divergence by its
+        part per patch), `validation_loss`, `learning_rate`.
 
     Raises:
-        DataError: if the patches don't fit the model's window or likelihood.
+        DataError: if the patches are none, or don't fit the model's window or likelihood.
         SpecificationError: if an option can't work.
         ModelFileError: if the checkpoint is damaged, or from a different run.
         TrainingError: if the loss is no longer a number; the model then has the weights from
@@ -85,14 +93,22 @@ def fit(
         >>> dict(history.sizes)
         {'epoch': 2, 'site': 2}
     """
+    if not isinstance(patches, Gatherable):
+        raise DataError(
+            f"fit trains on Patches, got {type(patches).__name__}: make them by "
+            "Patches.from_array(windows), where they are cut already, or by "
+            "extract_patches(image, window)"
+        )
     options = Options(
         epochs, batch_size, learning_rate, seed, validation_fraction, patience, clip_norm,
         schedule, precision,
     )  # fmt: skip
     annealing = schedules(kl, [site.name for site in model.sites])
+    warn_if_unfinished(annealing, options.epochs)
     path = None if checkpoint is None else Path(checkpoint)
     if device is not None:
         model.to(device)
+    _find_period(model, patches, progress)
     patches = patches.to(model.device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         run = Run(model, patches, options, annealing, optimizer, elbo)
@@ -100,5 +116,43 @@ def fit(
             run.resume(path)
         stopped = run.train(progress, list(callbacks), path)
     model.eval()
-    warn_about_latents(model, patches.gather(run.training[:1024]))
+    some = patches.gather(run.training[:1024])
+    _settle(model, some)
+    _find_symmetry(model, some, progress)
+    warn_about_latents(model, some)
     return run.history.to_xarray({"stopped": stopped, "seed": seed, "batch_size": batch_size})
+
+
+@torch.no_grad()
+def _settle(model: PoseVAE, x: Tensor) -> None:
+    """Bring latents into the frame of the posteriors as `encode` finds them."""
+    framed = [site for site in model.contents if site.canonical]
+    found = model.guide_module.summary(model, x) if framed else {}
+    for site in framed:
+        site.frame.settle(found[site.name], found[f"{site.name}_std"])
+
+
+def _find_period(model: PoseVAE, patches: Any, progress: bool) -> None:
+    """Read the lattice off the image that patches are from, where offsets wait for it."""
+    if any(isinstance(site, Offset) and site.period == AUTO for site in model.given_sites):
+        if not hasattr(patches, "lattice_vectors"):
+            raise SpecificationError(
+                f"period={AUTO!r} needs patches of an image, got {type(patches).__name__}: give "
+                "the period, or none"
+            )
+        vectors = patches.lattice_vectors()
+        settle_period(model, torch.as_tensor(vectors, dtype=torch.float))
+        rounded = [[round(float(number), 2) for number in vector] for vector in vectors]
+        if progress:
+            tqdm.write(f"period: the lattice vectors (y, x) are {rounded} pixels")
+
+
+def _find_symmetry(model: PoseVAE, x: Tensor, progress: bool) -> None:
+    """Ask the trained motif for its symmetry, where angles wait for it."""
+    waiting = [
+        site for site in model.given_sites if isinstance(site, Angle) and site.symmetry == AUTO
+    ]
+    if waiting:
+        settle_symmetry(model, x)
+        if progress:
+            tqdm.write(f"symmetry: the motif looks the same after 1/{waiting[0].fold} turn")

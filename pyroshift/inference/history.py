@@ -13,12 +13,13 @@ class EpochRecord:
     """What was measured in one epoch, all in nats per patch.
 
     Args:
-        loss: negative ELBO, the KL terms unweighted, so that epochs compare; mean over batches
-            while the weights were moving.
+        loss: negative bound that is trained, the KL terms unweighted, so that epochs compare; mean
+            over batches while the weights were moving.
         log_likelihood: expected log likelihood.
-        kl: KL divergence of each site from its prior, unweighted.
+        kl: KL divergence of each site from its prior, unweighted; of a global site, which all
+            patches share, the part of each patch.
         kl_scale: the KL weight of each site in this epoch.
-        validation_loss: negative ELBO of the patches held out; NaN where there are none.
+        validation_loss: negative bound of the patches held out; NaN where there are none.
         learning_rate: learning rate of this epoch.
     """
 
@@ -31,18 +32,25 @@ class EpochRecord:
 
 
 _LONG_NAMES = {
-    "loss": "negative ELBO of the training patches",
+    "loss": "{} of the training patches",
     "log_likelihood": "expected log likelihood",
-    "validation_loss": "negative ELBO of the validation patches",
+    "validation_loss": "{} of the validation patches",
     "learning_rate": "learning rate",
 }
 
 
 @dataclass
 class History:
-    """The records of a training run, which grow by one per epoch."""
+    """The records of a training run, which grow by one per epoch.
+
+    Args:
+        sites: names of the latent sites: those of each patch, then those that all patches share.
+        bound: what `loss` and `validation_loss` are, in words.
+        records: what was measured so far.
+    """
 
     sites: Sequence[str]
+    bound: str = "negative ELBO"
     records: list[EpochRecord] = field(default_factory=list)
 
     def to_xarray(self, attrs: dict[str, Any] | None = None) -> xr.Dataset:
@@ -65,7 +73,7 @@ class History:
         )
         for name, long_name in _LONG_NAMES.items():
             units = {} if name == "learning_rate" else {"units": "nat"}
-            history[name].attrs = {"long_name": long_name, **units}
+            history[name].attrs = {"long_name": long_name.format(self.bound), **units}
         history["kl"].attrs = {"long_name": "KL divergence from the prior", "units": "nat"}
         history["kl_scale"].attrs = {"long_name": "KL weight"}
         return history

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import pyro
 import torch
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pyroshift.distributions import moments
 from pyroshift.errors import DataError, ModelFileError, TrainingError
-from pyroshift.inference.annealing import KLAnnealing
+from pyroshift.inference.annealing import Schedule, settled_after, weights_at
 from pyroshift.inference.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.inference.elbo import EvidenceTerms, PatchELBO
 from pyroshift.inference.history import EpochRecord, History
@@ -25,7 +25,10 @@ from pyroshift.inference.options import Options
 from pyroshift.models.pair import PoseVAE
 from pyroshift.sites import Site
 
+_FIRST = 512  # patches that an untrained model is shown before the first step
 
+
+@runtime_checkable
 class Gatherable(Protocol):
     """Training data: anything with a length that gathers batches, such as `Patches`."""
 
@@ -42,6 +45,9 @@ class Gatherable(Protocol):
         """Their `minimum`, `maximum`, `mean` and `stddev`."""
 
 
+Measured = tuple[EvidenceTerms, float | None]
+"""The terms of the bound, and per patch the loss of another bound, where that is trained."""
+
 Callback = Callable[[PoseVAE, EpochRecord], bool | None]
 """Called after each epoch with the model and what was measured; True stops the training."""
 
@@ -54,28 +60,35 @@ class Run:
         model: PoseVAE,
         patches: Gatherable,
         options: Options,
-        annealing: dict[str, KLAnnealing],
+        annealing: dict[str, Schedule],
         optimizer: type[torch.optim.Optimizer],
         elbo: ELBO | None,
     ) -> None:
         self.model, self.patches, self.options = model, patches, options
         self.annealing, self.elbo = annealing, elbo
         self.training, self.validation = self._split()
-        self._try_out()
+        self.settled = settled_after(annealing, options.epochs)
+        tried = self._try_out()
         self.statistics = patches.statistics()
+        untrained = not model.likelihood.prepared
         model.likelihood.prepare(**self.statistics)
+        if untrained:
+            model.guide_module.start(model, patches.gather(self.training[:_FIRST]))
         # One pass over all parameters, where an optimiser has that.
         fused: Any = {"fused": True} if "fused" in inspect.signature(optimizer).parameters else {}
         self.optimizer = optimizer(model.parameters(), lr=options.learning_rate, **fused)  # type: ignore[call-arg]
-        self.history = History([site.name for site in model.sites])
+        names = [site.name for site in model.sites]
+        shared = [name for name in tried.kl if name not in names]
+        bound = "negative ELBO" if elbo is None else f"loss of {type(elbo).__name__}"
+        self.history = History([*names, *shared], bound)
         self.best: dict[str, Tensor] | None = None
         self.good = copy.deepcopy(model.state_dict())
 
-    def _try_out(self) -> None:
+    def _try_out(self) -> EvidenceTerms:
         """Evaluate two patches under Pyro's validation, before the long work starts."""
         self.model.eval()
         with torch.no_grad():
-            self._terms(self.patches.gather(self.training[:2]), 1.0)
+            return self._terms(self.patches.gather(self.training[:2]), 1.0)
 
     def train(self, progress: bool, callbacks: list[Callback], checkpoint: Path | None) -> str:
         """Train to the end; returns why it ended."""
@@ -147,7 +160,7 @@ class Run:
         # All randomness of an epoch follows from the seed and the epoch's number, so that a run
         # goes on from a checkpoint exactly.
         torch.manual_seed(self.options.seed * 1_000_003 + epoch)
-        weights = {name: schedule(epoch) for name, schedule in self.annealing.items()}
+        weights = weights_at(self.annealing, epoch)
         rate = self.options.rate(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -161,14 +174,14 @@ class Run:
             if terms is None:
                 self._give_up(epoch, f"batch {number}", weights)
             self.good = before  # weights are known to be good once a loss came of them
-            totals.add(terms)
+            totals.add(*terms)
             bar.update()
             if number % 10 == 0:
                 bar.set_postfix_str(totals.describe(), refresh=False)
         self.model.eval()
         record = EpochRecord(
             **totals.means(),
-            kl_scale=weights,
+            kl_scale=dict.fromkeys(self.history.sites, 1.0) | weights,
             validation_loss=self._validate(weights),
             learning_rate=rate,
         )
@@ -177,21 +190,21 @@ class Run:
         bar.set_postfix_str(totals.describe())
         return record
 
-    def _step(self, index: Tensor, weights: dict[str, float]) -> EvidenceTerms | None:
+    def _step(self, index: Tensor, weights: dict[str, float]) -> Measured | None:
         """One step of the optimiser; None, and no step, if the loss is no longer a number."""
         x = self.patches.gather(index)
         self.optimizer.zero_grad()
-        terms = self._gradients(x, weights)
-        if terms is None:
+        measured = self._gradients(x, weights)
+        if measured is None:
             return None
         limit = self.options.clip_norm or math.inf
         norm = clip_grad_norm_(self.model.parameters(), limit)
         if not math.isfinite(norm.item()):
             return None
         self.optimizer.step()
-        return terms
+        return measured
 
-    def _gradients(self, x: Tensor, weights: dict[str, float]) -> EvidenceTerms | None:
+    def _gradients(self, x: Tensor, weights: dict[str, float]) -> Measured | None:
         """Leave the gradients of the loss per patch in the parameters."""
         with torch.set_grad_enabled(self.elbo is None), self._autocast():
             terms = self._terms(x, weights)
@@ -200,14 +213,22 @@ class Run:
             return None  # before the gradient: positions that are no numbers crash torch there
         if self.elbo is None:
             loss.backward()
-            return terms
-        # Pyro's own bounds look for parameters in the store, so they get one of their own.
-        with pyro.get_param_store().scope(), self._autocast():
-            self.elbo.loss_and_grads(self.model.model, self.model.guide, x, kl_weight=weights)  # type: ignore[attr-defined]
+            return terms, None
+        trained = self._other(self.elbo.loss_and_grads, x, weights)  # type: ignore[attr-defined]
         for parameter in self.model.parameters():
             if parameter.grad is not None:
-                parameter.grad /= len(x)
-        return terms
+                parameter.grad /= len(self.training)
+        if any(weight != 1 for weight in weights.values()):
+            trained = self._other(self.elbo.loss, x, 1.0)  # type: ignore[attr-defined]
+        return (terms, trained) if math.isfinite(trained) else None
+
+    def _other(self, evaluate: Callable, x: Tensor, weights: dict[str, float] | float) -> float:
+        """What a bound of Pyro's own is per patch."""
+        # It looks for parameters in the store, so it gets one of its own.
+        with pyro.get_param_store().scope(), self._autocast():
+            total = len(self.training)
+            model, guide = self.model.model, self.model.guide
+            return float(evaluate(model, guide, x, kl_weight=weights, total=total)) / total
 
     def _autocast(self) -> torch.autocast:
         """Half precision for the networks' products, where it was asked for."""
@@ -215,7 +236,13 @@ class Run:
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=half)
 
     def _terms(self, x: Tensor, weights: dict[str, float] | float) -> EvidenceTerms:
-        return PatchELBO().terms(self.model.sample_model, self.model.sample_guide, x, weights)
+        return PatchELBO().terms(
+            self.model.sample_model,
+            self.model.sample_guide,
+            x,
+            weights,
+            total=len(self.training),
+        )
 
     @torch.no_grad()
     def _validate(self, weights: dict[str, float]) -> float:
@@ -224,7 +251,9 @@ class Run:
             return math.nan
         totals = _Totals()
         for index in self.validation.split(self.options.batch_size):
-            totals.add(self._terms(self.patches.gather(index), weights))
+            x = self.patches.gather(index)
+            other = None if self.elbo is None else self._other(self.elbo.loss, x, 1.0)  # type: ignore[attr-defined]
+            totals.add(self._terms(x, weights), other)
         return totals.means()["loss"]
 
     def _keep_best(self) -> None:
@@ -234,8 +263,7 @@ class Run:
 
     def _epochs_since_best(self) -> int:
         """Epochs since the lowest validation loss; 0 while the KL weights are still moving."""
-        annealed = max(schedule.epochs for schedule in self.annealing.values())
-        losses = [record.validation_loss for record in self.history.records[annealed:]]
+        losses = [record.validation_loss for record in self.history.records[self.settled :]]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
     def _patience_is_over(self) -> bool:
@@ -246,11 +274,11 @@ class Run:
         """What must be the same for a run to go on from a checkpoint to the same result."""
         settings = dataclasses.asdict(self.options)
         if callable(self.options.schedule):
-            settings["schedule"] = getattr(self.options.schedule, "__name__", "function")
+            settings["schedule"] = _named(self.options.schedule)
         if self.options.schedule != "cosine":
             del settings["epochs"]  # more epochs may be added to a run that doesn't depend on them
         return settings | {
-            "kl": {name: dataclasses.asdict(kl) for name, kl in self.annealing.items()},
+            "kl": {name: _named(kl) for name, kl in self.annealing.items()},
             "patches": len(self.patches),
             "data": self.statistics,
             "model": [_fingerprint(site) for site in self.model.given_sites]
@@ -279,11 +307,17 @@ class Run:
         )
 
 
+def _named(schedule: Any) -> Any:
+    """A schedule in plain values: a function by its name."""
+    if dataclasses.is_dataclass(schedule) and not isinstance(schedule, type):
+        return dataclasses.asdict(schedule)
+    return getattr(schedule, "__name__", "function")
+
+
 def _fingerprint(site: Site) -> str:
-    """A site in words that change with its prior's parameters."""
-    return (
-        f"{site.name}: {site!r}, mean and width {[value.tolist() for value in moments(site.prior)]}"
-    )
+    """A site in words that change with what its prior started as."""
+    start = [value.tolist() for value in moments(site.reference)]
+    return f"{site.name}: {site!r}, mean and width {start}"
 
 
 class _Totals:
@@ -291,11 +325,14 @@ class _Totals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.other: float | None = None  # the sum of another bound, where that is trained
         self.log_likelihood: Tensor | float = 0.0
         self.kl: dict[str, Tensor | float] = {}
 
-    def add(self, terms: EvidenceTerms) -> None:
-        """Add a batch."""
+    def add(self, terms: EvidenceTerms, other: float | None) -> None:
+        """Add a batch; of another bound, where that is trained, its loss per patch."""
+        if other is not None:
+            self.other = (self.other or 0.0) + other * len(terms.log_likelihood)
         # The sums stay on the device: to fetch them at every step would have the host wait for it.
         self.count += len(terms.log_likelihood)
         self.log_likelihood += terms.log_likelihood.detach().double().sum()
@@ -306,8 +343,9 @@ class _Totals:
         """Means per patch: `loss`, `log_likelihood` and `kl` by site."""
         log_likelihood = float(self.log_likelihood) / self.count
         kl = {name: float(total) / self.count for name, total in self.kl.items()}
+        ours = sum(kl.values()) - log_likelihood
         return {
-            "loss": sum(kl.values()) - log_likelihood,
+            "loss": ours if self.other is None else self.other / self.count,
             "log_likelihood": log_likelihood,
             "kl": kl,
         }

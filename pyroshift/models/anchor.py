@@ -15,12 +15,15 @@ from torch.distributions.transforms import identity_transform
 from pyroshift.distributions import divergence, moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
+from pyroshift.models.brightness import draw_brightness, posterior_given, without_brightness
 from pyroshift.models.guides import Guide, posterior_head
-from pyroshift.models.refinement import Laplace, align, refine
+from pyroshift.models.refinement import Laplace, align, quadrature, refine
 from pyroshift.models.search import Found, search
+from pyroshift.models.template import STRENGTH, salient_mean
 from pyroshift.models.vector import (
     Independent,
     neutral,
+    pack,
     size_of,
     specified,
     transform_of,
@@ -28,6 +31,7 @@ from pyroshift.models.vector import (
     unpack_widths,
     within,
 )
+from pyroshift.networks.decoders import CanvasDecoder
 from pyroshift.networks.encoders import count_features
 from pyroshift.sites import CONTENT, Angle, Content, Offset, PoseSite, Site
 
@@ -95,6 +99,17 @@ class AnchorGuide(Guide):
 
     def setup(self, pair: PoseVAE) -> None:
         """Bin the pose sites, draw the anchors, and build the head of z."""
+        self.respecify(pair)
+        content = _content(pair)
+        prior = pair.priors()[content.name]
+        mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
+        # One by one: no mixture can be asked for no draws at all.
+        draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
+        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
+        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
+
+    def respecify(self, pair: PoseVAE) -> None:
+        """Bin the pose sites as they are now."""
         small = len(pair.window) == 1 or min(pair.window) < 24
         pitch = self.reduction or (1 if small else 2)
         if pitch > min(pair.window) // 4:
@@ -102,17 +117,18 @@ class AnchorGuide(Guide):
                 f"reduction={pitch} leaves too little of a window of {pair.window}: at most a "
                 "quarter of its shorter side"
             )
-        binned = [site for site in pair.pose_sites if isinstance(site, Offset | Angle)]
+        binned = [site for site in pair.given_sites if isinstance(site, Offset | Angle)]
         _check_sites(pair, binned)
-        bins = PoseBins(binned, pair.window, pitch, self.turn)
-        sites = [Binned(site, bins) if site in binned else site for site in pair.sites]
+        bins = PoseBins(binned, pair.window, pitch, self.turn).to(pair.device)
+        sites = [Binned(site, bins) if site in binned else site for site in pair.given_sites]
         pair.site_modules = nn.ModuleList([bins, *sites])
-        content = _content(pair)
-        mean = moments(content.prior)[0].nan_to_num(0.0)
-        # One by one: no mixture can be asked for no draws at all.
-        draws = [content.prior.sample() for _ in range(self.anchors - 1)]
-        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
-        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
+
+    def start(self, pair: PoseVAE, x: Tensor) -> None:
+        """Let the decoder's canvas start from a faint motif in its middle."""
+        decoder = pair.decoder
+        if isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
+            shape = tuple(size + 2 for size in decoder.canvas_shape)
+            decoder.start_from(STRENGTH * salient_mean(pair.likelihood.standardize(x), shape))
 
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw the bin, z given the patch aligned by it, and the pose given z."""
@@ -122,17 +138,23 @@ class AnchorGuide(Guide):
                 found = search(pair, _bins(pair), x, self.anchor_latents)
             with pair.latent_scale(kl_weight, POSE):
                 pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
+            if pose.dim() > 1:
+                raise SpecificationError(
+                    "guide='anchor' draws one particle after the other: give the bound "
+                    "vectorize_particles=False, which takes as many"
+                )
             with torch.no_grad():
                 prior = within(pair, pose)
                 start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
             with pair.latent_scale(kl_weight, CONTENT):
-                posterior = self._posterior(pair, x, start, self._unseen(pair))
+                posterior = self._posterior(pair, x, start, self._unseen(pair), self.training)
                 z = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
                     self._fix_frame(pair, laplace.mean)
-            _draw(pair, laplace, kl_weight)
+            values = _draw(pair, laplace, kl_weight)
+            draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
     @torch.no_grad()
     def summary(
@@ -154,6 +176,7 @@ class AnchorGuide(Guide):
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
+        result |= self._pose_moments(pair, x, result, prior)
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name]
         result["mode_probability"] = evidence[rows, order].softmax(1)
@@ -169,14 +192,17 @@ class AnchorGuide(Guide):
         """What stands beyond the ends of aligned patches: the first anchor, standardized."""
         z = self.anchor_latents[:1]
         origin = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1))
-        return pair.likelihood.standardize(pair.likelihood.mean(pair.decoder(z, origin)))[0]
+        expected = pair.likelihood.standardize(pair.likelihood.mean(pair.decode(z, origin)))
+        return without_brightness(pair, expected)[0]
 
-    def _posterior(self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor) -> Distribution:
+    def _posterior(
+        self, pair: PoseVAE, x: Tensor, pose: Tensor, unseen: Tensor, learn: bool = False
+    ) -> Distribution:
         """Posterior of z, of patches brought back into the motif's frame."""
         with torch.no_grad():
-            aligned = align(pair, pair.likelihood.standardize(x), pose, unseen)
-        content = _content(pair)
-        return content.family.distribution(self.head(pair.encoder(aligned)), content.prior)
+            shown = without_brightness(pair, pair.likelihood.standardize(x))
+            aligned = align(pair, shown, pose, unseen)
+        return _content(pair).posterior(self.head(pair.encoder(aligned)), learn)
 
     def _modes(self, pair: PoseVAE, found: Found) -> list[Tensor]:
         """The candidates of each patch: its most probable bins, no two of them neighbours."""
@@ -206,15 +232,41 @@ class AnchorGuide(Guide):
             z, spread = content.family.summary(posterior)
             laplace = refine(pair, x, z, at, prior, limit=2 * bounds.width)
             at = laplace.mean
-        deviation = laplace.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
-        values, widths = unpack(pair, at), unpack_widths(pair, at, deviation)
-        output = pair.output(values | {CONTENT: z})
+        values = unpack(pair, at)
+        brightness = posterior_given(pair, x, values | {CONTENT: z})
+        bright = {name: given.mean for name, given in brightness.items()}
+        output = pair.output(values | {CONTENT: z} | bright)
         likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
         volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
         evidence = likelihood + _bins(pair).log_mass[pose] + volume
-        evidence = evidence - divergence(posterior, content.prior, z)
-        spreads = {f"{name}_std": width for name, width in widths.items()}
-        return {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence, **values, **spreads}
+        drawn = {**pair.global_values(), POSE: pose, **values}
+        evidence = evidence - divergence(posterior, content.prior_given(drawn), z)
+        spreads = {f"{CONTENT}_std": spread}
+        for name, given in brightness.items():
+            known = next(site.prior for site in pair.sites if site.name == name)
+            evidence = evidence - divergence(given, known, bright[name])
+            values, spreads = values | bright, spreads | {f"{name}_std": given.stddev}
+        return {CONTENT: z, "evidence": evidence, **values, **spreads}
+
+    def _pose_moments(
+        self, pair: PoseVAE, x: Tensor, found: Mapping[str, Tensor], prior: Independent
+    ) -> dict[str, Tensor]:
+        """Mean and standard deviation of the pose sites about a mode, z not known exactly either.
+
+        Var(pose) = E[Var(pose | z)] + Var(E[pose | z]): the first by quadrature along the axes of
+        Laplace's Normal, as noise bends the likelihood; the second to first order in z, as a motif
+        that may be wider may as well be further to one side.
+        """
+        z, spread = found[CONTENT], found[f"{CONTENT}_std"]
+        laplace = refine(pair, x, z, pack(pair, found), prior, limit=torch.zeros(()))
+        mean, variance = quadrature(pair, x, z, laplace, prior)
+        for latent in range(z.shape[-1]):
+            step = torch.zeros_like(z)
+            step[:, latent] = spread[:, latent]
+            above, below = (refine(pair, x, z + s * step, mean, prior).mean for s in (1, -1))
+            variance = variance + ((above - below) / 2).square()
+        widths = unpack_widths(pair, mean, variance.sqrt())
+        return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}
 
     def _fix_frame(self, pair: PoseVAE, pose: Tensor) -> None:
         """Move the origin of the motif's frame so that windows are centred on it in the mean.
@@ -238,18 +290,25 @@ class AnchorGuide(Guide):
 
 def _check_sites(pair: PoseVAE, binned: list[Offset | Angle]) -> None:
     """Raise a SpecificationError if a pair's sites aren't such as can be searched."""
-    if pair.pose_sites[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
+    acting = [site for site in pair.given_sites if isinstance(site, PoseSite)]
+    if acting[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
         raise SpecificationError(
             "guide='anchor' needs the offset to act first, then the angle, but the sites are "
-            f"{[site.name for site in pair.pose_sites]}"
+            f"{[site.name for site in acting]}"
         )
-    contents = [site.name for site in pair.sites if isinstance(site, Content)]
+    contents = [site.name for site in pair.given_sites if isinstance(site, Content)]
     if contents != [CONTENT]:
         raise SpecificationError(
             f"guide='anchor' needs one Content site, named {CONTENT!r}, but there are {contents}: "
             "put all latents into one, or take guide='normal'"
         )
     for site in binned:
+        if not isinstance(site.given_prior, Distribution):
+            raise SpecificationError(
+                f"guide='anchor' draws {site.name!r} about bins of its prior as it was at the "
+                "start, so that a prior that learns would have no effect: give the site a fixed "
+                "prior, or take guide='normal'"
+            )
         kind = type(site)
         if kind.prior_given is not Site.prior_given or kind.draw is not Site.draw:
             raise SpecificationError(
@@ -282,8 +341,11 @@ def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
     return evidence.masked_fill((same & better).any(2), -math.inf)
 
 
-def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]) -> None:
-    """Draw the pose sites one after the other, each given those before it."""
+def _draw(
+    pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]
+) -> dict[str, Tensor]:
+    """Draw the pose sites one after the other, each given those before it: their values by name."""
+    values = {}
     factor = torch.linalg.cholesky(laplace.covariance.double()).to(laplace.mean)
     noise = factor.new_zeros(len(factor), 0)
     for site in pair.pose_sites:
@@ -293,9 +355,11 @@ def _draw(pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float
         own = factor[:, rows, rows]
         with pair.latent_scale(kl_weight, site.name):
             value = pyro.sample(site.name, _conditional(site, mean, own))
+        values[site.name] = value
         drawn = transform_of(site).inv(value).reshape(mean.shape) - mean
         white = torch.linalg.solve_triangular(own, drawn.unsqueeze(-1), upper=False)
         noise = torch.cat((noise, white.squeeze(-1)), 1)
+    return values
 
 
 def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:

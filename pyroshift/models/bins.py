@@ -22,8 +22,9 @@ POSE = "pose"
 # A bin's Normal has this share of the bins' distance for its width: neighbours then add up to a
 # prior that is flat to within 1.4% along each axis.
 OVERLAP = 0.5
-# Bins cover so many prior widths to each side of its mean.
-WIDTHS = 2.5
+# Bins of offsets cover so many prior widths to each side of its mean, and those of angles more: a
+# circle is soon full, and who says nothing of angles should lose none.
+WIDTHS, ANGLE_WIDTHS = 2.5, 4.0
 
 
 class PoseBins(Site):
@@ -46,7 +47,6 @@ class PoseBins(Site):
 
     angles: Tensor
     shifts: Tensor
-    prior: dist.Categorical
 
     def __init__(
         self, sites: Sequence[PoseSite], window: tuple[int, ...], pitch: int, turn: float
@@ -57,13 +57,13 @@ class PoseBins(Site):
                 "guide='anchor' searches offsets and angles, but the model has neither: take "
                 "ShiftVAE or RVAE, or guide='normal'"
             )
-        self.name, self.circular = POSE, False
+        self.name, self.circular, self._start = POSE, False, None
         self.pitch, step = pitch, pitch / half_window(window)
         angles, axes = torch.zeros(1), [torch.zeros(1)] * len(window)
         self.widths: dict[str, float] = {}
         for site in sites:
             if isinstance(site, Angle):
-                self.round = 2 * math.pi / site.symmetry
+                self.round = 2 * math.pi / site.fold
                 angles, turn = _angles(site, turn)
                 self.widths[site.name] = OVERLAP * turn
             elif isinstance(site, Offset):
@@ -74,12 +74,12 @@ class PoseBins(Site):
         shifts = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
         self.register_buffer("angles", angles, persistent=False)
         self.register_buffer("shifts", shifts, persistent=False)
-        self.prior = dist.Categorical(logits=self._log_mass_of(sites))
+        self.given_prior = dist.Categorical(logits=self._log_mass_of(sites))
 
     @property
     def log_mass(self) -> Tensor:
         """Log of the share of the sites' priors that is in each bin."""
-        return self.prior.logits
+        return self.prior.logits  # type: ignore[attr-defined]
 
     def _log_mass_of(self, sites: Sequence[PoseSite]) -> Tensor:
         """Log of each bin's share of the priors of some sites."""
@@ -203,7 +203,7 @@ def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
     mean, width = (float(moment.nan_to_num(0.0)) for moment in moments(site.prior))
     if isinstance(site.prior, dist.VonMises):  # its variance is circular, 1 if it is flat
         width = math.sqrt(-2 * math.log1p(-min(width**2, 1 - 1e-7)))
-    radius = min(WIDTHS * width or math.pi, math.pi / site.symmetry)
+    radius = min(ANGLE_WIDTHS * width or math.pi, math.pi / site.fold)
     lowest, highest = map(float, _bounds(site))
     low, high = max(mean - radius, lowest), min(mean + radius, highest)
     count = max(math.ceil((high - low) / turn - 1e-6), 1)

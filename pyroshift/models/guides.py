@@ -14,6 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pyroshift.models.brightness import (
+    Brightness,
+    draw_brightness,
+    posterior_given,
+    without_brightness,
+)
 from pyroshift.networks.encoders import count_features
 
 if TYPE_CHECKING:
@@ -32,6 +38,21 @@ class Guide(nn.Module, ABC):
     @abstractmethod
     def setup(self, pair: PoseVAE) -> None:
         """Build what the guide needs for this pair; called once, by the pair's constructor."""
+
+    def respecify(self, pair: PoseVAE) -> None:
+        """Take up that the period or the symmetry of a pair's sites was found.
+
+        Args:
+            pair: the pair.
+        """
+
+    def start(self, pair: PoseVAE, x: Tensor) -> None:
+        """Prepare an untrained pair for some of its data; called once, before the first step.
+
+        Args:
+            pair: the pair.
+            x: data, `batch x height x width` or `batch x length`.
+        """
 
     @abstractmethod
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
@@ -75,37 +96,47 @@ class NormalGuide(Guide):
         """One linear head per site, on the encoder's features."""
         features = count_features(pair.encoder, pair.window)
         self.heads = nn.ModuleDict()
-        for site in pair.sites:
+        for site in _amortised(pair):
             self.heads[site.name] = posterior_head(site, features)
 
-    def posterior(self, pair: PoseVAE, x: Tensor) -> dict[str, Distribution]:
-        """The posterior of each site by name.
+    def posterior(self, pair: PoseVAE, x: Tensor, learn: bool = False) -> dict[str, Distribution]:
+        """The posterior of each site by name, but of brightness, which is known given the others.
 
         Args:
             pair: the pair.
             x: data, `batch x height x width` or `batch x length`.
+            learn: whether what sites learn from their posteriors may follow these.
         """
-        features = pair.encoder(pair.likelihood.standardize(x))
+        features = pair.encoder(without_brightness(pair, pair.likelihood.standardize(x)))
         return {
-            site.name: site.family.distribution(self.heads[site.name](features), site.prior)
-            for site in pair.sites
+            site.name: site.posterior(self.heads[site.name](features), learn)
+            for site in _amortised(pair)
         }
 
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw every site from its family."""
-        for name, distribution in self.posterior(pair, x).items():
+        values = {}
+        for name, distribution in self.posterior(pair, x, self.training).items():
             with pair.latent_scale(kl_weight, name):
-                pyro.sample(name, distribution)  # type: ignore[arg-type]
+                values[name] = pyro.sample(name, distribution)  # type: ignore[arg-type]
+        draw_brightness(pair, x, values, kl_weight)
 
     def summary(
         self, pair: PoseVAE, x: Tensor, drawn: Mapping[str, Distribution] | None = None
     ) -> dict[str, Tensor]:
         """Location and standard deviation of every site."""
         posterior = self.posterior(pair, x) if drawn is None else drawn
-        found = {}
-        for site in pair.sites:
-            found[site.name], found[f"{site.name}_std"] = site.family.summary(posterior[site.name])
-        return found
+        found, spreads = {}, {}
+        for site in _amortised(pair):
+            found[site.name], spreads[site.name] = site.family.summary(posterior[site.name])
+        for name, given in posterior_given(pair, x, found).items():
+            found[name], spreads[name] = given.mean, given.stddev
+        return found | {f"{name}_std": spread for name, spread in spreads.items()}
+
+
+def _amortised(pair: PoseVAE) -> list[Site]:
+    """The sites whose posteriors a network sets."""
+    return [site for site in pair.sites if not isinstance(site, Brightness)]
 
 
 class Head(nn.Linear):

@@ -11,11 +11,14 @@ import pyro
 import torch
 from pyro import poutine
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from pyroshift import names
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.families import middle_of
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
+from pyroshift.models.brightness import brightened
 from pyroshift.models.guides import Guide, NormalGuide
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
@@ -124,20 +127,35 @@ class PoseVAE(nn.Module):
         *,
         kl_weight: float | Mapping[str, float] = 1.0,
         n: int = 1,
+        total: int | None = None,
+        observe: bool = True,
     ) -> Tensor:
         """The generative model, as a Pyro callable.
+
+        Posterior predictive samples are what it gives with `observe=False`, after the guide has
+        seen the data: Pyro hands both the same arguments.
 
         Args:
             x: data, `batch x height x width` or `batch x length`; None to sample them.
             kl_weight: weight of the latent sites, one for all or one per site name. Give the
                 guide the same.
             n: number of patches to sample where `x` is None.
+            total: number of patches that there are, of which `x` is a batch: their plate's size.
+            observe: whether `x` is observed; if not, as many patches are sampled.
 
         Returns:
             The data, observed or sampled.
+
+        Example:
+            >>> from pyro.infer import Predictive
+            >>> from pyroshift import ShiftVAE
+            >>> pair, x = ShiftVAE((16, 16)), torch.rand(5, 16, 16)
+            >>> predictive = Predictive(pair.model, guide=pair.guide, num_samples=3)
+            >>> predictive(x, observe=False)["x"].shape
+            torch.Size([3, 5, 16, 16])
         """
         self._register()
-        return self.sample_model(x, kl_weight, n)
+        return self.sample_model(x, kl_weight, n, total, observe)
 
     def guide(
         self,
@@ -145,6 +163,8 @@ class PoseVAE(nn.Module):
         *,
         kl_weight: float | Mapping[str, float] = 1.0,
         n: int = 1,
+        total: int | None = None,
+        observe: bool = True,
     ) -> None:
         """The variational posterior of the latent sites given `x`, as a Pyro callable.
 
@@ -152,6 +172,8 @@ class PoseVAE(nn.Module):
             x: data, `batch x height x width` or `batch x length`.
             kl_weight: weight of the latent sites, as given to the model.
             n: ignored; the model's signature.
+            total: number of patches that there are, as given to the model.
+            observe: ignored; the model's signature.
 
         Raises:
             DataError: if there are no data.
@@ -159,22 +181,75 @@ class PoseVAE(nn.Module):
         if x is None:
             raise DataError("the guide is a posterior given data: call it with the patches")
         self._register()
-        self.sample_guide(x, kl_weight)
+        self.sample_guide(x, kl_weight, total)
 
     def sample_model(
-        self, x: Tensor | None = None, kl_weight: float | Mapping[str, float] = 1.0, n: int = 1
+        self,
+        x: Tensor | None = None,
+        kl_weight: float | Mapping[str, float] = 1.0,
+        n: int = 1,
+        total: int | None = None,
+        observe: bool = True,
     ) -> Tensor:
         """As `model`, but without entering the weights into Pyro's global parameter store."""
-        with pyro.plate("patches", n if x is None else self._count(x)):
-            values: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
+        for site in self.given_sites:
+            values.update(site.draw_global())
+        with _plate(n if x is None else self._count(x), total):
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
                     values[site.name] = site.draw(values)
-            return self.likelihood(self.output(values), x, event_dim=len(self.window))
+            observed = x if observe else None
+            return self.likelihood(self.output(values), observed, event_dim=len(self.window))
 
-    def sample_guide(self, x: Tensor, kl_weight: float | Mapping[str, float] = 1.0) -> None:
+    @torch.no_grad()
+    def priors(self) -> dict[str, Distribution]:
+        """The prior of each site as specified, by name, as it is now.
+
+        Where a prior depends on sites drawn before, it is the one at the middle of theirs, and its
+        batch has one element.
+        """
+        values = self.global_values()
+        priors: dict[str, Distribution] = {}
+        depending = any(type(site).prior_given is not Site.prior_given for site in self.given_sites)
+        for site in self.given_sites:
+            priors[site.name] = site.prior_given(values)
+            if depending:
+                middle = middle_of(priors[site.name]).to(self.grid)
+                values[site.name] = middle.reshape(1, *site.event_shape)
+        return priors
+
+    @torch.no_grad()
+    def global_values(self) -> dict[str, Tensor]:
+        """The values of what all patches share, by name: the middle of each global posterior."""
+        drawing = [
+            site for site in self.given_sites if type(site).guide_global is not Site.guide_global
+        ]
+        if not drawing:
+            return {}
+        with (
+            torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+            poutine.block(),
+            poutine.trace() as tracer,
+        ):
+            for site in drawing:
+                site.guide_global()
+        return {
+            name: middle_of(node["fn"])  # type: ignore[arg-type]
+            for name, node in tracer.trace.nodes.items()
+            if node["type"] == "sample"
+        }
+
+    def sample_guide(
+        self,
+        x: Tensor,
+        kl_weight: float | Mapping[str, float] = 1.0,
+        total: int | None = None,
+    ) -> None:
         """As `guide`, but without entering the weights into Pyro's global parameter store."""
-        with pyro.plate("patches", self._count(x)):
+        for site in self.given_sites:
+            site.guide_global()
+        with _plate(self._count(x), total):
             self.guide_module(self, x, kl_weight)
 
     def output(self, values: Mapping[str, Tensor]) -> Tensor:
@@ -186,9 +261,37 @@ class PoseVAE(nn.Module):
         Returns:
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
-        z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
+        return brightened(self.decoded(values), values)
+
+    def decoded(self, values: Mapping[str, Tensor]) -> Tensor:
+        """The motif seen through its pose, before brightness if that has a site.
+
+        Args:
+            values: of all other sites by name, `batch x event shape`.
+        """
+        z = torch.cat([values[site.name] for site in self.contents], -1)
         pixels = self.over_window(z.shape[:-1], lambda points: self.into_motif(points, values))
-        return self.decoder(z, pixels)
+        return self.decode(z, pixels)
+
+    def decode(self, z: Tensor, coordinates: Tensor) -> Tensor:
+        """The decoder's output at coordinates of the motif's frame.
+
+        Args:
+            z: latents of all Content sites, `batch x latent`.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+        """
+        return self.decoder(self.decoder_input(z), coordinates)
+
+    def decoder_input(self, z: Tensor) -> Tensor:
+        """Latents of all Content sites as the decoder takes them, `batch x latent`."""
+        parts = z.split([site.latent_dim for site in self.contents], -1)
+        inputs = [site.decoded(part) for site, part in zip(self.contents, parts, strict=True)]
+        return torch.cat(inputs, -1)
+
+    @property
+    def contents(self) -> list[Content]:
+        """The sites of conventional latents, in the order in which the decoder takes them."""
+        return [site for site in self.sites if isinstance(site, Content)]
 
     @property
     def pose_sites(self) -> list[PoseSite]:
@@ -281,6 +384,13 @@ class PoseVAE(nn.Module):
             if isinstance(site, PoseSite):
                 radius = site.reach(radius)
         return math.ceil(radius * unit - (min(self.window) / 2 if turns else unit))
+
+
+def _plate(count: int, total: int | None) -> pyro.plate:
+    """The plate of some patches, or of a batch of all that there are."""
+    if total is None:
+        return pyro.plate("patches", count)
+    return pyro.plate("patches", total, subsample=torch.arange(count))
 
 
 def as_window(window: int | Sequence[int]) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, avg_pool2d
 
+from pyroshift.models.brightness import brightness_of, marginal_gain
 from pyroshift.models.vector import neutral
 from pyroshift.pose import half_window
 from pyroshift.sites import ANGLE
@@ -52,13 +53,17 @@ def search(pair: PoseVAE, bins: PoseBins, x: Tensor, latents: Tensor) -> Found:
     if ANGLE in bins.widths:
         values[ANGLE] = bins.angles.repeat(len(latents))
     grid = _all_offsets(pair.window, bins).expand(len(z), *(-1,) * (len(pair.window) + 1))
-    output = pair.decoder(z, pair.into_motif(grid, values))
+    output = pair.decode(z, pair.into_motif(grid, values))
     parameter, normalizer = pair.likelihood.natural(output)
     reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
     size = reduced.shape[1:]
     normalizer = _windows(normalizer, size).flatten(-len(size)).sum(-1).flatten()
     pixels = _windows(parameter, size).reshape(len(normalizer), -1)
-    score = torch.addmm(-normalizer, reduced.flatten(1), pixels.mT) * bins.pitch ** len(size)
+    product, share = reduced.flatten(1) @ pixels.mT, bins.pitch ** len(size)
+    score = share * (product - normalizer)
+    if brightness_of(pair) is not None:
+        outputs = _windows(output, size).reshape(len(normalizer), -1)
+        score = score + marginal_gain(pair, product, reduced.flatten(1).sum(1), outputs, share)
     score = score.reshape(len(x), len(latents), -1)
     total = score.logsumexp(1) if len(latents) > 1 else score[:, 0]
     return Found((total + bins.log_mass).log_softmax(-1), score.argmax(1))

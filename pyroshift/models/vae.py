@@ -10,12 +10,25 @@ from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
 from pyroshift.likelihoods import Likelihood
+from pyroshift.models.brightness import Brightness
 from pyroshift.models.guides import Guide
 from pyroshift.models.pair import PoseVAE, as_window
 from pyroshift.pose import half_window
-from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Angle, Content, Offset, Scale, Site
+from pyroshift.sites import (
+    ANGLE,
+    AUTO,
+    BRIGHTNESS,
+    CONTENT,
+    OFFSET,
+    SCALE,
+    Angle,
+    Content,
+    Offset,
+    Scale,
+    Site,
+)
 
-Priors = Mapping[str, Distribution | Site]
+Priors = Mapping[str, Distribution | nn.Module]
 
 
 def _sites(priors: Priors | None, defaults: Mapping[str, Callable[..., Site]]) -> list[Site]:
@@ -30,6 +43,22 @@ def _sites(priors: Priors | None, defaults: Mapping[str, Callable[..., Site]]) -
         given = priors.get(name)
         sites.append(given if isinstance(given, Site) else default(given))
     return sites
+
+
+def _brightness(brightness: str | None) -> dict[str, Callable[..., Site]]:
+    """The brightness site by its name, if there is to be one."""
+    if brightness not in ("site", None):
+        raise SpecificationError(f'brightness must be "site" or None, got {brightness!r}')
+
+    def site(prior: Distribution | None) -> Site:
+        if prior is not None:
+            raise SpecificationError(
+                "the prior of brightness is Normal, and only its widths can be chosen: pass "
+                "priors={'brightness': Brightness(gain_scale=..., background_scale=...)}"
+            )
+        return Brightness()
+
+    return {} if brightness is None else {BRIGHTNESS: site}
 
 
 def _normal(name: str, width: float) -> Distribution:
@@ -56,7 +85,10 @@ class VAE(PoseVAE):
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
         guide: "normal" or a `Guide`.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        brightness: "site" for gain and background of each window as a site of their own, so that
+            z is free for structure; None for windows equally bright, or stretched one by one.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
@@ -76,10 +108,13 @@ class VAE(PoseVAE):
         decoder: str | nn.Module = "canvas",
         guide: str | Guide = "normal",
         *,
+        brightness: str | None = None,
         priors: Priors | None = None,
         seed: int = 0,
     ) -> None:
-        sites = _sites(priors, {CONTENT: lambda prior: Content(latent_dim, prior)})
+        defaults: dict[str, Callable[..., Site]] = {}
+        defaults[CONTENT] = lambda prior: Content(latent_dim, prior)
+        sites = _sites(priors, defaults | _brightness(brightness))
         super().__init__(
             window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
             guide=guide, seed=seed,
@@ -105,11 +140,16 @@ class ShiftVAE(PoseVAE):
             a `Likelihood`.
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
-        guide: "normal", "anchor" or a `Guide`.
+        guide: "anchor" searches for the pose, over all of the window and of the circle; "normal"
+            is the papers', from a network; or a `Guide`.
         offset_scale: the offset prior's standard deviation in half-windows, the paper's k.
         period: of the lattice in the data, if offsets are only meant modulo it: one number, or one
-            lattice vector (y, x) per axis; pixels. The offset's prior is then uniform.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+            lattice vector (y, x) per axis; pixels. The offset's prior is then uniform. "auto"
+            takes what `suggest_window` finds in the image when the training begins.
+        brightness: "site" for gain and background of each window as a site of their own, so that
+            z is free for structure; None for windows equally bright, or stretched one by one.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
@@ -128,24 +168,24 @@ class ShiftVAE(PoseVAE):
         likelihood: str | Likelihood = "gaussian",
         encoder: str | nn.Module = "fully_connected",
         decoder: str | nn.Module = "canvas",
-        guide: str | Guide = "normal",
+        guide: str | Guide = "anchor",
         *,
         offset_scale: float = 0.3,
-        period: float | Sequence[Sequence[float]] | None = None,
+        period: float | Sequence[Sequence[float]] | str | None = None,
+        brightness: str | None = None,
         priors: Priors | None = None,
         seed: int = 0,
     ) -> None:
-        ndim, offset_prior = len(as_window(window)), _normal("offset_scale", offset_scale)
-        if period is not None:
-            vectors = torch.as_tensor(period, dtype=torch.float) / half_window(as_window(window))
-            # No point of a lattice's cell is further from its centre than 0.71 lattice vectors.
-            reach = 0.75 * float(torch.atleast_1d(vectors).norm(dim=-1).max())
-            period, offset_prior = vectors.tolist(), dist.Uniform(-reach, reach)
+        shape, offset_prior = as_window(window), _normal("offset_scale", offset_scale)
+        if period is not None and period != AUTO:
+            period = (torch.as_tensor(period, dtype=torch.float) / half_window(shape)).tolist()
+        default = offset_prior if period is None else None
         sites = _sites(
             priors,
             {
-                OFFSET: lambda prior: Offset(prior or offset_prior, ndim, period=period),
+                OFFSET: lambda prior: Offset(prior or default, len(shape), period=period),
                 CONTENT: lambda prior: Content(latent_dim, prior),
+                **_brightness(brightness),
             },
         )
         super().__init__(
@@ -160,7 +200,7 @@ class RVAE(PoseVAE):
     Generative story, for each patch:
 
         offset ~ Normal(0, offset_scale)              where, if `offsets`
-        angle ~ Normal(0, angle_scale)                how it is turned, radians
+        angle ~ Uniform(-pi, pi)                      how it is turned, radians
         scale ~ LogNormal(0, scale_scale)             how large it is, if `scales`
         z ~ Normal(0, 1)                              what it looks like
         x ~ likelihood(decoder(z) seen through the pose)
@@ -175,15 +215,20 @@ class RVAE(PoseVAE):
             a `Likelihood`.
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
-        guide: "normal", "anchor" or a `Guide`.
-        angle_scale: the angle prior's standard deviation, radians; infinite for a uniform prior
-            over the whole circle, which wants `guide="anchor"`.
-        symmetry: of the motif, which looks the same after a full turn divided by it.
+        guide: "anchor" searches for the pose, over all of the window and of the circle; "normal"
+            is the papers', from a network; or a `Guide`.
+        angle_scale: the angle prior's standard deviation, radians, where turns are known to be
+            small; by default infinite, for a uniform prior over the whole circle.
+        symmetry: of the motif, which looks the same after a full turn divided by it; "auto" to
+            have the training find it in the end.
         offsets: whether the motif may also be shifted.
         offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
         scales: whether the motif may also be magnified.
         scale_scale: the standard deviation of the logarithm of the scale, if `scales`.
-        priors: other priors by site name, each a Pyro distribution or a `Site`.
+        brightness: "site" for gain and background of each window as a site of their own, so that
+            z is free for structure; None for windows equally bright, or stretched one by one.
+        priors: other priors by site name, each a Pyro distribution, a module that makes one, or
+            a `Site`. Parameters in them learn with the rest.
         seed: seed of the initial weights.
 
     Raises:
@@ -202,14 +247,15 @@ class RVAE(PoseVAE):
         likelihood: str | Likelihood = "gaussian",
         encoder: str | nn.Module = "fully_connected",
         decoder: str | nn.Module = "canvas",
-        guide: str | Guide = "normal",
+        guide: str | Guide = "anchor",
         *,
-        angle_scale: float = 1.0,
-        symmetry: int = 1,
+        angle_scale: float = math.inf,
+        symmetry: int | str = 1,
         offsets: bool = False,
         offset_scale: float = 0.3,
         scales: bool = False,
         scale_scale: float = 0.1,
+        brightness: str | None = None,
         priors: Priors | None = None,
         seed: int = 0,
     ) -> None:
@@ -225,6 +271,7 @@ class RVAE(PoseVAE):
         if scales:
             defaults[SCALE] = lambda prior: Scale(prior or dist.LogNormal(0.0, scale_scale))
         defaults[CONTENT] = lambda prior: Content(latent_dim, prior)
+        defaults |= _brightness(brightness)
         super().__init__(
             window, _sites(priors, defaults), likelihood=likelihood, encoder=encoder,
             decoder=decoder, guide=guide, seed=seed,

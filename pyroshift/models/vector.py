@@ -78,11 +78,11 @@ def unpack_widths(pair: PoseVAE, vector: Tensor, widths: Tensor) -> dict[str, Te
 
 def neutral(pair: PoseVAE, count: int) -> dict[str, Tensor]:
     """Poses that do nothing: no offset, no angle, and the middle of the prior of other sites."""
-    values = {}
+    values, priors = {}, pair.priors()
     for site in pair.pose_sites:
         value = pair.grid.new_zeros(site.event_shape)
         if not isinstance(site, Binned):
-            value = transform_of(site)(real_moments(site.prior)[0].to(value))
+            value = transform_of(site)(real_moments(priors[site.name])[0].to(value))
         values[site.name] = value.expand(count, *site.event_shape)
     return values
 
@@ -94,12 +94,12 @@ def within(pair: PoseVAE, pose: Tensor) -> Independent:
         pair: the pair.
         pose: numbers of bins, `batch`.
     """
-    means, widths = [], []
+    means, widths, priors = [], [], pair.priors()
     for site in pair.pose_sites:
         if isinstance(site, Binned):
             centre, width = site.centre(pose), pair.grid.new_full(site.event_shape, site.width)
         else:
-            centre, width = (moment.to(pair.grid) for moment in real_moments(site.prior))
+            centre, width = (moment.to(pair.grid) for moment in real_moments(priors[site.name]))
         means.append(centre.expand(len(pose), *site.event_shape).reshape(len(pose), -1))
         widths.append(width.reshape(-1))
     return Independent(torch.cat(means, -1), torch.cat(widths))
@@ -107,9 +107,10 @@ def within(pair: PoseVAE, pose: Tensor) -> Independent:
 
 def specified(pair: PoseVAE, count: int) -> Independent:
     """The prior of the vector by the sites' own; a wide one, where one searched has no width."""
-    means, widths = [], []
+    means, widths, priors = [], [], pair.priors()
     for site in pair.pose_sites:
-        mean, width = moments(site.prior) if isinstance(site, Binned) else real_moments(site.prior)
+        measure = moments if isinstance(site, Binned) else real_moments
+        mean, width = measure(priors[site.name])
         means.append(mean.to(pair.grid).reshape(-1).nan_to_num(0.0))
         width = width.to(pair.grid).reshape(-1)
         widths.append(torch.where(torch.isfinite(width) & (width > 0), width, 10.0))

@@ -143,6 +143,24 @@ class CanvasDecoder(nn.Module):
                 values = values.narrow(axis, 0, pixels) + values.narrow(axis, 1, pixels)
         return values.flatten(0, len(self.window) - 1) / 4 ** len(self.window)
 
+    @property
+    def _pixels(self) -> nn.Linear:
+        return self.layers[-1]  # type: ignore[return-value]
+
+    @property
+    def starts_flat(self) -> bool:
+        """Whether the canvas has no mean motif yet, so that one may be given to `start_from`."""
+        return not bool(self._pixels.bias.any())
+
+    @torch.no_grad()
+    def start_from(self, template: Tensor) -> None:
+        """Give an untrained canvas a mean motif.
+
+        Args:
+            template: the likelihood's parameter over the canvas and a pixel more on each side.
+        """
+        self._pixels.bias.copy_(template.flatten())
+
     def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
         """The likelihood's parameter at every pixel.
 
@@ -154,6 +172,30 @@ class CanvasDecoder(nn.Module):
             `batch x height x width` or `batch x length`.
         """
         return look_at(self.canvas(z), coordinates, self.window)
+
+    def output_and_slope(self, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, and how it changes with where each pixel looks.
+
+        Linear interpolation has a kink at every pixel, where a one-sided slope would hold a search
+        for the best pose. So the slope is the central one, over half a pixel to each side, which
+        is that of the canvas blurred by a pixel.
+
+        Args:
+            z: `batch x latent`.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+
+        Returns:
+            The output, and its slope by each coordinate, of the coordinates' shape.
+        """
+        canvas, unit = self.canvas(z), half_window(self.window)
+        slopes = []
+        for axis in range(-len(self.window), 0):
+            # Differences of neighbours lie half-way between them, so they are centred as well.
+            # Beyond the canvas its edge goes on, and there is no slope.
+            ends = torch.zeros_like(canvas.narrow(axis, 0, 1))
+            slopes.append(torch.cat((ends, canvas.diff(dim=axis), ends), axis))
+        slope = [unit * look_at(each, coordinates, self.window) for each in slopes]
+        return look_at(canvas, coordinates, self.window), torch.stack(slope, -1)
 
 
 def look_at(

@@ -137,4 +137,5 @@ def _counted(first: Array, second: Array, classes: int) -> Array:
 
 def _dirichlets(concentration: Array, rng: np.random.Generator) -> Array:
     """One row of probabilities from each row of concentrations."""
-    return np.array([rng.dirichlet(row) for row in concentration])
+    rows = np.array([rng.dirichlet(row) for row in concentration])
+    return rows / rows.sum(1, keepdims=True)  # to the last digit, so that one class has exactly 1

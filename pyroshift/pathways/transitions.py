@@ -172,8 +172,11 @@ def _hidden(
         raise DataError("no track has a class in two frames")
     drawn = draw_hidden(evidence, prior, draws, seed)
     mean, variance = drawn.transition.mean(0), drawn.transition.var(0)
-    spread = np.maximum(variance.sum(1, keepdims=True), np.finfo(float).tiny)
-    total = (mean * (1 - mean)).sum(1, keepdims=True) / spread - 1
+    spread = variance.sum(1, keepdims=True)
+    # Without any spread, of one class or one draw, what was counted tells how sure it is.
+    counted = np.sum(prior + drawn.count.mean(0), axis=1, keepdims=True)
+    matched = (mean * (1 - mean)).sum(1, keepdims=True) / np.where(spread > 0, spread, 1.0) - 1
+    total = np.where(spread > 0, matched, counted)
     tail = (1 - credible) / 2
     lower, upper = np.quantile(drawn.transition, (tail, 1 - tail), axis=0)
     return {

@@ -157,6 +157,7 @@ def _groups(shown: xr.Dataset, color: str | None) -> dict[str, np.ndarray]:
 
 def _ring(ax: Axes, count: int) -> float:
     """Area of a ring in square points, so that neighbours stay apart."""
-    figure: Any = ax.get_figure()  # or a part of one
-    width, height = 72 * figure.bbox.size / figure.dpi
-    return float(np.clip(_AREA * width * height / max(count, 1), 2.0, 60.0))
+    figure = ax.get_figure()
+    assert figure is not None
+    area = figure.bbox.width * figure.bbox.height * (72 / figure.dpi) ** 2
+    return float(np.clip(_AREA * area / max(count, 1), 2.0, 60.0))

@@ -168,12 +168,43 @@ def test_all_collapsed_has_no_greatest():
     assert np.isnan(smoothness(labelled().isel(latent=[2, 2])).max())
 
 
+def test_collapsed_latents_are_named_and_have_no_smoothness():
+    slow = xr.DataArray(ramp((20, 24))[..., None], dims=("y", "x", "latent"))
+    # The first is as sure as can be, the second as wide as its prior, whatever that is.
+    z, std = [slow * 2, 1e-2 * slow], [0.1, 5.0]
+    dims = ("y", "x", "latent")
+    maps = xr.Dataset(
+        {
+            "z": (dims, np.stack([each[..., 0] for each in z], -1)),
+            "z_std": (dims, np.broadcast_to(std, (*slow.shape[:2], 2))),
+        }
+    )
+    shares = smoothness(maps)
+    assert shares[0] > 0.9
+    assert np.isnan(shares[1])
+    assert shares.collapsed.values.tolist() == [False, True]
+    assert shares.max() > 0.9
+    assert smoothness(maps["z"])[1] > 0.9  # the means alone don't tell
+
+
+def test_a_latent_of_a_few_defects_has_not_collapsed():
+    rng = np.random.default_rng(0)
+    z, std = np.zeros((30, 30, 1)), np.full((30, 30, 1), 0.99)
+    places = rng.choice(900, 45, replace=False)
+    z.ravel()[places], std.ravel()[places] = 4.0, 0.2
+    dims = ("y", "x", "latent")
+    maps = xr.Dataset({"z": (dims, z), "z_std": (dims, std)})
+    assert not smoothness(maps).collapsed.any()
+
+
 def test_maps_from_encode():
     image = np.random.default_rng(0).random((72, 80))
     maps = encode(ShiftVAE(16), extract_patches(image, window=16))
+    maps["z_std"] *= 1e-3  # a model without any training has collapsed
     shares = smoothness(maps)
     assert shares.dims == ("latent",)
-    xr.testing.assert_identical(shares, smoothness(maps["z"]))
+    assert not shares.collapsed.any()
+    xr.testing.assert_identical(shares.drop_vars("collapsed"), smoothness(maps["z"]))
     assert smoothness(maps["offset"]).dims == ("axis",)
 
 

@@ -187,6 +187,70 @@ def test_missing_pixels_leave_atoms_out():
     assert recall > 0.9
 
 
+@pytest.mark.parametrize(("count", "height"), [(1, 300), (3, 100), (1, -300), (20, 30)])
+def test_hot_pixels_are_told_and_hide_no_atoms(count, height):
+    image, truth = crystal((96, 96))
+    rng = np.random.default_rng(0)
+    places = rng.choice(96 * 96, count, replace=False)
+    image.values.ravel()[places] = height * rng.uniform(1, 2, count)
+    with pytest.warns(UserWarning, match=f"^{count} pixels? lie"):
+        atoms = find_atoms(image)
+    recall, precision, errors, _ = compared(atoms, truth, image.shape)
+    assert (recall, precision) == (1, 1)
+    assert root_mean_square(errors) < 0.15
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize(("height", "period"), [(20, 12), (20, 8), (30, 12), (40, 20)])
+def test_images_few_periods_high(height, period, noise):
+    # With the shorter side's slowest waves taken from both axes there were up to 20 times as many.
+    image, truth = crystal((height, 576), noise, period=period, atom_width=period / 6)
+    recall, precision, _, _ = compared(find_atoms(image), truth, image.shape)
+    assert recall > 0.97
+    assert precision > 0.97
+
+
+def test_noise_in_images_few_periods_high_is_no_atoms():
+    image, truth = crystal((20, 576), 0.3, period=12)
+    assert compared(find_atoms(image, separation=10), truth, image.shape)[1] > 0.9
+    with pytest.raises(DataError, match=r"separation=\.\.\."):
+        find_atoms(image)
+
+
+GREY_LEVELS = {
+    "far from zero": lambda image: 1e8 + 0.3 * image.astype(float),
+    "large counts": lambda image: (3e9 + 1e3 * image.astype(float)).astype(np.uint32),
+    "bytes": lambda image: (60 + 120 * image).clip(0, 255).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("change", GREY_LEVELS)
+@pytest.mark.parametrize("dark", [False, True])
+def test_grey_levels_of_any_kind(change, dark):
+    image, truth = crystal((96, 96))
+    values = GREY_LEVELS[change]((-image if dark else image).values)
+    assert compared(find_atoms(values, dark=dark), truth, image.shape)[:2] == (1, 1)
+
+
+ROWS, COLUMNS = np.indices((96, 80))
+SMOOTH = {
+    "plane": 0.3 * ROWS + 0.2 * COLUMNS + 5,
+    "plane in single precision": (0.3 * ROWS + 0.2 * COLUMNS + 5).astype(np.float32),
+    "plane in volts": 1e-9 * (ROWS - 1.7 * COLUMNS),
+    "plane far from zero": 1e8 + ROWS + 0.5 * COLUMNS,
+    "plane in counts": (0.7 * ROWS + 0.4 * COLUMNS).astype(np.uint8),
+    "plane in stretched counts": (0.7 * ROWS + 0.4 * COLUMNS).astype(np.uint8) / 255,
+    "curved": 0.01 * (ROWS - 30) ** 2 + 0.1 * COLUMNS,
+}
+
+
+@pytest.mark.parametrize("surface", SMOOTH)
+@pytest.mark.parametrize("dark", [False, True])
+def test_rounding_is_no_atoms(surface, dark):
+    with pytest.raises(DataError, match="smooth surface"):
+        find_atoms(SMOOTH[surface], dark=dark)
+
+
 # Options
 
 
@@ -249,6 +313,19 @@ def test_frames_of_a_stack_are_as_images():
         together = positions(stack.isel(atom=stack.frame == number))
         assert len(alone) == len(together)
         assert cKDTree(alone).query(together)[0].max() < 0.2
+
+
+@pytest.mark.parametrize("blank", [0.0, np.nan, SMOOTH["plane"][:64, :64]])
+def test_a_blank_frame_of_a_stack_has_no_atoms(blank):
+    frame, truth = crystal((64, 64))
+    stack = np.stack([frame.values] * 3)
+    stack[1] = blank
+    with pytest.warns(UserWarning, match="1 of 3 frames are left without atoms: frame 1 "):
+        atoms = find_atoms(stack, progress=False)
+    assert set(atoms.frame.values) == {0, 2}
+    assert compared(atoms.isel(atom=atoms.frame == 2), truth, frame.shape)[:2] == (1, 1)
+    with pytest.raises(DataError, match=r"frame 0 .*; frame 1 "):
+        find_atoms(np.stack([stack[1]] * 2))
 
 
 def test_units_of_the_image():

@@ -680,3 +680,14 @@ def test_a_healthy_model_is_not_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error", LatentWarning)
         train(model, peaks(200, noise=0.05), epochs=40, learning_rate=1e-2)
+
+
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+def test_heights_in_metres_train_as_in_any_unit(guide):
+    data = peaks().gather()
+    losses = []
+    for unit in (1.0, 1e-12):
+        model = small(guide=guide)
+        losses.append(train(model, Patches.from_array(data * unit), epochs=3).loss.values)
+    # The bound differs by the density's unit alone: nats per sample of a signal.
+    np.testing.assert_allclose(losses[1] - losses[0], LENGTH * np.log(1e-12), rtol=1e-3)

@@ -439,7 +439,9 @@ def test_uncertainties_are_those_of_the_noise():
     model = handmade((64,), sites, Peak(), likelihood=Gaussian(sigma))
     with torch.no_grad():  # the encoder of z has seen nothing: let it say nothing
         model.guide_module.head.weight.zero_()
-    x, truth = glyphs_about(model, 600)
+    _, truth = glyphs_about(model, 600)
+    truth["z"] = torch.randn(600, 1)  # unknown to the guide, as its width of z says
+    x = patches_of(model, truth)
     maps = encode(model, Patches.from_array(x + sigma * torch.randn_like(x)))
     score = (maps.offset[:, 0] / 32 - truth["offset"][:, 0].numpy()) / (maps.offset_std[:, 0] / 32)
     assert float(score.mean()) == pytest.approx(0, abs=0.2)

@@ -7,7 +7,7 @@ from torch import nn
 from pyroshift.errors import SpecificationError
 from pyroshift.models.vae import ShiftVAE
 from pyroshift.networks.decoders import DECODERS, CanvasDecoder, SpatialDecoder, look_at
-from pyroshift.pose import pixel_grid, unrotate, unscale, unshift
+from pyroshift.pose import half_window, pixel_grid, unrotate, unscale, unshift
 
 WINDOWS = pytest.mark.parametrize(
     "window", [(8, 8), (7, 7), (5, 8), (9, 4), (2, 2), (12,), (13,), (2,)], ids=str
@@ -204,3 +204,29 @@ def test_any_module_of_that_signature_is_a_decoder():
     values = {"offset": torch.zeros(1, 2), "z": torch.ones(1, 1)}
     expected = torch.exp(-pixel_grid((6, 8)).square().sum(-1))[None]
     torch.testing.assert_close(model.output(values), expected)
+
+
+@pytest.mark.parametrize("window", [(9,), (8, 6)], ids=str)
+def test_slopes_are_central_differences_over_half_a_pixel(window):
+    decoder = CanvasDecoder(window, 1, margin=3)
+    with torch.no_grad():
+        decoder.layers[-1].bias.normal_(generator=torch.Generator().manual_seed(0))
+    z, unit = torch.zeros(4, 1), half_window(window)
+    generator = torch.Generator().manual_seed(1)
+    shift = torch.rand(4, *(1,) * len(window), len(window), generator=generator) / unit
+    coordinates = pixel_grid(window) + shift
+    output, slope = decoder.output_and_slope(z, coordinates)
+    torch.testing.assert_close(output, decoder(z, coordinates))
+    for axis in range(len(window)):
+        step = torch.zeros(len(window))
+        step[axis] = 0.5 / unit
+        difference = decoder(z, coordinates + step) - decoder(z, coordinates - step)
+        torch.testing.assert_close(slope[..., axis], unit * difference, atol=1e-4, rtol=1e-4)
+
+
+def test_beyond_the_canvas_there_is_no_slope():
+    decoder = CanvasDecoder((8, 8), 1)
+    with torch.no_grad():
+        decoder.layers[-1].bias.normal_(generator=torch.Generator().manual_seed(0))
+    _, slope = decoder.output_and_slope(torch.zeros(1, 1), torch.full((1, 8, 8, 2), 3.0))
+    assert not slope.any()

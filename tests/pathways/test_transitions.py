@@ -126,6 +126,25 @@ def test_the_same_seed_gives_the_same_draws():
     assert not one.equals(transition_matrix(a_movie(), **options, seed=4))
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_one_class_stays_for_sure(hidden):
+    coords = {"frame": ("atom", np.arange(9)), "track": ("atom", np.zeros(9, int)), "class": ["a"]}
+    atoms = xr.Dataset({"class_index": ("atom", np.zeros(9, int))}, coords)
+    atoms["class_probability"] = ("atom", "class"), np.ones((9, 1))
+    found = transition_matrix(atoms, hidden=hidden, prior=0.5)
+    for name in ("probability", "lower", "upper", "stationary"):
+        assert found[name].values.ravel().tolist() == [1.0]
+    assert found["std"].item() == 0
+    assert found["concentration"].item() == 8.5
+    assert found["dwell_time"].item() == np.inf
+
+
+def test_a_single_draw_is_no_certainty():
+    found = transition_matrix(a_movie(), hidden=True, draws=1, prior=0.5)
+    expected = found["count"].sum("next_class") + 0.5 * found.sizes["class"]
+    np.testing.assert_allclose(found["concentration"].sum("next_class"), expected)
+
+
 def test_hidden_bridges_gaps_and_ignores_how_tracks_are_padded():
     """Late and short tracks say what they say, whatever frames the others have."""
     atoms = a_movie(missing=0.3)

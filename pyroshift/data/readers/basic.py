@@ -11,6 +11,7 @@ from pyroshift.data.readers.channels import (
     image_channel,
     index_axis,
 )
+from pyroshift.data.readers.guards import check_claim
 from pyroshift.errors import ReaderError
 
 
@@ -28,6 +29,7 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
             "the file contains, so it is not done: if you trust the file, take the array of "
             "numbers out of it with numpy.load(..., allow_pickle=True) and save that."
         )
+    check_claim(path, (shape, dtype))
     return shape, dtype
 
 
@@ -68,4 +70,5 @@ def picture_channels(path: Path) -> list[Channel]:
 
     with Image.open(path) as picture:
         width, height = picture.size
+    check_claim(path, ((height, width, 3), np.dtype(np.uint8)))
     return [image_channel("grey", (height, width), partial(picture_values, path))]

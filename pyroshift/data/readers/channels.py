@@ -1,52 +1,35 @@
 """What every reader hands on: the channels of a file, labelled, and read only when asked for."""
 
-import re
-import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyroshift.data.readers.units import (
+    believable,
+    comparable,
+    length_unit,
+    metres,
+    says_nothing,
+    text,
+    time_unit,
+)
 from pyroshift.errors import ReaderError
 
-MICROMETRE = "\u00b5m"
-ANGSTROM = "\u00c5"
-
-METRES = {
-    "m": 1.0,
-    "cm": 1e-2,
-    "mm": 1e-3,
-    MICROMETRE: 1e-6,
-    "nm": 1e-9,
-    ANGSTROM: 1e-10,
-    "pm": 1e-12,
-}
-SPELLINGS = {
-    "um": MICROMETRE,
-    "\u03bcm": MICROMETRE,  # Greek mu, to which NFKC also turns the micro sign
-    "\\u00B5m": MICROMETRE,  # spelt out, as ImageJ writes it
-    "micron": MICROMETRE,
-    "microns": MICROMETRE,
-    "micrometer": MICROMETRE,
-    "micrometre": MICROMETRE,
-    "A": ANGSTROM,
-    "angstrom": ANGSTROM,
-    "Angstrom": ANGSTROM,
-    "nanometer": "nm",
-    "nanometre": "nm",
-    "meter": "m",
-    "metre": "m",
-}
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as pillow's grey conversion
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The coordinate of one dimension: its values, their units and what they are."""
+    """The coordinate of one dimension: its values, their units and what they are.
+
+    `remark` is what the file says of the pixel size where that is not taken, to be told.
+    """
 
     values: np.ndarray
     units: str = "px"
     label: str = ""
+    remark: str = ""
 
     @property
     def step(self) -> float:
@@ -57,13 +40,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Channel:
-    """One image, stack or cube of a file; `read` gives its values with these dims."""
+    """One image, stack or cube of a file; `read` gives its values with these dims.
+
+    Where not `unasked`, it is one of several so unlike that the user must name one of them.
+    """
 
     name: str
     dims: tuple[str, ...]
     axes: tuple[Axis, ...]
     read: Callable[[], np.ndarray]
     units: str = ""
+    unasked: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,47 +58,39 @@ class Channel:
         return tuple(len(axis.values) for axis in self.axes)
 
 
-def text(value: object) -> str:
-    """A str from what file formats use for one: bytes, arrays of characters, None."""
-    if isinstance(value, np.ndarray):
-        return "".join(text(item) for item in value.ravel())
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace").strip("\0 ")
-    return "" if value is None else str(value).strip()
-
-
-def length_unit(name: object) -> str | None:
-    """One spelling for each unit of length or of inverse length; None for anything else."""
-    unit = unicodedata.normalize("NFKC", text(name))
-    inverse = re.fullmatch(r"1/(.+)|(.+?)\^?-1", unit)
-    if inverse:
-        length = length_unit(inverse[1] or inverse[2])
-        return length and f"1/{length}"
-    unit = SPELLINGS.get(unit, unit)
-    return unit if unit in METRES else None
-
-
-def index_axis(size: int, units: str = "px", label: str = "") -> Axis:
+def index_axis(size: int, units: str = "px", label: str = "", remark: str = "") -> Axis:
     """An axis that counts: 0 to size - 1."""
-    return Axis(np.arange(size), units, label)
+    return Axis(np.arange(size), units, label, remark)
 
 
 def spatial_axis(size: int, step: float, units: object) -> Axis:
     """An axis from the first pixel's centre in steps of a pixel; pixels if that is no length."""
     unit = length_unit(units)
-    if unit is None or not np.isfinite(step) or step == 0:
-        return index_axis(size)
+    if unit is None:
+        remark = "" if says_nothing(units) else f"in {text(units)!r}, which is no unit of length"
+        return index_axis(size, remark=remark)
+    if not believable(step, unit):
+        return index_axis(size, remark=f"as {abs(step):.3g} {unit}, which can't be")
     return Axis(np.arange(size) * abs(float(step)), unit)
+
+
+def frame_axis(times: np.ndarray, units: object) -> Axis:
+    """The times of frames, if they rise and their unit is one of time; else a count."""
+    unit, times = time_unit(units), np.asarray(times, dtype=float)
+    if unit is None or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        return index_axis(len(times), "frame")
+    return Axis(times, unit, "time")
 
 
 def same_units(y: Axis, x: Axis) -> tuple[Axis, Axis]:
     """Both axes in the unit of x, or both in pixels where that can't be done."""
     if y.units == x.units:
         return y, x
-    if y.units in METRES and x.units in METRES:
-        factor = METRES[y.units] / METRES[x.units]
-        return Axis(y.values * factor, x.units, y.label), x
-    return index_axis(len(y.values)), index_axis(len(x.values))
+    if comparable(y.units, x.units):
+        factor = metres(y.units) / metres(x.units)
+        return replace(y, values=y.values * factor, units=x.units), x
+    remark = y.remark or x.remark or f"in {y.units} along y but in {x.units} along x"
+    return tuple(index_axis(len(axis.values), remark=remark) for axis in (y, x))  # type: ignore[return-value]
 
 
 def image_dims(ndim: int) -> tuple[str, ...]:
@@ -120,15 +99,17 @@ def image_dims(ndim: int) -> tuple[str, ...]:
     return known.get(ndim, tuple(f"dim_{number}" for number in range(ndim)))
 
 
-def image_axes(shape: tuple[int, ...], steps: tuple[float, float], units: object) -> list[Axis]:
-    """The axes of an image or stack whose pixel measures `steps` (y, x)."""
+def image_axes(
+    shape: tuple[int, ...], steps: tuple[float, float], units: object | tuple[object, object]
+) -> list[Axis]:
+    """The axes of an image or stack whose pixel measures `steps` (y, x) in one unit or in two."""
     if len(shape) < 2:
         return [index_axis(size) for size in shape]
+    each = units if isinstance(units, tuple) else (units, units)
     leading = [index_axis(size, "frame") for size in shape[:-2]]
-    return [
-        *leading,
-        spatial_axis(shape[-2], steps[0], units),
-        spatial_axis(shape[-1], steps[1], units),
+    return leading + [
+        spatial_axis(size, step, unit)
+        for size, step, unit in zip(shape[-2:], steps, each, strict=True)
     ]
 
 
@@ -137,7 +118,7 @@ def image_channel(
     shape: tuple[int, ...],
     read: Callable[[], np.ndarray],
     steps: tuple[float, float] = (1.0, 1.0),
-    units: object = None,
+    units: object | tuple[object, object] = None,
     value_units: str = "",
 ) -> Channel:
     """The channel of an image or stack of this shape; in pixels where units are None."""

@@ -10,14 +10,16 @@ import numpy as np
 from pyroshift.data.readers.channels import (
     Axis,
     Channel,
+    frame_axis,
     image_channel,
     image_dims,
     index_axis,
     spatial_axis,
-    text,
     unique_names,
 )
+from pyroshift.data.readers.guards import check_claim, check_heaps
 from pyroshift.data.readers.hyperspy import experiments
+from pyroshift.data.readers.units import text
 
 if TYPE_CHECKING:
     import h5py
@@ -41,12 +43,14 @@ def hdf5_channels(path: Path) -> list[Channel]:
 
     def collect(_: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "biufc" and item.ndim > 1:
+            check_claim(path, (item.shape, item.dtype))
             found.append(item)
 
+    check_heaps(path)
     with h5py.File(path, "r") as file:
-        if "Experiments" in file:
-            return experiments(file, partial(dataset_values, path))
         file.visititems(collect)
+        if "Experiments" in file:
+            return experiments(file, path, dataset_values)
         names = dataset_names(found)
         usid = [usid_channel(path, name, item) for name, item in names if is_usid(item)]
         nsid = [nsid_channel(path, name, item) for name, item in names if is_nsid(item)]
@@ -78,7 +82,9 @@ def dataset_names(items: list["h5py.Dataset"]) -> list[tuple[str, "h5py.Dataset"
 def nsid_axis(item: "h5py.Dataset", number: int) -> tuple[str, str, Axis]:
     """The label, the kind and the axis of one dimension of an NSID dataset."""
     dimension, size = item.dims[number], item.shape[number]
-    label = text(dimension.label)
+    # Not dimension.label: libhdf5 crashes where damage has left a label without its text.
+    labels = np.atleast_1d(item.attrs.get("DIMENSION_LABELS", []))
+    label = text(labels[number]) if number < len(labels) else ""
     scale: Any = dimension[0] if len(dimension) else item.parent.get(label) if label else None
     if scale is None or scale.shape != (size,):
         return label, "", index_axis(size)
@@ -110,7 +116,7 @@ def nsid_channel(path: Path, name: str, item: "h5py.Dataset") -> Channel:
     other = others[0]
     stack = text(item.attrs.get("data_type")) == "IMAGE_STACK"
     if stack or kinds[other] in ("TEMPORAL", "FRAME", *SPATIAL):
-        frames = index_axis(item.shape[other], "frame")
+        frames = frame_axis(axes[other].values, axes[other].units)
         return Channel(name, ("frame", "y", "x"), (frames, y, x), read, units)
     read = partial(transposed, path, item.name, (*spatial, other))
     return Channel(name, ("y", "x", spectral_dim(labels[other])), (y, x, axes[other]), read, units)

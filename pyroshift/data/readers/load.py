@@ -12,32 +12,35 @@ from pathlib import Path
 import numpy as np
 from xarray import DataArray
 
-from pyroshift.data.readers import basic, hdf5, hyperspy, probe, tiff
+from pyroshift.data.readers import basic, gwyddion, hdf5, hyperspy, probe, tiff
 from pyroshift.data.readers.channels import Channel, same_units
+from pyroshift.data.readers.guards import bounded
 from pyroshift.errors import PyroshiftError, ReaderError
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its name, its reader, and the extra that installs what the reader needs.
-
-    With `choose`, one of several channels must be asked for by name or number.
-    """
+    """A file format: its name, its reader, and the extra that installs what the reader needs."""
 
     name: str
     channels: Callable[[Path], list[Channel]]
     extra: str = "io"
-    choose: bool = False
 
 
-TIFF = Format("TIFF", tiff.tiff_channels, choose=True)
+TIFF = Format("TIFF", tiff.tiff_channels)
 NPY = Format("NPY", basic.npy_channels)
 HDF5 = Format("HDF5", hdf5.hdf5_channels)
-DM = Format(
-    "DigitalMicrograph", partial(hyperspy.rosettasciio_channels, module="digitalmicrograph")
+DM, TIA = (
+    Format(name, partial(hyperspy.rosettasciio_channels, module=module, axes_of=axes_of))
+    for name, module, axes_of in (
+        ("DigitalMicrograph", "digitalmicrograph", hyperspy.dm_axes),
+        ("TIA", "tia", hyperspy.tia_axes),
+    )
 )
-TIA = Format("TIA", partial(hyperspy.rosettasciio_channels, module="tia"))
-EMD = Format("EMD", partial(hyperspy.rosettasciio_channels, module="emd", select_type="image"))
+EMD, EMD_SPECTRA = (
+    Format("EMD", partial(hyperspy.emd_channels, select_type=wanted))
+    for wanted in ("images", "spectrum_image")
+)
 JPEG = Format("JPEG", basic.picture_channels)
 FORMATS: dict[str, Format] = {
     ".bmp": Format("BMP", basic.picture_channels),
@@ -45,7 +48,7 @@ FORMATS: dict[str, Format] = {
     ".dm4": DM,
     ".emd": EMD,
     ".emi": TIA,
-    ".gwy": Format("Gwyddion", probe.gwyddion_channels),
+    ".gwy": Format("Gwyddion", gwyddion.gwyddion_channels),
     ".h5": HDF5,
     ".hdf5": HDF5,
     ".hf5": HDF5,
@@ -61,7 +64,7 @@ FORMATS: dict[str, Format] = {
     ".tiff": TIFF,
     ".zspy": Format("ZSPY", hyperspy.zspy_channels, extra="io,big"),
 }
-SPECTRAL_FORMATS = {**FORMATS, ".npy": Format("NPY", basic.npy_spectra)}
+SPECTRAL_FORMATS = {**FORMATS, ".npy": Format("NPY", basic.npy_spectra), ".emd": EMD_SPECTRA}
 
 
 def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
@@ -77,13 +80,17 @@ def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -
 
     Args:
         path: The file (for .zspy the folder).
-        channel: Which of several images, by name or by number from 0. Default: the first image,
-            except that a TIFF whose pages differ in shape or type must be told.
+        channel: Which of several images, by name or by number from 0; those of a TIFF are its
+            channels, or its pages where these differ. Default: the first image, except that of a
+            TIFF's pages of different shape or type one must be chosen.
 
     Returns:
         Array of dims (y, x) or (frame, y, x), row 0 first, integers and floats as in the file.
         Coordinates `y` and `x` measure from the first pixel's centre in the file's unit of length
-        (attribute `units`), or count pixels ("px") where the file has no believable pixel size.
+        (attribute `units`, for diffraction "1/nm" and the like), or count pixels ("px") where the
+        file has no believable pixel size; a warning tells of a size that was not believed or in
+        a unit that is not known. `frame` has the times of frames in the file's unit of time where
+        the file has any, else it counts.
         Attributes: `source` (file name), `format`, `channel`, and `units` of the values if known.
 
     Raises:
@@ -105,22 +112,26 @@ def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -
     with reading(file, kind):
         chosen = choose(kind.channels(file), channel, file, kind, is_image)
         check_image(chosen, file)
-        return labelled(chosen, chosen.read(), file, kind, "image")
+        image, remarks = labelled(chosen, chosen.read(), file, kind, "image")
+    tell(remarks, file)
+    return image
 
 
 def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
     """The cube of spectra in a file: one spectrum for every pixel of a grid.
 
     Reads .npy arrays of three axes, the last of them spectral, and what NSID, USID, HyperSpy,
-    DigitalMicrograph and TIA files declare as spectrum images.
+    DigitalMicrograph, TIA and EMD files declare as spectrum images, by an axis of energies or
+    wavelengths wherever it stands.
 
     Args:
         path: The file (for .zspy the folder).
         channel: Which of several cubes, by name or by number from 0. Default: the first.
 
     Returns:
-        Array of dims (y, x, spectral), the last named as in the file, or "spectrum"; coordinates
-        and attributes as `load_image` gives them, the spectral ones in the file's own unit.
+        Array of dims (y, x, spectral), the last named as in the file, "energy" if its unit is one
+        of energy, or else "spectrum"; coordinates and attributes as `load_image` gives them, the
+        spectral ones in the file's own unit.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -143,7 +154,9 @@ def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None)
                 f"{file.name}: {described(chosen)} is no cube of spectra (y, x, spectral). Use "
                 "load_image for images; cut other arrays with Patches.from_array."
             )
-        return labelled(chosen, chosen.read(), file, kind, "spectra")
+        cube, remarks = labelled(chosen, chosen.read(), file, kind, "spectra")
+    tell(remarks, file)
+    return cube
 
 
 def find_format(path: str | os.PathLike[str], formats: Mapping[str, Format]) -> tuple[Path, Format]:
@@ -167,17 +180,14 @@ def find_format(path: str | os.PathLike[str], formats: Mapping[str, Format]) -> 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silences the readers' warnings, and their log records, which may quote megabytes."""
-    loggers = [logging.getLogger(name) for name in ("igor2", "rsciio", "tifffile")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)
 
 
 @contextmanager
@@ -185,13 +195,19 @@ def reading(file: Path, kind: Format) -> Iterator[None]:
     """Turns whatever a third-party reader throws into a ReaderError that says what to do."""
     with quiet():
         try:
-            yield
+            with bounded(file):
+                yield
         except PyroshiftError:
             raise
         except ImportError as error:
             raise ReaderError(
                 f"Reading {file.name} ({kind.name}) needs a package that is not installed "
                 f"({error}): pip install pyroshift[{kind.extra}]"
+            ) from error
+        except MemoryError as error:
+            raise ReaderError(
+                f"{file.name} needs more memory than there is, or is damaged and claims to: read "
+                "it on a larger machine, or copy it again from its source."
             ) from error
         except Exception as error:
             if "imagecodecs" in str(error):
@@ -220,7 +236,7 @@ def choose(
         )
     listing = "; ".join(f"{number}: {described(item)}" for number, item in enumerate(channels))
     if wanted is None:
-        if kind.choose and len(channels) > 1:
+        if not all(item.unasked for item in channels):
             raise ReaderError(
                 f"{file.name} has pages of different shape or type, which make no stack: choose "
                 f"with channel=number among {listing}."
@@ -269,8 +285,8 @@ def check_image(channel: Channel, file: Path) -> None:
 
 def labelled(
     channel: Channel, values: np.ndarray, file: Path, kind: Format, name: str
-) -> DataArray:
-    """The channel's values as a DataArray of plain numbers, coordinates and attributes."""
+) -> tuple[DataArray, list[str]]:
+    """The channel as a DataArray of plain numbers, and what is to be said of its pixel size."""
     if values.shape != channel.shape:
         raise ReaderError(
             f"{file.name} declares {channel.shape} values but holds {values.shape}: it is damaged."
@@ -283,7 +299,20 @@ def labelled(
     }
     attributes = {"source": file.name, "format": kind.name, "channel": channel.name}
     attributes |= {"units": channel.units} if channel.units else {}
-    return DataArray(plain_numbers(values, file), coordinates, channel.dims, name, attributes)
+    remarks = list(dict.fromkeys(axis.remark for axis in axes.values() if axis.remark))
+    numbers = plain_numbers(values, file)
+    return DataArray(numbers, coordinates, channel.dims, name, attributes), remarks
+
+
+def tell(remarks: list[str], file: Path) -> None:
+    """Warns of a pixel size that a file gives and that was not taken."""
+    if remarks:
+        warnings.warn(
+            f"{file.name} gives its pixel size {' and '.join(remarks)}: y and x count pixels. If "
+            'you know the size, set it by image.assign_coords(x=("x", values, {"units": "nm"})), '
+            "and y likewise.",
+            stacklevel=3,
+        )
 
 
 def plain_numbers(values: np.ndarray, file: Path) -> np.ndarray:

@@ -1,17 +1,20 @@
-"""Scanning probe formats: Igor binary waves, Gwyddion and Nanonis.
+"""Scanning probe formats: Igor binary waves and Nanonis.
 
 Row 0 is the upper edge of the image as the instrument shows it: Igor waves and upward Nanonis
 scans are stored from the lower edge, and backward Nanonis lines from the right.
 """
 
-import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from pyroshift.data.readers.channels import Channel, image_channel, text, unique_names
+from pyroshift.data.readers.channels import Channel, image_channel, unique_names
+from pyroshift.data.readers.units import text
 from pyroshift.errors import ReaderError
+
+# How a Nanonis header says that a signal was recorded there and back.
+DIRECTIONS = {"both": ["forward", "backward"]}
 
 
 def igor_channels(path: Path) -> list[Channel]:
@@ -39,47 +42,39 @@ def igor_channels(path: Path) -> list[Channel]:
     ]
 
 
-def gwyddion_channels(path: Path) -> list[Channel]:
-    """The data fields of a Gwyddion file, in the order of their numbers."""
-    import gwyfile
-
-    content = gwyfile.load(str(path))
-    keys = (re.fullmatch(r"/(\d+)/data", key) for key in content)
-    numbers = sorted(int(key[1]) for key in keys if key)
-    titles = [text(content.get(f"/{number}/data/title")) for number in numbers]
-    names = unique_names(titles, [f"field {number}" for number in numbers])
-    channels = []
-    for number, name in zip(numbers, names, strict=True):
-        field = content[f"/{number}/data"]
-        values = field.data
-        rows, columns = values.shape
-        lateral, vertical = (
-            text(unit["unitstr"]) if unit is not None else ""
-            for unit in (field.si_unit_xy, field.si_unit_z)
-        )
-        steps = (field.yreal or 0.0) / rows, (field.xreal or 0.0) / columns
-        read = partial(np.asarray, values)
-        channels.append(image_channel(name, values.shape, read, steps, lateral, vertical))
-    return channels
-
-
 def nanonis_channels(path: Path) -> list[Channel]:
     """The signals of a Nanonis scan: each forward one by its name, then with " backward"."""
     from nanonispy2.read import Scan
 
+    class OneWayScan(Scan):
+        """A scan whose signals may have been recorded in one direction only."""
+
+        def _load_data(self) -> dict[str, dict[str, np.ndarray]]:
+            values = np.fromfile(self.fname, self.data_format, offset=self.byte_offset)
+            columns, rows = self.header["scan_pixels"]
+            images = iter(values.reshape(-1, rows, columns))
+            table = self.header["data_info"]
+            signals = {
+                name: {each: next(images) for each in DIRECTIONS.get(direction, [direction])}
+                for name, direction in zip(table["Name"], table["Direction"], strict=True)
+            }
+            if next(images, None) is not None:
+                raise ReaderError(f"{path.name} holds more images than its header names.")
+            return signals
+
     if path.suffix != ".sxm":
         raise ReaderError(f"{path.name}: name it with .sxm in small letters to have it read.")
-    scan = Scan(str(path))
-    units = dict(
-        zip(scan.header["data_info"]["Name"], scan.header["data_info"]["Unit"], strict=True)
-    )
+    scan = OneWayScan(str(path))
+    table = scan.header["data_info"]
+    units = dict(zip(table["Name"], table["Unit"], strict=True))
     x_step, y_step = scan.header["scan_range"] / scan.header["scan_pixels"]
     rows = slice(None, None, -1 if scan.header["scan_dir"] == "up" else 1)
-    directions = {"forward": ("", slice(None)), "backward": (" backward", slice(None, None, -1))}
+    turned = {"forward": ("", slice(None)), "backward": (" backward", slice(None, None, -1))}
     channels = []
     for name, signal in scan.signals.items():
-        for direction, (suffix, columns) in directions.items():
-            values = signal[direction][rows, columns]
+        for direction, recorded in signal.items():
+            suffix, columns = turned[direction]
+            values = recorded[rows, columns]
             read = partial(np.asarray, values)
             steps = float(y_step), float(x_step)
             channels.append(

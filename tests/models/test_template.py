@@ -1,0 +1,54 @@
+"""What an untrained decoder starts from."""
+
+import numpy as np
+import pyro.distributions as dist
+import pytest
+import torch
+
+from pyroshift import AnchorGuide, CanvasDecoder, Patches, ShiftVAE, encode, fit, synthetic
+from pyroshift.models.template import salient_mean
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["bright", "dark"])
+def test_the_most_salient_point_is_in_the_middle(sign):
+    x = torch.zeros(3, 12, 10)
+    for patch, at in zip(x, [(2, 3), (9, 7), (5, 0)], strict=True):
+        patch[at] = sign
+    mean = salient_mean(x, (31, 31))
+    assert mean[15, 15] == sign
+    assert mean.abs().sum() == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_motif_that_may_be_anywhere_gets_one_copy(seed):
+    # From a flat canvas 2 of these 3 seeds end with two copies, and a quarter to a half of the
+    # offsets off by the distance between them.
+    truth = synthetic.peaks(2000, offset_spread=9.0, widths=(0.6, 1.4), noise=0.1, seed=seed)
+    patches = Patches.from_array(truth.signal.values)
+    model = ShiftVAE(
+        (100,), guide="anchor", seed=seed, priors={"offset": dist.Uniform(-0.95, 0.95)}
+    )
+    fit(model, patches, epochs=6, seed=seed, schedule=None, progress=False)
+    found = encode(model, patches).offset.values[:, 0]
+    spacing = float(truth.x[1] - truth.x[0])
+    error = found - truth.offset.values / spacing
+    assert np.mean(np.abs(error - np.median(error)) < 10) > 0.98
+
+
+def test_a_decoder_that_knows_something_is_not_overwritten():
+    decoder = CanvasDecoder((12, 12), 1)
+    with torch.no_grad():
+        decoder.layers[-1].bias.fill_(0.3)
+    model = ShiftVAE(12, 1, decoder=decoder, guide=AnchorGuide())
+    model.guide_module.start(model, torch.rand(5, 12, 12))
+    assert bool((decoder.layers[-1].bias == 0.3).all())
+
+
+def test_training_that_goes_on_does_not_start_again():
+    patches = Patches.from_array(synthetic.motifs(60, 16, 0, 2).patch.values)
+    model = ShiftVAE(16, 1, guide="anchor")
+    fit(model, patches, epochs=1, progress=False)
+    with torch.no_grad():
+        model.decoder.layers[-1].bias.zero_()
+    fit(model, patches, epochs=1, learning_rate=1e-9, progress=False)
+    assert float(model.decoder.layers[-1].bias.detach().abs().max()) < 1e-6
