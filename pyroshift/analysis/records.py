@@ -11,7 +11,7 @@ import xarray as xr
 from pyroshift.analysis.space import FINAL, INITIAL, Point, Space, label
 from pyroshift.analysis.study import JOURNAL
 from pyroshift.errors import TrainingError
-from pyroshift.files import written
+from pyroshift.files import write_dataset
 from pyroshift.labels import COLLAPSED
 
 # What the numbers of the result mean, and their units.
@@ -62,8 +62,7 @@ class Records:
         if self.folder is None:
             self.kept[number] = found
             return
-        with written(self.folder / _name(number, "nc")) as partial:
-            found.to_netcdf(partial, engine="h5netcdf")
+        write_dataset(self.folder / _name(number, "nc"), found)
 
     def read_all(self, settled: Mapping[Point, int]) -> dict[Point, xr.Dataset]:
         """What was found at each point, but where a training failed."""
@@ -101,9 +100,13 @@ def assembled(space: Space, found: Mapping[Point, xr.Dataset], folder: Path | No
         for name, variable in largest.data_vars.items()
     }
     shared = {name: value for name, value in largest.attrs.items() if name not in _ITS_OWN}
-    # What has collapsed differs among the trainings.
-    coordinates = dict(largest.coords) | dict(space.labels())
-    coordinates.pop(COLLAPSED, None)
+    # Without those that they bring along themselves.
+    coordinates: dict[Hashable, Any] = {
+        name: coordinate.variable for name, coordinate in largest.coords.items()
+    } | dict(space.labels())
+    if COLLAPSED in coordinates:  # which differs among the trainings
+        gone = _spread(space, found, COLLAPSED) == 1
+        coordinates[COLLAPSED] = ((*space.axes, "latent"), gone, coordinates[COLLAPSED].attrs)
     result = xr.Dataset(variables, coordinates, shared | {"title": "Search of KL weights"})
     for name, (long_name, units) in _MEANINGS.items():
         result[name].attrs.update(long_name=long_name, units=units)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ _FOLDER = 0x10  # among a zip entry's external attributes
 
 
 def write_torch(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values to a file; an old one stays until the new one is whole."""
+    """Write tensors and plain values to a file; an old one stays until the new one is whole.
+
+    By way of memory: where there is no space, torch has an error of its own, which says nothing.
+    """
+    buffer = BytesIO()
+    torch.save(content, buffer)
     with written(path) as partial:
-        torch.save(content, partial)
+        partial.write_bytes(buffer.getbuffer())
 
 
 def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:

@@ -14,7 +14,9 @@ PATCHES = torch.rand(400, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 def small(model, *arguments, **options):
-    return model((8, 8), *arguments, encoder=FullyConnectedEncoder((8, 8), (16,)), **options)
+    """A pair whose guide is a network, which can be made to say anything."""
+    encoder = FullyConnectedEncoder((8, 8), (16,))
+    return model((8, 8), *arguments, encoder=encoder, guide="normal", **options)
 
 
 def force(pair, site, locations, width):
