@@ -70,7 +70,8 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
     coords: dict[str, Any] = dict(patches.coords)
     if OFFSET in values:
         coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
-    coords["latent"] = np.arange(model.latent_dim)
+    if CONTENT in values:
+        coords["latent"] = np.arange(values[CONTENT].shape[-1])
     return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
 
 

@@ -313,6 +313,8 @@ class Content(Site):
         latent_dim: number of latents.
         prior: Pyro distribution of the latents; default standard Normal.
         family: guide family; by default the one that fits the prior's support.
+        name: name of the site. A model may have several, of different names: its decoder gets the
+            latents of all, one after the other.
 
     Raises:
         SpecificationError: if `latent_dim` is less than 1.
@@ -327,9 +329,10 @@ class Content(Site):
         latent_dim: int = 2,
         prior: Prior | None = None,
         family: GuideFamily | None = None,
+        name: str = CONTENT,
     ) -> None:
         if latent_dim < 1:
             raise SpecificationError(f"latent_dim must be at least 1, got {latent_dim}")
         prior = dist.Normal(0.0, 1.0) if prior is None else prior
-        super().__init__(CONTENT, prior, (latent_dim,), family)
+        super().__init__(name, prior, (latent_dim,), family)
         self.latent_dim = latent_dim

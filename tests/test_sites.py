@@ -10,7 +10,12 @@ from torch import nn
 
 from pyroshift import pose, sites
 from pyroshift.errors import SpecificationError
-from pyroshift.families import NormalFamily, ProjectedNormalFamily, TransformedNormalFamily
+from pyroshift.families import (
+    GuideFamily,
+    NormalFamily,
+    ProjectedNormalFamily,
+    TransformedNormalFamily,
+)
 from pyroshift.inference.elbo import PatchELBO
 from pyroshift.models.pair import PoseVAE
 from pyroshift.models.vae import RVAE, ShiftVAE
@@ -325,3 +330,12 @@ def test_two_contents_are_decoded_side_by_side():
     output = model.output({"z": torch.ones(1, 2), "w": torch.zeros(1, 1)})
     expected = model.decoder(torch.tensor([[1.0, 1.0, 0.0]]), coordinates())
     torch.testing.assert_close(output, expected)
+
+
+def test_a_discrete_site_is_refused_with_what_to_do():
+    class Any(GuideFamily):
+        size = distribution = summary = None
+
+    prior = dist.Categorical(torch.ones(3))
+    with pytest.raises(SpecificationError, match=r"'class' is discrete.*RelaxedOneHot.*likelihood"):
+        PoseVAE((6, 8), [sites.Site("class", prior, (), Any()), Content(1)])

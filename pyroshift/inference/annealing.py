@@ -144,8 +144,8 @@ def warn_if_unfinished(schedules: Mapping[str, Schedule], epochs: int) -> None:
     if unfinished:
         warnings.warn(
             f"the KL weight never gets where it should in {epochs} epochs of training: "
-            f"{'; '.join(unfinished)}. Give "
-            f"KLAnnealing at most epochs={epochs}, or train longer",
+            f"{'; '.join(unfinished)}. Train longer, or give at most {epochs} annealing epochs "
+            "(`epochs` of KLAnnealing, `annealing_epochs` of a search, --kl-epochs)",
             TrainingWarning,
             stacklevel=3,
         )

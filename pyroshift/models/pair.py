@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift.errors import DataError, SpecificationError
-from pyroshift.families import middle_of
+from pyroshift.families import is_discrete, middle_of
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
 from pyroshift.models.guides import Guide, NormalGuide
@@ -112,7 +112,12 @@ class PoseVAE(nn.Module):
     @property
     def latent_dim(self) -> int:
         """Number of conventional latents z."""
-        return sum(site.event_shape[0] for site in self.sites if isinstance(site, Content))
+        return sum(site.event_shape[0] for site in self.content_sites)
+
+    @property
+    def content_sites(self) -> list[Content]:
+        """The sites that the decoder gets, one after the other: `z`, in most models alone."""
+        return [site for site in self.sites if isinstance(site, Content)]
 
     @property
     def device(self) -> torch.device:
@@ -259,7 +264,7 @@ class PoseVAE(nn.Module):
         Returns:
             `batch x height x width` or `batch x length`, the likelihood's parameter.
         """
-        z = torch.cat([values[site.name] for site in self.sites if isinstance(site, Content)], -1)
+        z = torch.cat([values[site.name] for site in self.content_sites], -1)
         pixels = self.over_window(z.shape[:-1], lambda points: self.into_motif(points, values))
         return self.decoder(z, pixels)
 
@@ -391,6 +396,13 @@ def _check_sites(sites: Sequence[Site], window: tuple[int, ...]) -> None:
     if len(window) == 1 and any(isinstance(site, Angle) for site in sites):
         raise SpecificationError(f"signals of window {window} can't be turned: use ShiftVAE or VAE")
     for site in sites:
+        if is_discrete(site.reference):
+            raise SpecificationError(
+                f"site {site.name!r} is discrete ({site.reference}), and such latents have no "
+                "gradient that guides could be trained by: give it a continuous prior, such as a "
+                "RelaxedOneHotCategorical with a family of your own, or sum its values out in a "
+                "likelihood of your own"
+            )
         if site.name == "offset" and site.event_shape != (len(window),):
             raise SpecificationError(
                 f"the offset site has {site.event_shape[0]} axes, but the window {window} has "

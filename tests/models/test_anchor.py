@@ -872,8 +872,7 @@ class NamedContent(Content):
     """Latents of another name."""
 
     def __init__(self, name):
-        super().__init__(1)
-        self.name = name
+        super().__init__(1, name=name)
 
 
 @pytest.mark.parametrize(
