@@ -168,7 +168,11 @@ class PoseSite(Site):
 
     def _width(self) -> float:
         """The prior's standard deviation, the largest of its elements; 1 if it has none."""
-        width = float(moments(self.reference)[1].max())
+        try:
+            prior = self.prior_given({})
+        except KeyError:  # it depends on other sites
+            prior = self.reference
+        width = float(moments(prior)[1].detach().max())
         return width if 0 < width < float("inf") else 1.0
 
 

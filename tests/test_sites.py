@@ -109,6 +109,21 @@ def test_how_far_a_window_looks(site, reach):
     assert site.reach(1.0) == pytest.approx(reach, rel=1e-3)
 
 
+def test_a_computed_prior_tells_how_far_a_window_looks():
+    class Far(Offset):
+        def prior_given(self, values):
+            return dist.Normal(0.0, 0.38).expand([2]).to_event(1)
+
+    class Apart(Offset):
+        def prior_given(self, values):
+            return dist.Normal(0.0, values["z"].norm(dim=-1, keepdim=True).expand(-1, 2)).to_event(
+                1
+            )
+
+    assert Far().reach(1.0) == pytest.approx(1.95)
+    assert Apart().reach(1.0) == pytest.approx(1.75)
+
+
 def test_an_angle_prior_over_the_whole_circle_has_no_cut():
     assert type(Angle(dist.Uniform(-math.pi, math.pi)).family) is ProjectedNormalFamily
     assert type(Angle(dist.VonMises(0.0, 1.0)).family) is ProjectedNormalFamily
