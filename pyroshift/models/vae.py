@@ -16,7 +16,6 @@ from pyroshift.models.pair import PoseVAE, as_window
 from pyroshift.pose import half_window
 from pyroshift.sites import (
     ANGLE,
-    AUTO,
     BRIGHTNESS,
     CONTENT,
     OFFSET,

@@ -82,6 +82,7 @@ RUNS = {
         "validation_fraction": 0.25, "patience": 3, "epochs": 9, "learning_rate": 1e-2,
     },
     "annealing": {"kl": {"offset": KLAnnealing(0.1, 1.0, 4, shape="cosine"), "z": 0.5}},
+    "annealing by a function": {"kl": lambda epoch: 0.1 + 0.2 * epoch},
     "cosine": {"schedule": "cosine", "learning_rate": 1e-2},
     "function": {"schedule": lambda epoch: 0.5**epoch},
     "momentum": {"optimizer": torch.optim.RMSprop, "clip_norm": None},
