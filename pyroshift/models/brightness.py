@@ -38,6 +38,10 @@ class Brightness(Site):
     in units of the data's spread; for others logits or logarithms of rates. The gain's prior mean
     is 1 and the background's 0, since the decoder could take up any other.
 
+    The gain's prior is narrow not because gains are alike (a window's pixels easily outvote it),
+    but to keep the decoder's scale: where nothing else does, the weights grow with every step of
+    the optimiser, whose steps are then too small for z to learn anything.
+
     Args:
         gain_scale: the gain's prior standard deviation.
         background_scale: the background's, in units of the decoder's output.
@@ -50,7 +54,7 @@ class Brightness(Site):
         tensor([0.2000, 1.0000])
     """
 
-    def __init__(self, gain_scale: float = 0.5, background_scale: float = 1.0) -> None:
+    def __init__(self, gain_scale: float = 0.1, background_scale: float = 1.0) -> None:
         if not (gain_scale > 0 and background_scale > 0):
             raise SpecificationError(
                 f"the widths of gain and background must be positive, got {gain_scale} and "
