@@ -130,7 +130,6 @@ def without_brightness(pair: PoseVAE, x: Tensor) -> Tensor:
     return centred / centred.square().mean(axes, keepdim=True).sqrt().clamp(min=_FLAT)
 
 
-@torch.no_grad()
 def posterior_given(
     pair: PoseVAE, x: Tensor, values: Mapping[str, Tensor]
 ) -> dict[str, dist.MultivariateNormal]:
@@ -155,7 +154,8 @@ def draw_brightness(
 ) -> None:
     """Draw brightness from its posterior given all that was drawn before, if it has a site.
 
-    No gradient goes through the posterior's parameters: being exact, it is where they vanish.
+    The gradient goes through the posterior: where it is exact, the bound is the same whatever is
+    drawn, and so is its gradient.
     """
     for name, posterior in posterior_given(pair, x, values).items():
         with pair.latent_scale(kl_weight, name):
