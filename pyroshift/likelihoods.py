@@ -143,14 +143,17 @@ class Likelihood(nn.Module):
     def score(self, x: Tensor, output: Tensor) -> Tensor:
         """Derivative of the log likelihood by the decoder's output, of the output's shape.
 
+        It can itself be differentiated, where the output can.
+
         Args:
             x: data, of the output's shape.
             output: decoder's output.
         """
+        further = torch.is_grad_enabled() and output.requires_grad
         with torch.enable_grad():
-            output = output.detach().requires_grad_()
+            output = output if further else output.detach().requires_grad_()
             log_likelihood = self.distribution(output).log_prob(x).sum()
-            (score,) = torch.autograd.grad(log_likelihood, output)
+            (score,) = torch.autograd.grad(log_likelihood, output, create_graph=further)
         return score
 
     def check(self, minimum: float, maximum: float) -> None:
