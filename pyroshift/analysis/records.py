@@ -11,7 +11,7 @@ import xarray as xr
 from pyroshift.analysis.space import FINAL, INITIAL, Point, Space, label
 from pyroshift.analysis.study import JOURNAL
 from pyroshift.errors import TrainingError
-from pyroshift.files import written
+from pyroshift.files import write_dataset
 from pyroshift.labels import COLLAPSED
 
 # What the numbers of the result mean, and their units.
@@ -62,8 +62,7 @@ class Records:
         if self.folder is None:
             self.kept[number] = found
             return
-        with written(self.folder / _name(number, "nc")) as partial:
-            found.to_netcdf(partial, engine="h5netcdf")
+        write_dataset(self.folder / _name(number, "nc"), found)
 
     def read_all(self, settled: Mapping[Point, int]) -> dict[Point, xr.Dataset]:
         """What was found at each point, but where a training failed."""

@@ -1,6 +1,7 @@
 """Checkpoints of a training run: written whole or not at all, and read without pickle."""
 
 import dataclasses
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -17,9 +18,17 @@ _FOLDER = 0x10  # among a zip entry's external attributes
 
 
 def write_torch(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain values to a file; an old one stays until the new one is whole."""
+    """Write tensors and plain values to a file; an old one stays until the new one is whole.
+
+    By way of memory: where a file can't grow, torch raises errors of its own.
+
+    Raises:
+        OSError: if there is no space.
+    """
+    archive = io.BytesIO()
+    torch.save(content, archive)
     with written(path) as partial:
-        torch.save(content, partial)
+        partial.write_bytes(archive.getbuffer())
 
 
 def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:
