@@ -6,6 +6,7 @@ and written before the next, so that the memory needed is that of one block.
 
 import contextlib
 import json
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pyroshift.data.atoms import FRAME
 from pyroshift.data.blocks import Blocks, Region, digest, plan_blocks
 from pyroshift.errors import MissingPixelsError
 from pyroshift.extras import check_installed
+from pyroshift.files import naming
 from pyroshift.labels import COLLAPSED, collapsed_latents
 from pyroshift.models.pair import PoseVAE
 from pyroshift.results import encode
@@ -70,6 +72,7 @@ def encode_image(
         DataError: if the image doesn't fit the model, or its windows make no sense.
         FileExistsError: if the path holds anything but an unfinished run of the same settings.
         ImportError: if the extra isn't installed.
+        OSError: if there is no space; what is written stays, and the same call goes on with it.
 
     Example:
         >>> import tempfile
@@ -95,14 +98,18 @@ def encode_image(
     settings["weights"] = digest(value.cpu().numpy() for value in model.state_dict().values())
     if state is None:
         state = {"done": 0, "missing": 0, "settings": settings}
-        store.create(template, state)
+        with naming(store.path, "what was begun is removed"):
+            store.create(template, state)
     elif changed := [name for name in settings if settings[name] != state["settings"].get(name)]:
         raise FileExistsError(
             f"{path} is unfinished, and was begun with another {', '.join(changed)}: go on with "
             "the same, choose another path, or let it be overwritten (overwrite=True, "
             "or --overwrite)"
         )
-    with tqdm(total=len(regions), initial=state["done"], unit="block", disable=not progress) as bar:
+    with (
+        naming(store.path, "make space, and call it again to go on with the blocks that are left"),
+        tqdm(total=len(regions), initial=state["done"], unit="block", disable=not progress) as bar,
+    ):
         try:
             for region in regions[state["done"] :]:
                 state["missing"] += plan.count(region)
@@ -176,11 +183,15 @@ class _Store:
 
     def create(self, template: xr.Dataset, state: dict[str, Any]) -> None:
         """Write coordinates and attributes, and no values yet."""
-        with warnings.catch_warnings():
-            # Zarr warns that others may not know this; without it, xarray warns at every opening.
-            warnings.filterwarnings("ignore", "Consolidated metadata is")
-            template.to_zarr(self.path, mode="w", compute=False, consolidated=True)
-        self.note(state)  # last: what bears the mark is whole
+        try:
+            with warnings.catch_warnings():
+                # Zarr warns that others may not know this; without it, xarray warns when opening.
+                warnings.filterwarnings("ignore", "Consolidated metadata is")
+                template.to_zarr(self.path, mode="w", compute=False, consolidated=True)
+            self.note(state)  # last: what bears the mark is whole
+        except OSError:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def add(self, maps: xr.Dataset, region: Region) -> None:
         """Write a block; its coordinates are there already."""

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xarray import Dataset
 
+_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A path to write to, which becomes `path` once all is written; an old file stays until then.
+
+    Raises:
+        OSError: if it can't be written.
 
     Example:
         >>> import tempfile
@@ -27,10 +33,38 @@ def written(path: Path) -> Iterator[Path]:
         f"{path.stem}.part{path.suffix}"
     )  # the ending says which format to write
     try:
-        yield partial
+        with naming(path, "an older file is as it was"):
+            yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, then: str) -> Iterator[None]:
+    """What was to be written, and how that stands, in errors of a full disk, which name no file.
+
+    Args:
+        path: what is written.
+        then: how things are after an error, in words.
+
+    Raises:
+        OSError: as it came, with that.
+
+    Example:
+        >>> with naming(Path("maps.nc"), "nothing is lost"):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+            ...
+        OSError: [Errno 28] No space left on device: maps.nc can't be written; nothing is lost
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        text = f"{os.strerror(error.errno)}: {path} can't be written; {then}"
+        raise OSError(error.errno, text) from error
 
 
 def write_dataset(path: Path, dataset: "Dataset") -> None:

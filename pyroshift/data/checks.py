@@ -253,7 +253,7 @@ def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
     # Of what their type can hold, two neighbours may be off by half a step each.
     finest = np.finfo(values.dtype).eps if values.dtype.kind == "f" else 0.0
     rounding = float(finest * np.abs(values).max())
-    even = np.allclose(spacing, mean, rtol=1e-3, atol=rounding)
+    even = (np.abs(spacing - mean) <= 1e-3 * abs(mean) + rounding).all()
     if not even or abs(mean) <= rounding:
         raise DataError(
             f"the coordinate {name!r} isn't evenly spaced (steps {spacing.min():.4g} to "

@@ -39,7 +39,7 @@ def checked_normalize(normalize: str | Sequence[float] | None) -> Normalize:
     if normalize is None or isinstance(normalize, str):
         if normalize in NORMALIZATIONS:
             return normalize
-    elif len(normalize) == 2 and all(isinstance(each, Real) for each in normalize):
+    elif isinstance(normalize, Sequence) and [isinstance(e, Real) for e in normalize] == [True] * 2:
         low, high = map(float, normalize)
         if 0 <= low < high <= 100:
             return low, high

@@ -1,9 +1,9 @@
 """Checkpoints of a training run: written whole or not at all, and read without pickle."""
 
 import dataclasses
+import io
 import json
 import zipfile
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,15 @@ _FOLDER = 0x10  # among a zip entry's external attributes
 def write_torch(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values to a file; an old one stays until the new one is whole.
 
-    By way of memory: where there is no space, torch has an error of its own, which says nothing.
+    By way of memory: where a file can't grow, torch raises errors of its own.
+
+    Raises:
+        OSError: if there is no space.
     """
-    buffer = BytesIO()
-    torch.save(content, buffer)
+    archive = io.BytesIO()
+    torch.save(content, archive)
     with written(path) as partial:
-        partial.write_bytes(buffer.getbuffer())
+        partial.write_bytes(archive.getbuffer())
 
 
 def read_torch(path: Path, what: str, content_format: str) -> dict[str, Any]:
