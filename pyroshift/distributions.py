@@ -217,6 +217,47 @@ def _kl_of_linear_normal(posterior: LinearNormal, prior: dist.Independent) -> Te
     return cross_entropy - posterior.entropy()
 
 
+class Rescaled(dist.TransformedDistribution):
+    """What is `location + spread * value`, where the values have a distribution that is known.
+
+    Args:
+        base: distribution of the values.
+        location: where zero goes, a scalar.
+        spread: what one becomes, a positive scalar.
+
+    Example:
+        >>> rescaled = Rescaled(dist.StudentT(3.0), torch.tensor(2000.0), torch.tensor(50.0))
+        >>> rescaled.mean, rescaled.variance
+        (tensor(2000.), tensor(7500.))
+    """
+
+    def __init__(
+        self,
+        base: Distribution,
+        location: Tensor,
+        spread: Tensor,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.location, self.spread = location, spread
+        affine = dist.transforms.AffineTransform(location, spread)
+        super().__init__(base, [affine], validate_args=validate_args)
+
+    def expand(self, batch_shape: Sequence[int], _instance: "Rescaled | None" = None) -> "Rescaled":
+        """The same distribution broadcast to a batch shape."""
+        base = self.base_dist.expand(torch.Size(batch_shape))
+        return Rescaled(base, self.location, self.spread, self._validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean."""
+        return self.location + self.spread * self.base_dist.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance."""
+        return self.spread.square() * self.base_dist.variance
+
+
 @biject_to.register(constraints.MixtureSameFamilyConstraint)
 @transform_to.register(constraints.MixtureSameFamilyConstraint)
 def _onto_mixture(constraint: Any) -> Transform:

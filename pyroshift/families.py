@@ -167,6 +167,19 @@ def real_moments(prior: Distribution) -> tuple[Tensor, Tensor]:
     return centre, _width_or_one(stddev / slope)
 
 
+def is_discrete(prior: Distribution) -> bool:
+    """Whether a prior is known to be one over separate values, such as classes.
+
+    Example:
+        >>> is_discrete(dist.Categorical(torch.ones(3))), is_discrete(dist.Normal(0.0, 1.0))
+        (True, False)
+    """
+    try:
+        return bool(elementwise(prior.support).is_discrete)
+    except NotImplementedError:
+        return False
+
+
 def middle_of(prior: Distribution) -> Tensor:
     """A prior's mean, or where that isn't finite the middle of its support, of its event shape.
 

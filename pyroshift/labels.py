@@ -81,8 +81,8 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
         coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
     if BRIGHTNESS in values:
         coords["component"] = np.array([GAIN, BACKGROUND], dtype=object)
-    coords["latent"] = np.arange(model.latent_dim)
-    if f"{CONTENT}_std" in values:
+    if CONTENT in values:
+        coords["latent"] = np.arange(values[CONTENT].shape[-1])
         spread = values[f"{CONTENT}_std"]
         coords[COLLAPSED] = collapsed_latents(model, spread.mean(0, dtype=float))
     return xr.Dataset(variables, coords, attrs=_attributes(model, patches))

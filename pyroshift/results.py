@@ -20,7 +20,7 @@ from pyroshift.inference.elbo import sample_sites, terms_given
 from pyroshift.labels import labelled, reduced
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window
-from pyroshift.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE
+from pyroshift.sites import ANGLE, BRIGHTNESS, OFFSET, SCALE
 
 
 @torch.no_grad()
@@ -126,8 +126,8 @@ def decode(
 
     Args:
         model: a trained model.
-        z: `... x latent`; or a whole Dataset from `encode`, whose pose and brightness are then used
-            as well.
+        z: `... x latent`, of all Content sites one after the other; or a whole Dataset from
+            `encode`, whose pose and brightness are then used as well.
         offset: `... x axis`, (y, x) from the window's centre, in pixels, or as a DataArray from
             `encode` in its own unit; zero by default.
         angle: `...`, radians; zero by default.
@@ -149,7 +149,7 @@ def decode(
     """
     if isinstance(z, xr.Dataset):
         maps = z
-        z = maps[CONTENT]
+        z = _latents_of(model, maps)
         offset = maps.get(OFFSET) if offset is None else offset
         angle = maps.get(ANGLE) if angle is None else angle
         scale = maps.get(SCALE) if scale is None else scale
@@ -170,9 +170,11 @@ def decode(
     names = [site.name for site in model.given_sites]
     if extra := [name for name, value in given.items() if value is not None and name not in names]:
         raise DataError(f"{extra} given, but this model's sites are {names}")
-    values = {CONTENT: torch.from_numpy(latents.reshape(-1, model.latent_dim))}
+    sizes = [site.latent_dim for site in model.contents]
+    parts = torch.from_numpy(latents.reshape(-1, model.latent_dim)).split(sizes, -1)
+    values = dict(zip((site.name for site in model.contents), parts, strict=True))
     for site in model.given_sites:
-        if site.name != CONTENT:
+        if site.name not in values:
             value = given.get(site.name)
             filled = neutral.get(site.name, 0.0) if value is None else value
             values[site.name] = _expanded(site.name, filled, shape, site.event_shape)
@@ -190,7 +192,8 @@ def decode(
 
 def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) -> Iterator[Tensor]:
     """Expected data batch by batch, on the CPU."""
-    for index in torch.arange(len(values[CONTENT])).split(int(batch_size)):
+    count = len(next(iter(values.values())))
+    for index in torch.arange(count).split(int(batch_size)):
         batch = {name: value[index].to(model.device) for name, value in values.items()}
         gaps = [value.isnan().unsqueeze(-1).flatten(1).any(1) for value in batch.values()]
         missing = torch.stack(gaps).any(0)
@@ -198,6 +201,17 @@ def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) 
         seen = model.likelihood.mean(model.output(known))
         seen[missing] = torch.nan
         yield seen.cpu()
+
+
+def _latents_of(model: PoseVAE, maps: xr.Dataset) -> xr.DataArray:
+    """The latents of all Content sites in maps, one after the other."""
+    first, *more = (maps[site.name] for site in model.contents)
+    if not more:
+        return first
+    last = str(first.dims[-1])
+    parts = [part.rename({part.dims[-1]: last}).drop_vars(last, errors="ignore") for part in more]
+    every: list[xr.DataArray] = [first.drop_vars(last, errors="ignore"), *parts]
+    return xr.concat(every, last)
 
 
 def _leading(z: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -274,6 +288,10 @@ def manifold(
 
 def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each latent's prior; 0 and 1 where they don't exist."""
-    prior = model.priors()[CONTENT]
-    mean, width = (moment.cpu().double().numpy().reshape(-1) for moment in moments(prior))
+    priors = model.priors()
+    found = [moments(priors[site.name]) for site in model.contents]
+    mean, width = (
+        torch.cat([moment.cpu().double().reshape(-1) for moment in each]).numpy()
+        for each in zip(*found, strict=True)
+    )
     return np.nan_to_num(mean, posinf=0.0), np.where(np.isfinite(width), width, 1.0)

@@ -181,7 +181,11 @@ class PoseSite(Site):
 
     def _width(self) -> float:
         """The prior's standard deviation, the largest of its elements; 1 if it has none."""
-        width = float(moments(self.reference)[1].max())
+        try:
+            prior = self.prior_given({})
+        except KeyError:  # it depends on other sites
+            prior = self.reference
+        width = float(moments(prior)[1].detach().max())
         return width if 0 < width < float("inf") else 1.0
 
 
@@ -365,6 +369,8 @@ class Content(Site):
             frame that is learned.
         family: guide family; by default the one that fits the prior's support.
         canonical: whether the frame is learned; by default if neither prior nor family is given.
+        name: name of the site. A model may have several, of different names: its decoder gets the
+            latents of all, one after the other.
 
     Raises:
         SpecificationError: if `latent_dim` is less than 1.
@@ -380,6 +386,7 @@ class Content(Site):
         prior: Prior | None = None,
         family: GuideFamily | None = None,
         canonical: bool | None = None,
+        name: str = CONTENT,
     ) -> None:
         if latent_dim < 1:
             raise SpecificationError(f"latent_dim must be at least 1, got {latent_dim}")
@@ -387,7 +394,7 @@ class Content(Site):
         if canonical is None:
             canonical = prior is None and family is None and not own
         prior = dist.Normal(0.0, 1.0) if prior is None else prior
-        super().__init__(CONTENT, prior, (latent_dim,), family)
+        super().__init__(name, prior, (latent_dim,), family)
         self.latent_dim, self.canonical = latent_dim, canonical
         if canonical and not isinstance(self.family, NormalFamily):
             raise SpecificationError(

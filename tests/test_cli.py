@@ -132,7 +132,7 @@ class TestFit:
         assert main(["fit", image, *QUICK, *given, "--out", str(tmp_path / "run")]) == 0
         assert set(RESULTS) <= set(contents(tmp_path / "run"))
         model = pyroshift.load(tmp_path / "run" / "model.pt")
-        assert [site.name for site in model.sites] == sites
+        assert [site.name for site in model.given_sites] == sites
 
     def test_stack_of_images(self, tmp_path):
         np.save(tmp_path / "stack.npy", np.random.default_rng(0).random((3, 32, 32)))

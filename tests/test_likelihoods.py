@@ -7,7 +7,9 @@ import pytest
 import torch
 from pyro import poutine
 from scipy import stats
+from torch import nn
 
+from pyroshift import FullyConnectedEncoder, Patches, encode, fit, synthetic
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.likelihoods import (
     LIKELIHOODS,
@@ -352,3 +354,88 @@ def test_a_likelihood_without_natural_parameters_says_what_to_do():
 def test_repr_tells_the_noise_level():
     assert "sigma=0.25" in repr(Gaussian(0.25))
     assert "learned" in repr(Gaussian())
+
+
+# Of the user's own, in whatever unit the data are
+
+
+class StudentT(Likelihood):
+    """Outliers are no surprise to it."""
+
+    def __init__(self, df=4.0):
+        super().__init__()
+        self.df = df
+        self.log_width = nn.Parameter(torch.tensor(-1.0))
+
+    def standardized(self, output):
+        return dist.StudentT(self.df, output, self.log_width.exp())
+
+
+@pytest.mark.parametrize("batch", [(5,), (3, 5)])
+def test_a_standardized_distribution_is_carried_to_the_datas_unit(batch):
+    likelihood = StudentT()
+    likelihood.prepare(minimum=1000.0, maximum=3000.0, mean=2000.0, stddev=50.0)
+    output, x = torch.randn(batch), 2000 + 100 * torch.randn(batch)
+    width = 50 * np.exp(-1.0)
+    expected = stats.t.logpdf(x, 4, loc=2000 + 50 * output, scale=width)
+    found = likelihood.distribution(output)
+    torch.testing.assert_close(found.log_prob(x).detach(), torch.as_tensor(expected).float())
+    torch.testing.assert_close(likelihood.mean(output).detach(), 2000 + 50 * output)
+    torch.testing.assert_close(
+        found.stddev.detach(), torch.full(batch, width * 2**0.5, dtype=torch.float)
+    )
+    wider = found.expand((2, *batch))
+    assert wider.batch_shape == (2, *batch)
+    torch.testing.assert_close(wider.log_prob(x)[1], found.log_prob(x))
+    assert likelihood(output).shape == batch
+
+
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+def test_the_docstrings_student_t_learns_data_in_the_thousands(guide):
+    truth = synthetic.peaks(n=300, length=24, span=8, widths=(1, 2), offset_spread=2, noise=0)
+    rng = np.random.default_rng(0)
+    noisy = truth["signal"].values + 0.05 * rng.standard_t(4, truth["signal"].shape)
+    patches = Patches.from_array((3000 + 500 * noisy).astype(np.float32))
+    model = ShiftVAE(
+        (24,), latent_dim=1, likelihood=StudentT(), guide=guide,
+        encoder=FullyConnectedEncoder((24,), (64,)),
+    )  # fmt: skip
+    history = fit(model, patches, epochs=30, batch_size=30, learning_rate=8e-3, progress=False)
+    found = encode(model, patches)
+    r = np.corrcoef(found.offset[:, 0], truth["offset"])[0, 1]
+    assert abs(r) > 0.98
+    # The width found is the noise's and what the model leaves over; the bound is of this unit too.
+    width = float(model.likelihood.spread * model.likelihood.log_width.detach().exp())
+    assert 20 < width < 40
+    noise = stats.t.logpdf(noisy * 0, 4, scale=25)[0].sum()  # the highest that it could be
+    assert -float(history.loss[-1]) < noise
+    assert -float(history.loss[-1]) > noise - 24 * 3
+
+
+def test_what_it_proposes_by_is_a_normal_as_wide():
+    likelihood = StudentT()
+    likelihood.prepare(minimum=1000.0, maximum=3000.0, mean=2000.0, stddev=50.0)
+    output, x = torch.randn(7), 2000 + 50 * torch.randn(7)
+    parameter, normalizer = likelihood.natural(output)
+    score = likelihood.statistic(x) * parameter - normalizer
+    width = likelihood.standardized(output).stddev
+    at, centred = (
+        dist.Normal(mean, width).log_prob(likelihood.standardize(x)) for mean in (output, 0)
+    )
+    torch.testing.assert_close(score, at - centred)
+    # Cauchy's has no variance, so it is the data's.
+    torch.testing.assert_close(StudentT(1.0).information(output), torch.ones(7))
+
+
+def test_a_likelihood_without_a_distribution_says_what_to_give():
+    class Empty(Likelihood):
+        pass
+
+    class Counts(Likelihood):
+        def standardized(self, output):
+            return dist.Poisson(output.exp())
+
+    with pytest.raises(SpecificationError, match=r"Empty.*`standardized\(output\)`"):
+        Empty().mean(torch.zeros(2))
+    with pytest.raises(SpecificationError, match=r"Counts.*Poisson.*`distribution\(output\)`"):
+        Counts().mean(torch.zeros(2))

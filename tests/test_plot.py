@@ -577,7 +577,7 @@ def test_history_from_fit(patches):
 def found(image):
     options = {"epochs": 1, "workers": 1, "progress": False}
     weights = {"initial": [0.1, 1.0, 10.0], "final": [0.3, 3.0]}
-    return pyroshift.search_kl(image, 12, 4, **weights, **options)
+    return pyroshift.search_kl(image, 12, 4, **weights, **options).drop_vars("collapsed")
 
 
 def heat_maps(figure):

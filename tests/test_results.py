@@ -1,5 +1,6 @@
 """Labelled maps from trained models, and back to data."""
 
+import json
 import math
 import subprocess
 import sys
@@ -690,3 +691,72 @@ def test_collapsed_latents_are_told(engine, tmp_path):
     options = {"consolidated": False} if engine == "zarr" else {}
     with xr.open_dataset(path, engine=engine, **options) as read:
         xr.testing.assert_identical(read.load(), maps)
+
+
+# Latents of several sites, and priors that are computed
+
+
+def test_several_sites_of_latents_go_by_their_own_names():
+    sites = [Offset(), Content(2), Content(1, dist.Normal(5.0, 2.0), name="w")]
+    model = PoseVAE((8, 8), sites)
+    assert model.latent_dim == 3
+    patches = extract_patches(np.random.default_rng(0).random((16, 20)), window=8)
+    maps = encode(model, patches)
+    assert maps.z.dims[-1] == "latent"
+    assert maps.sizes["latent"] == 2
+    assert maps.w.shape == (*maps.z.shape[:-1], 1)
+    together = np.concatenate([maps.z.values, maps.w.values], -1)
+    expected = decode(model, together, offset=maps.offset)
+    np.testing.assert_array_equal(decode(model, maps).values, expected.values)
+    assert decode(model, maps).dims == (*maps.z.dims[:-1], "window_y", "window_x")
+    np.testing.assert_allclose(manifold(model, 3, latents=(0, 2)).z2, [1.0, 5.0, 9.0])
+
+
+class Given(Content):
+    """Latents whose prior the site computes."""
+
+    def prior_given(self, values):
+        return dist.Normal(torch.full((2,), 10.0), 3.0).to_event(1)
+
+
+class FromAngle(Content):
+    """Latents whose prior goes by the angle."""
+
+    def prior_given(self, values):
+        return dist.Normal(values["angle"].cos().unsqueeze(-1).expand(-1, 2), 0.5).to_event(1)
+
+
+@pytest.mark.parametrize(
+    ("site", "mean", "width"), [(Given(2), 10.0, 3.0), (FromAngle(2), 1.0, 0.5)]
+)
+@pytest.mark.parametrize("guide", ["normal", "anchor"])
+def test_maps_and_manifold_go_by_the_prior_that_a_site_computes(site, mean, width, guide):
+    model = RVAE(8, priors={"z": site}, guide=guide)
+    np.testing.assert_allclose(manifold(model, 3).z1, mean + 2 * width * np.array([-1, 0, 1]))
+    patches = extract_patches(np.random.default_rng(0).random((16, 20)), window=8)
+    told = json.loads(encode(model, patches).attrs["configuration"])["sites"]["z"]
+    assert f"mean {mean:g}, width {width:g}" in told
+    if guide == "anchor":
+        assert bool((model.guide_module.anchor_latents == mean).all())
+
+
+def test_modes_are_ranked_by_the_prior_that_a_site_computes():
+    # A prior of z by the angle: modes of the angles that it favours gain what it gives them.
+    class ByAngle(Content):
+        weight = 0.0
+
+        def prior_given(self, values):
+            favour = self.weight * values["angle"].cos().unsqueeze(-1)
+            return dist.Normal(favour.expand(-1, 2), 1.0).to_event(1)
+
+    site = ByAngle(2)
+    model = RVAE(8, priors={"z": site}, guide="anchor", angle_scale=math.inf).eval()
+    x = torch.rand(6, 8, 8)
+    plain = model.guide_module.summary(model, x)
+    site.weight = 30.0
+    found = model.guide_module.summary(model, x)
+    # Posteriors stay near zero, so that a prior about zero is favoured: angles near a quarter turn.
+    assert bool((plain["mode_angle"][:, 0].cos().abs() > 0.3).any())
+    assert float(found["mode_angle"][:, 0].cos().abs().mean()) < float(
+        plain["mode_angle"][:, 0].cos().abs().mean()
+    )

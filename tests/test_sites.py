@@ -10,7 +10,12 @@ from torch import nn
 
 from pyroshift import pose, sites
 from pyroshift.errors import SpecificationError
-from pyroshift.families import NormalFamily, ProjectedNormalFamily, TransformedNormalFamily
+from pyroshift.families import (
+    GuideFamily,
+    NormalFamily,
+    ProjectedNormalFamily,
+    TransformedNormalFamily,
+)
 from pyroshift.inference.elbo import PatchELBO
 from pyroshift.models.pair import PoseVAE
 from pyroshift.models.vae import RVAE, ShiftVAE
@@ -102,6 +107,21 @@ def test_each_site_acts_by_its_own_transform():
 )
 def test_how_far_a_window_looks(site, reach):
     assert site.reach(1.0) == pytest.approx(reach, rel=1e-3)
+
+
+def test_a_computed_prior_tells_how_far_a_window_looks():
+    class Far(Offset):
+        def prior_given(self, values):
+            return dist.Normal(0.0, 0.38).expand([2]).to_event(1)
+
+    class Apart(Offset):
+        def prior_given(self, values):
+            return dist.Normal(0.0, values["z"].norm(dim=-1, keepdim=True).expand(-1, 2)).to_event(
+                1
+            )
+
+    assert Far().reach(1.0) == pytest.approx(1.95)
+    assert Apart().reach(1.0) == pytest.approx(1.75)
 
 
 def test_an_angle_prior_over_the_whole_circle_has_no_cut():
@@ -325,3 +345,12 @@ def test_two_contents_are_decoded_side_by_side():
     output = model.output({"z": torch.ones(1, 2), "w": torch.zeros(1, 1)})
     expected = model.decoder(torch.tensor([[1.0, 1.0, 0.0]]), coordinates())
     torch.testing.assert_close(output, expected)
+
+
+def test_a_discrete_site_is_refused_with_what_to_do():
+    class Any(GuideFamily):
+        size = distribution = summary = None
+
+    prior = dist.Categorical(torch.ones(3))
+    with pytest.raises(SpecificationError, match=r"'class' is discrete.*RelaxedOneHot.*likelihood"):
+        PoseVAE((6, 8), [sites.Site("class", prior, (), Any()), Content(1)])

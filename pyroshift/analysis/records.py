@@ -100,9 +100,13 @@ def assembled(space: Space, found: Mapping[Point, xr.Dataset], folder: Path | No
         for name, variable in largest.data_vars.items()
     }
     shared = {name: value for name, value in largest.attrs.items() if name not in _ITS_OWN}
-    # What has collapsed differs among the trainings.
-    coordinates = dict(largest.coords) | dict(space.labels())
-    coordinates.pop(COLLAPSED, None)
+    # Without those that they bring along themselves.
+    coordinates: dict[Hashable, Any] = {
+        name: coordinate.variable for name, coordinate in largest.coords.items()
+    } | dict(space.labels())
+    if COLLAPSED in coordinates:  # which differs among the trainings
+        gone = _spread(space, found, COLLAPSED) == 1
+        coordinates[COLLAPSED] = ((*space.axes, "latent"), gone, coordinates[COLLAPSED].attrs)
     result = xr.Dataset(variables, coordinates, shared | {"title": "Search of KL weights"})
     for name, (long_name, units) in _MEANINGS.items():
         result[name].attrs.update(long_name=long_name, units=units)

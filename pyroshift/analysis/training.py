@@ -18,8 +18,8 @@ from pyroshift.analysis.smoothness import smoothness
 from pyroshift.analysis.space import FINAL, INITIAL, WINDOW, Space
 from pyroshift.data.checks import as_image
 from pyroshift.data.patches import Patches, extract_patches
-from pyroshift.errors import DataError, LatentWarning, SpecificationError
-from pyroshift.inference.annealing import KLAnnealing
+from pyroshift.errors import DataError, LatentWarning, SpecificationError, TrainingWarning
+from pyroshift.inference.annealing import KLAnnealing, warn_if_unfinished
 from pyroshift.inference.fit import fit
 from pyroshift.models.pair import PoseVAE, as_window
 from pyroshift.sites import CONTENT
@@ -105,7 +105,10 @@ class Trainer:
 
     def check(self, space: Space) -> None:
         """Raise an error, before the work starts, if some setting can't work."""
-        KLAnnealing(epochs=self.annealing_epochs)
+        widest = KLAnnealing(
+            min(space.axes[INITIAL]), max(space.axes[FINAL]), self.annealing_epochs
+        )
+        warn_if_unfinished({"all sites": widest}, self.fitting["epochs"])
         # What models and windows depend on; the weights are checked.
         axes = {name: values for name, values in space.axes.items() if name not in _WEIGHTS}
         built = Space(axes)
@@ -134,6 +137,7 @@ class Trainer:
         kl = KLAnnealing(settings[INITIAL], settings[FINAL], self.annealing_epochs)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LatentWarning)  # that some collapse is why one searches
+            warnings.simplefilter("ignore", TrainingWarning)  # which `check` has told
             warnings.filterwarnings("ignore", ".* windows are left out")  # which `check` has told
             patches = self._cut(settings)
             history = fit(model, patches, kl=kl, seed=self.seed, progress=False, **self.fitting)

@@ -39,13 +39,10 @@ def checked_normalize(normalize: str | Sequence[float] | None) -> Normalize:
     if normalize is None or isinstance(normalize, str):
         if normalize in NORMALIZATIONS:
             return normalize
-    elif (
-        isinstance(normalize, Sequence)
-        and len(normalize) == 2
-        and all(isinstance(each, Real) for each in normalize)
-        and 0 <= normalize[0] < normalize[1] <= 100
-    ):
-        return float(normalize[0]), float(normalize[1])
+    elif isinstance(normalize, Sequence) and [isinstance(e, Real) for e in normalize] == [True] * 2:
+        low, high = map(float, normalize)
+        if 0 <= low < high <= 100:
+            return low, high
     raise DataError(
         f"normalize must be one of {NORMALIZATIONS}, or two percentiles such as (0.1, 99.9), got "
         f"{normalize!r}"

@@ -137,13 +137,15 @@ def warn_if_unfinished(schedules: Mapping[str, Schedule], epochs: int) -> None:
         f"that of {name!r} ends at {schedule(epochs - 1):.2g} and not at {schedule.final:.3g}, as "
         f"its annealing takes {schedule.epochs} epochs"
         for name, schedule in schedules.items()
-        if isinstance(schedule, KLAnnealing) and schedule(epochs - 1) != schedule.final
+        if isinstance(schedule, KLAnnealing)
+        and schedule.epochs > epochs
+        and schedule(epochs - 1) != schedule.final
     ]
     if unfinished:
-        enough = "a constant weight" if epochs == 1 else f"at most {epochs - 1} annealing epochs"
         warnings.warn(
             f"the KL weight never gets where it should in {epochs} epochs of training: "
-            f"{'; '.join(unfinished)}. Give it {enough} (KLAnnealing's `epochs`), or train longer",
+            f"{'; '.join(unfinished)}. Train longer, or give at most {epochs} annealing epochs "
+            "(`epochs` of KLAnnealing, `annealing_epochs` of a search, --kl-epochs)",
             TrainingWarning,
             stacklevel=3,
         )

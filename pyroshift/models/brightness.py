@@ -38,6 +38,10 @@ class Brightness(Site):
     in units of the data's spread; for others logits or logarithms of rates. The gain's prior mean
     is 1 and the background's 0, since the decoder could take up any other.
 
+    The gain's prior is narrow not because gains are alike (a window's pixels easily outvote it),
+    but to keep the decoder's scale: where nothing else does, the weights grow with every step of
+    the optimiser, whose steps are then too small for z to learn anything.
+
     Args:
         gain_scale: the gain's prior standard deviation.
         background_scale: the background's, in units of the decoder's output.
@@ -50,7 +54,7 @@ class Brightness(Site):
         tensor([0.2000, 1.0000])
     """
 
-    def __init__(self, gain_scale: float = 0.5, background_scale: float = 1.0) -> None:
+    def __init__(self, gain_scale: float = 0.1, background_scale: float = 1.0) -> None:
         if not (gain_scale > 0 and background_scale > 0):
             raise SpecificationError(
                 f"the widths of gain and background must be positive, got {gain_scale} and "
@@ -126,7 +130,6 @@ def without_brightness(pair: PoseVAE, x: Tensor) -> Tensor:
     return centred / centred.square().mean(axes, keepdim=True).sqrt().clamp(min=_FLAT)
 
 
-@torch.no_grad()
 def posterior_given(
     pair: PoseVAE, x: Tensor, values: Mapping[str, Tensor]
 ) -> dict[str, dist.MultivariateNormal]:
@@ -151,7 +154,8 @@ def draw_brightness(
 ) -> None:
     """Draw brightness from its posterior given all that was drawn before, if it has a site.
 
-    No gradient goes through the posterior's parameters: being exact, it is where they vanish.
+    The gradient goes through the posterior: where it is exact, the bound is the same whatever is
+    drawn, and so is its gradient.
     """
     for name, posterior in posterior_given(pair, x, values).items():
         with pair.latent_scale(kl_weight, name):

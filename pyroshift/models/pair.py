@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from pyroshift import names
 from pyroshift.errors import DataError, SpecificationError
-from pyroshift.families import middle_of
+from pyroshift.families import is_discrete, middle_of
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
 from pyroshift.models.brightness import brightened
@@ -115,7 +115,12 @@ class PoseVAE(nn.Module):
     @property
     def latent_dim(self) -> int:
         """Number of conventional latents z."""
-        return sum(site.event_shape[0] for site in self.sites if isinstance(site, Content))
+        return sum(site.event_shape[0] for site in self.contents)
+
+    @property
+    def contents(self) -> list[Content]:
+        """The sites that the decoder gets, one after the other: `z`, in most models alone."""
+        return [site for site in self.sites if isinstance(site, Content)]
 
     @property
     def device(self) -> torch.device:
@@ -290,11 +295,6 @@ class PoseVAE(nn.Module):
         return torch.cat(inputs, -1)
 
     @property
-    def contents(self) -> list[Content]:
-        """The sites of conventional latents, in the order in which the decoder takes them."""
-        return [site for site in self.sites if isinstance(site, Content)]
-
-    @property
     def pose_sites(self) -> list[PoseSite]:
         """The sites that act on coordinates, in the order in which they do."""
         return [site for site in self.sites if isinstance(site, PoseSite)]
@@ -422,6 +422,13 @@ def _check_sites(sites: Sequence[Site], window: tuple[int, ...]) -> None:
     if len(window) == 1 and any(isinstance(site, Angle) for site in sites):
         raise SpecificationError(f"signals of window {window} can't be turned: use ShiftVAE or VAE")
     for site in sites:
+        if is_discrete(site.reference):
+            raise SpecificationError(
+                f"site {site.name!r} is discrete ({site.reference}), and such latents have no "
+                "gradient that guides could be trained by: give it a continuous prior, such as a "
+                "RelaxedOneHotCategorical with a family of your own, or sum its values out in a "
+                "likelihood of your own"
+            )
         if site.name == "offset" and site.event_shape != (len(window),):
             raise SpecificationError(
                 f"the offset site has {site.event_shape[0]} axes, but the window {window} has "

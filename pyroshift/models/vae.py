@@ -16,7 +16,6 @@ from pyroshift.models.pair import PoseVAE, as_window
 from pyroshift.pose import half_window
 from pyroshift.sites import (
     ANGLE,
-    AUTO,
     BRIGHTNESS,
     CONTENT,
     OFFSET,
@@ -177,7 +176,7 @@ class ShiftVAE(PoseVAE):
         seed: int = 0,
     ) -> None:
         shape, offset_prior = as_window(window), _normal("offset_scale", offset_scale)
-        if period is not None and period != AUTO:
+        if period is not None and not isinstance(period, str):
             period = (torch.as_tensor(period, dtype=torch.float) / half_window(shape)).tolist()
         default = offset_prior if period is None else None
         sites = _sites(

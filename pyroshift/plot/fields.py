@@ -6,10 +6,9 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.errors import DataError
-from pyroshift.labels import components
+from pyroshift.labels import COLLAPSED, components
 from pyroshift.sites import CONTENT
 
-COLLAPSED = "collapsed"  # the coordinate along `latent` that tells which z mean nothing
 _FIRST, _LAST = ("z", "offset", "angle", "scale"), ("elbo",)
 
 

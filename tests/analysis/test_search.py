@@ -76,8 +76,9 @@ class TestResult:
             validation_fraction=0.1, progress=False,
         )  # fmt: skip
         maps, point = encode(model, patches), found.sel(initial=0.1, final=10.0)
-        for name in ("z", "offset", "elbo"):
+        for name in ("z", "offset", "elbo", "collapsed"):
             np.testing.assert_array_equal(point[name].values, maps[name].values)
+        assert found.collapsed.dims == ("initial", "final", "latent")
         np.testing.assert_array_equal(point.smoothness, smoothness(maps.z))
         assert float(point.bound) == pytest.approx(-float(history.validation_loss[-1]) / 256)
         assert float(point.score) == physical_smoothness(maps)

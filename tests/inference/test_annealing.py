@@ -14,7 +14,7 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 
 from pyroshift import RVAE, KLAnnealing, PatchELBO, ShiftVAE
 from pyroshift.errors import SpecificationError
-from pyroshift.inference.annealing import schedules
+from pyroshift.inference.annealing import schedules, settled_after, weights_at
 
 # Schedules
 
@@ -85,6 +85,39 @@ def test_one_schedule_per_site():
     assert apart["offset"] is ramp
     assert [apart["z"](epoch) for epoch in (0, 9)] == [1, 1]
     assert list(schedules({"z": 2.0, "offset": ramp}, ["offset", "z"])) == ["offset", "z"]
+
+
+def test_a_schedule_may_be_any_function_of_the_epoch():
+    weights = schedules(lambda epoch: 0.5 + epoch, ["offset", "z"])
+    assert weights_at(weights, 3) == {"offset": 3.5, "z": 3.5}
+
+
+@pytest.mark.parametrize("weight", [0.0, -1, math.nan, math.inf, None, "1"])
+def test_a_function_that_gives_no_weight_is_refused_by_its_epoch(weight):
+    given = schedules({"z": lambda epoch: weight if epoch == 4 else 1.0}, ["z"])
+    with pytest.raises(SpecificationError, match=r"'z' must be a positive number.* epoch 4"):
+        settled_after(given, 10)
+
+
+@pytest.mark.parametrize("weight", ["1", None, [1.0]])
+def test_what_is_no_weight_is_refused(weight):
+    with pytest.raises(SpecificationError, match="a number, a KLAnnealing or a function"):
+        schedules({"z": weight}, ["z"])
+
+
+@pytest.mark.parametrize(
+    ("kl", "epoch"),
+    [
+        (1.0, 0),
+        (KLAnnealing(0.1, 1.0, 4), 4),
+        ({"offset": KLAnnealing(0.1, 1.0, 4), "z": KLAnnealing(2.0, 1.0, 6)}, 6),
+        (KLAnnealing(0.1, 1.0, 40), 9),
+        (lambda epoch: 0.1 if epoch < 5 else 1.0, 5),
+        (lambda epoch: 1.0 + epoch % 2, 9),
+    ],
+)
+def test_when_weights_have_settled(kl, epoch):
+    assert settled_after(schedules(kl, ["offset", "z"]), 10) == epoch
 
 
 def test_schedules_of_unknown_sites_are_refused():

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pyro
@@ -81,6 +82,7 @@ RUNS = {
         "validation_fraction": 0.25, "patience": 3, "epochs": 9, "learning_rate": 1e-2,
     },
     "annealing": {"kl": {"offset": KLAnnealing(0.1, 1.0, 4, shape="cosine"), "z": 0.5}},
+    "annealing by a function": {"kl": lambda epoch: 0.1 + 0.2 * epoch},
     "cosine": {"schedule": "cosine", "learning_rate": 1e-2},
     "function": {"schedule": lambda epoch: 0.5**epoch},
     "momentum": {"optimizer": torch.optim.RMSprop, "clip_norm": None},
@@ -340,11 +342,12 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
     path = tmp_path / "file.pt"
     module.write_torch(path, {"format": "a", "value": 1})
 
-    def breaks_off(content, target):
-        target.write_bytes(b"half")
+    def breaks_off(target, content):
+        with target.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(torch, "save", breaks_off)
+    monkeypatch.setattr(Path, "write_bytes", breaks_off)
     with pytest.raises(OSError, match="no space"):
         module.write_torch(path, {"format": "a", "value": 2})
     assert module.read_torch(path, "thing", "a")["value"] == 1

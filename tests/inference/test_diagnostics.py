@@ -6,7 +6,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from pyroshift import RVAE, VAE, FullyConnectedEncoder, ShiftVAE
+from pyroshift import RVAE, VAE, Content, FullyConnectedEncoder, ShiftVAE
 from pyroshift.errors import LatentWarning
 from pyroshift.inference.diagnostics import diagnose, warn_about_latents
 
@@ -14,7 +14,9 @@ PATCHES = torch.rand(400, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 def small(model, *arguments, **options):
-    return model((8, 8), *arguments, encoder=FullyConnectedEncoder((8, 8), (16,)), **options)
+    """A pair whose guide is a network, which can be made to say anything."""
+    encoder = FullyConnectedEncoder((8, 8), (16,))
+    return model((8, 8), *arguments, encoder=encoder, guide="normal", **options)
 
 
 def force(pair, site, locations, width):
@@ -141,3 +143,22 @@ def test_findings_become_warnings():
         warn_about_latents(pair, PATCHES)
     assert [str(warning.message) for warning in caught] == diagnose(pair, PATCHES)
     assert len(caught) == 2
+
+
+class Given(Content):
+    """Latents whose prior the site computes."""
+
+    def prior_given(self, values):
+        return dist.Normal(torch.full((2,), 10.0), 3.0).to_event(1)
+
+
+@pytest.mark.parametrize(
+    ("location", "width", "found"),
+    [(10.0, 1.0, None), (10.0, 3.0, "collapsed"), (0.0, 1.0, "beyond 2.5 prior widths")],
+)
+def test_what_a_site_computes_is_the_prior(location, width, found):
+    pair = small(VAE, priors={"z": Given(2)})
+    force(pair, "z", [location, location], width)
+    findings = diagnose(pair, PATCHES)
+    assert len(findings) == (found is not None)
+    assert all(found in finding for finding in findings)

@@ -27,7 +27,13 @@ from pyroshift import (
     fit,
     synthetic,
 )
-from pyroshift.errors import DataError, LatentWarning, SpecificationError, TrainingError
+from pyroshift.errors import (
+    DataError,
+    LatentWarning,
+    SpecificationError,
+    TrainingError,
+    TrainingWarning,
+)
 from pyroshift.families import GuideFamily
 from pyroshift.inference.run import Run
 
@@ -312,6 +318,18 @@ def test_early_stopping_waits_for_the_annealing():
     assert history.sizes["epoch"] == best + 3
     assert history.validation_loss[:12].min() < history.validation_loss[best]
     assert same(weights(model), kept[best])
+
+
+def test_early_stopping_waits_for_a_function_of_the_epoch_to_settle():
+    weight = [0.01] * 6 + [0.1] * 6 + [1.0] * 38
+    history = train(
+        small(), noise(), epochs=50, patience=2, validation_fraction=0.25, learning_rate=3e-2,
+        kl={"z": lambda epoch: weight[epoch]},
+    )  # fmt: skip
+    stopped = history.sizes["epoch"]
+    assert stopped < 50
+    assert stopped == 12 + int(history.validation_loss.values[12:].argmin()) + 3
+    assert history.kl_scale.sel(site="z").values.tolist() == weight[:stopped]
 
 
 def test_best_weights_are_kept_when_epochs_run_out():
@@ -604,6 +622,28 @@ def test_data_out_of_range_are_refused_before_training(monkeypatch, likelihood, 
     assert same(weights(model), before)
 
 
+@pytest.mark.parametrize("make", [torch.as_tensor, np.asarray, xr.DataArray, list])
+def test_what_is_no_patches_is_refused(make):
+    windows = make(np.zeros((5, LENGTH), np.float32))
+    with pytest.raises(DataError, match=r"Patches\.from_array"):
+        train(small(), windows)
+
+
+def test_annealing_that_outlasts_the_training_is_told_before_it():
+    told = r"'z' ends at 0\.17 and not at 1.*takes 50 epochs.*at most 5 annealing epochs"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LatentWarning)
+        with pytest.warns(TrainingWarning, match=told):
+            train(small(), noise(), epochs=5, kl={"z": KLAnnealing(0.1, 1.0, 50)})
+
+
+def test_annealing_that_just_fits_is_not_told_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LatentWarning)
+        train(small(), noise(), epochs=3, kl=KLAnnealing(0.1, 1.0, 3))
+        train(small(), noise(), epochs=1, kl=KLAnnealing(1.0, 1.0, 50))
+
+
 # Other bounds
 
 
@@ -612,6 +652,27 @@ def test_elbos_of_pyro(elbo):
     model = small()
     history = train(model, peaks(), epochs=15, learning_rate=1e-2, elbo=elbo(num_particles=2))
     assert history.loss[-1] < history.loss[0] - 10
+
+
+class Shifted(pyro.infer.TraceMeanField_ELBO):
+    """A bound that is 1,000 nats per patch looser."""
+
+    def loss(self, *arguments, total, **options):
+        return super().loss(*arguments, total=total, **options) + 1000 * total
+
+    def loss_and_grads(self, *arguments, total, **options):
+        return super().loss_and_grads(*arguments, total=total, **options) + 1000 * total
+
+
+@pytest.mark.parametrize("kl", [1.0, KLAnnealing(0.1, 1.0, 2)])
+def test_the_loss_is_of_the_bound_that_is_trained(kl):
+    history = train(small(), peaks(), kl=kl, elbo=Shifted(), validation_fraction=0.25)
+    ours = history.kl.sum("site") - history.log_likelihood
+    # The two bounds are measured at samples of their own.
+    assert bool((abs(history.loss - ours - 1000) < 20).all())
+    assert bool((abs(history.validation_loss - ours - 1000) < 50).all())
+    assert history.loss.attrs["long_name"] == "loss of Shifted of the training patches"
+    assert train(small(), peaks()).loss.attrs["long_name"].startswith("negative ELBO")
 
 
 class VonMisesFamily(GuideFamily):

@@ -874,8 +874,7 @@ class NamedContent(Content):
     """Latents of another name."""
 
     def __init__(self, name):
-        super().__init__(1)
-        self.name = name
+        super().__init__(1, name=name)
 
 
 @pytest.mark.parametrize(

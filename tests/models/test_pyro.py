@@ -36,6 +36,7 @@ from pyroshift import (
     fit,
     synthetic,
 )
+from pyroshift.errors import SpecificationError
 from pyroshift.families import NormalFamily
 
 NOISE = 0.1
@@ -199,6 +200,20 @@ def test_predictive_samples_the_posterior(trained, peaks):
     assert float((again.mean(0) - x).detach().square().mean().sqrt()) < 1.5 * NOISE
 
 
+def test_predictive_samples_new_data_from_the_posterior(trained, peaks):
+    # 400 samples of each of 5 patches: their mean is known to 1 / 20 of noise and posterior.
+    x = peaks[0][:5]
+    found = Predictive(trained.model, guide=trained.guide, num_samples=400)(x, observe=False)
+    new = found["x"].detach()
+    assert new.shape == (400, 5, 32)
+    assert float(new.std(0).min()) > 0.8 * NOISE  # none of them is the data
+    expected = trained.likelihood.mean(trained.output(trained.guide_module.summary(trained, x)))
+    torch.testing.assert_close(new.mean(0), expected.detach(), atol=0.05, rtol=0)
+    assert float((new.mean(0) - x).square().mean().sqrt()) < 1.5 * NOISE
+    observed = Predictive(trained.model, guide=trained.guide, num_samples=2)(x)["x"]
+    torch.testing.assert_close(observed.reshape(-1, 5, 32)[0], x)
+
+
 def test_predictive_in_parallel():
     assert Predictive(small_model().model, num_samples=3, parallel=True)(n=4)["x"].shape == (
         3,
@@ -327,6 +342,13 @@ def seeded_loss(elbo, model, x, seed):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return elbo.loss(model.model, model.guide, x)
+
+
+def test_particles_of_what_searches_are_not_vectorised():
+    model, x = searching_model(), blobs(4)
+    elbo = Trace_ELBO(num_particles=3, vectorize_particles=True, max_plate_nesting=1)
+    with pytest.raises(SpecificationError, match="one particle after the other"):
+        elbo.loss(model.model, model.guide, x)
 
 
 @pytest.mark.parametrize("elbo", [Trace_ELBO, PatchELBO])
