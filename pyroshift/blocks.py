@@ -107,9 +107,11 @@ def encode_image(
             "or --overwrite)"
         )
     with (
+        warnings.catch_warnings(),
         naming(store.path, "make space, and call it again to go on with the blocks that are left"),
         tqdm(total=len(regions), initial=state["done"], unit="block", disable=not progress) as bar,
     ):
+        warnings.filterwarnings("ignore", "the model was trained on pixels")  # told above
         try:
             for region in regions[state["done"] :]:
                 state["missing"] += plan.count(region)

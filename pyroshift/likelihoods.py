@@ -159,6 +159,14 @@ class Likelihood(nn.Module):
     def check(self, minimum: float, maximum: float) -> None:
         """Raise a DataError if data of this range can't come from this likelihood."""
 
+    def doubt(self, x: Tensor) -> str | None:
+        """What speaks against these data coming from this likelihood, in words; None if nothing.
+
+        Args:
+            x: some of the data, any shape.
+        """
+        return None
+
     def prepare(self, minimum: float, maximum: float, mean: float, stddev: float) -> None:
         """Check the data's range, and the first time set their location and spread.
 
@@ -321,6 +329,19 @@ class Poisson(Likelihood):
         """The log rate, and the rate."""
         log_rate = output.clamp(max=30) + self._mean_rate().log()
         return log_rate, log_rate.exp()
+
+    def doubt(self, x: Tensor) -> str | None:
+        """Numbers that are no counts."""
+        if bool((x == x.round()).all()):
+            return None
+        if bool(((x >= 0) & (x <= 1)).all()):
+            what = "all data are in [0, 1], as if they had been stretched"
+        else:
+            what = "the data aren't whole numbers"
+        return (
+            f"the Poisson likelihood is for counts, but {what}: its noise is wrong then; cut the "
+            "patches from raw counts with normalize=None, or take likelihood='gaussian'"
+        )
 
     def _mean_rate(self) -> Tensor:
         return torch.where(self.location > 0, self.location, torch.ones_like(self.location))

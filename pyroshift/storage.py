@@ -18,6 +18,7 @@ from torch.distributions import Distribution, Transform
 
 from pyroshift import distributions, families, likelihoods, priors, sites
 from pyroshift._version import __version__
+from pyroshift.data.pixels import checked_pixels
 from pyroshift.distributions import constructor_arguments
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.inference.checkpoint import read_torch, write_torch
@@ -79,6 +80,7 @@ def content(model: PoseVAE) -> dict[str, Any]:
             "decoder": _describe(model.decoder),
             "guide": _describe(model.guide_module),
         },
+        "trained_on": model.trained_on,
         "pyroshift_version": __version__,
     }
     written = {
@@ -132,6 +134,7 @@ def _restore(content: dict[str, Any], classes: Iterable[type]) -> PoseVAE:
     with torch.random.fork_rng(devices=[]):  # networks draw weights before they get theirs
         PoseVAE.__init__(model, **_build(specification["arguments"], known))
     model.to(weights["likelihood.location"].dtype).load_state_dict(weights)
+    model.trained_on = checked_pixels(specification.get("trained_on"))  # old files have none
     return model
 
 

@@ -1,5 +1,6 @@
 """`fit`: training by stochastic variational inference."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,8 @@ def fit(
     patches = patches.to(model.device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         run = Run(model, patches, options, annealing, optimizer, elbo)
+        if doubt := model.likelihood.doubt(patches.gather(run.training[:1024])):
+            warnings.warn(doubt, stacklevel=2)
         if path is not None and path.exists():
             run.resume(path)
         stopped = run.train(progress, list(callbacks), path)

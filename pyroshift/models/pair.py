@@ -70,6 +70,7 @@ class PoseVAE(nn.Module):
 
     grid: Tensor
     origin: Tensor
+    trained_on: dict[str, list[Any]] | None = None  # the pixels, as `pixels_of` gives them
 
     def __init__(
         self,

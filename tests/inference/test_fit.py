@@ -752,3 +752,25 @@ def test_heights_in_metres_train_as_in_any_unit(guide):
         losses.append(train(model, Patches.from_array(data * unit), epochs=3).loss.values)
     # The bound differs by the density's unit alone: nats per sample of a signal.
     np.testing.assert_allclose(losses[1] - losses[0], LENGTH * np.log(1e-12), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.random.default_rng(0).random((20, LENGTH)), r"in \[0, 1\].*normalize=None"),
+        (np.random.default_rng(0).random((20, LENGTH)) * 50, "aren't whole numbers"),
+    ],
+)
+def test_data_that_are_no_counts_are_told(values, said):
+    with pytest.warns(UserWarning, match=said) as caught:
+        fit(small(likelihood="poisson"), Patches.from_array(values), epochs=1, progress=False)
+    assert [each.filename for each in caught if "Poisson" in str(each.message)] == [__file__]
+
+
+@pytest.mark.parametrize("rate", [0.05, 30])
+def test_counts_are_counts_however_few(rate):
+    values = np.random.default_rng(0).poisson(rate, (20, LENGTH))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", LatentWarning)
+        fit(small(likelihood="poisson"), Patches.from_array(values), epochs=1, progress=False)
