@@ -105,7 +105,7 @@ def weights_at(schedules: Mapping[str, Schedule], epoch: int) -> dict[str, float
     Raises:
         SpecificationError: if a function of the user's own gives no positive number.
     """
-    weights = {}
+    weights: dict[str, float] = {}
     for name, schedule in schedules.items():
         weight = schedule(epoch)
         if not (isinstance(weight, Real) and 0 < float(weight) < math.inf):
