@@ -169,6 +169,7 @@ LAYERS = [
     ["pose"],
     ["distributions"],
     ["families"],
+    ["priors"],
     ["sites"],
     ["likelihoods"],
     ["networks"],

@@ -11,7 +11,8 @@ from torch.distributions import Distribution
 from pyroshift.errors import SpecificationError
 from pyroshift.likelihoods import Likelihood
 from pyroshift.models.guides import Guide
-from pyroshift.models.pair import PoseVAE, as_window
+from pyroshift.models.pair import PoseVAE
+from pyroshift.models.parts import as_window
 from pyroshift.pose import half_window
 from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE, Angle, Content, Offset, Scale, Site
 
