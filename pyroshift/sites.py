@@ -96,7 +96,8 @@ class Site(nn.Module):
     def prior_given(self, values: Mapping[str, Tensor]) -> Distribution:
         """The prior, given the values of the sites drawn before this one, by name.
 
-        Global sites, of `draw_global`, are drawn first.
+        Global sites, of `draw_global`, are drawn first. Guides start at the `prior` that the site
+        was made with, so give it one like what this computes.
         """
         return self.prior
 

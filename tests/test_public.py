@@ -254,6 +254,7 @@ LAYERS = [
     ["pose"],
     ["distributions"],
     ["families"],
+    ["priors"],
     ["sites"],
     ["likelihoods"],
     ["networks"],

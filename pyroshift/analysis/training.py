@@ -21,7 +21,8 @@ from pyroshift.data.patches import Patches, extract_patches
 from pyroshift.errors import DataError, LatentWarning, SpecificationError, TrainingWarning
 from pyroshift.inference.annealing import KLAnnealing, warn_if_unfinished
 from pyroshift.inference.fit import fit
-from pyroshift.models.pair import PoseVAE, as_window
+from pyroshift.models.pair import PoseVAE
+from pyroshift.models.parts import as_window
 from pyroshift.sites import CONTENT
 
 ACTIVE = 0.01  # variance of a latent's posterior means; the prior's is 1 (Burda and others, 2016)

@@ -23,6 +23,7 @@ from pyroshift.inference.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.inference.elbo import EvidenceTerms, PatchELBO
 from pyroshift.inference.history import EpochRecord, History
 from pyroshift.inference.options import Options
+from pyroshift.inference.totals import Totals
 from pyroshift.models.pair import PoseVAE
 from pyroshift.sites import Site
 
@@ -170,7 +171,7 @@ class Run:
         bar.set_description(f"epoch {epoch + 1}/{self.options.epochs}")
         order = self.training[torch.randperm(len(self.training))]
         self.model.train()
-        totals = _Totals()
+        totals = Totals()
         for number, index in enumerate(order.split(self.options.batch_size), start=1):
             terms = self._step(index, weights)
             if terms is None:
@@ -251,7 +252,7 @@ class Run:
         """Negative ELBO of the patches held out; NaN where there are none."""
         if not len(self.validation):
             return math.nan
-        totals = _Totals()
+        totals = Totals()
         for index in self.validation.split(self.options.batch_size):
             x = self.patches.gather(index)
             other = None if self.elbo is None else self._other(self.elbo.loss, x, 1.0)  # type: ignore[attr-defined]
@@ -320,40 +321,3 @@ def _fingerprint(site: Site) -> str:
     """A site in words that change with what its prior started as."""
     start = [value.tolist() for value in moments(site.reference)]
     return f"{site.name}: {site!r}, mean and width {start}"
-
-
-class _Totals:
-    """Sums of the bound's terms over the patches of an epoch."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.other: float | None = None  # the sum of another bound, where that is trained
-        self.log_likelihood: Tensor | float = 0.0
-        self.kl: dict[str, Tensor | float] = {}
-
-    def add(self, terms: EvidenceTerms, other: float | None) -> None:
-        """Add a batch; of another bound, where that is trained, its loss per patch."""
-        if other is not None:
-            self.other = (self.other or 0.0) + other * len(terms.log_likelihood)
-        # The sums stay on the device: to fetch them at every step would have the host wait for it.
-        self.count += len(terms.log_likelihood)
-        self.log_likelihood += terms.log_likelihood.detach().double().sum()
-        for name, kl in terms.kl.items():
-            self.kl[name] = self.kl.get(name, 0.0) + kl.detach().double().sum()
-
-    def means(self) -> dict[str, Any]:
-        """Means per patch: `loss`, `log_likelihood` and `kl` by site."""
-        log_likelihood = float(self.log_likelihood) / self.count
-        kl = {name: float(total) / self.count for name, total in self.kl.items()}
-        ours = sum(kl.values()) - log_likelihood
-        return {
-            "loss": ours if self.other is None else self.other / self.count,
-            "log_likelihood": log_likelihood,
-            "kl": kl,
-        }
-
-    def describe(self) -> str:
-        """The means in short, for the progress bar."""
-        means = self.means()
-        kl = ", ".join(f"{name} {value:.2f}" for name, value in means["kl"].items())
-        return f"loss {means['loss']:.2f}, KL {kl}"

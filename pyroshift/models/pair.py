@@ -3,8 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import pyro
@@ -15,17 +14,16 @@ from torch.distributions import Distribution
 
 from pyroshift import names
 from pyroshift.errors import DataError, SpecificationError
-from pyroshift.families import is_discrete, middle_of
+from pyroshift.families import middle_of
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.models.anchor import AnchorGuide
 from pyroshift.models.brightness import brightened
 from pyroshift.models.guides import Guide, NormalGuide
+from pyroshift.models.parts import as_window, check_sites, component, latent_scale, patches_plate
 from pyroshift.networks.decoders import DECODERS
 from pyroshift.networks.encoders import ENCODERS
 from pyroshift.pose import affine_grid, half_window, pixel_grid
 from pyroshift.sites import Angle, Content, PoseSite, Site
-
-Component = TypeVar("Component")
 
 GUIDES: dict[str, type[Guide]] = names.by_name(names.GUIDES, NormalGuide, AnchorGuide)
 
@@ -87,7 +85,7 @@ class PoseVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.window = as_window(window)
-        _check_sites(sites, self.window)
+        check_sites(sites, self.window)
         self.given_sites = list(sites)  # as specified; a guide may bin those in `sites`
         self.site_modules = nn.ModuleList(sites)
         self.register_buffer("grid", pixel_grid(self.window), persistent=False)
@@ -96,13 +94,13 @@ class PoseVAE(nn.Module):
         self.register_buffer("origin", torch.zeros(len(self.window)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.likelihood = _component("likelihood", likelihood, LIKELIHOODS)
-            self.encoder = _component("encoder", encoder, ENCODERS, self.window)
+            self.likelihood = component("likelihood", likelihood, LIKELIHOODS)
+            self.encoder = component("encoder", encoder, ENCODERS, self.window)
             options = {"margin": self._margin()} if decoder == "canvas" else {}
-            self.decoder = _component(
+            self.decoder = component(
                 "decoder", decoder, DECODERS, self.window, self.latent_dim, **options
             )
-            self.guide_module: Guide = _component("guide", guide, GUIDES)
+            self.guide_module: Guide = component("guide", guide, GUIDES)
             if not isinstance(self.guide_module, Guide):
                 raise SpecificationError(
                     f"guide must be one of {sorted(GUIDES)} or a pyroshift.Guide, got {guide!r}"
@@ -203,7 +201,7 @@ class PoseVAE(nn.Module):
         values: dict[str, Tensor] = {}
         for site in self.given_sites:
             values.update(site.draw_global())
-        with _plate(n if x is None else self._count(x), total):
+        with patches_plate(n if x is None else self._count(x), total):
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
                     values[site.name] = site.draw(values)
@@ -257,7 +255,7 @@ class PoseVAE(nn.Module):
         """As `guide`, but without entering the weights into Pyro's global parameter store."""
         for site in self.given_sites:
             site.guide_global()
-        with _plate(self._count(x), total):
+        with patches_plate(self._count(x), total):
             self.guide_module(self, x, kl_weight)
 
     def output(self, values: Mapping[str, Tensor]) -> Tensor:
@@ -337,33 +335,7 @@ class PoseVAE(nn.Module):
             coordinates = site.transform(coordinates, site.inverse(values[site.name]))
         return coordinates
 
-    @staticmethod
-    def latent_scale(
-        kl_weight: float | Mapping[str, float], name: str
-    ) -> AbstractContextManager[Any]:
-        """The scale of one latent site, for the model and for the guide alike.
-
-        Both sides must be scaled, by the same number; that is why both call this.
-
-        Args:
-            kl_weight: one weight for all sites, or one per site name.
-            name: the site's name.
-
-        Raises:
-            SpecificationError: if the weight is missing or isn't positive.
-        """
-        try:
-            weight = kl_weight[name] if isinstance(kl_weight, Mapping) else kl_weight
-        except KeyError:
-            raise SpecificationError(
-                f"kl_weight has no entry for site {name!r}, only for {sorted(kl_weight)}"  # type: ignore[arg-type]
-            ) from None
-        if not weight > 0:
-            raise SpecificationError(
-                f"the KL weight of site {name!r} must be positive, got {weight}: anneal from a "
-                "small number such as 0.01"
-            )
-        return nullcontext() if weight == 1 else poutine.scale(scale=weight)
+    latent_scale = staticmethod(latent_scale)
 
     def _count(self, x: Tensor) -> int:
         if x.shape[1:] != self.window:
@@ -387,71 +359,3 @@ class PoseVAE(nn.Module):
             if isinstance(site, PoseSite):
                 radius = site.reach(radius)
         return math.ceil(radius * unit - (min(self.window) / 2 if turns else unit))
-
-
-def _plate(count: int, total: int | None) -> pyro.plate:
-    """The plate of some patches, or of a batch of all that there are."""
-    if total is None:
-        return pyro.plate("patches", count)
-    return pyro.plate("patches", total, subsample=torch.arange(count))
-
-
-def as_window(window: int | Sequence[int]) -> tuple[int, ...]:
-    """A window as a tuple of sizes; one integer means a square.
-
-    Raises:
-        SpecificationError: unless there are one or two sizes of at least 2 pixels.
-
-    Example:
-        >>> as_window(32), as_window([100])
-        ((32, 32), (100,))
-    """
-    sizes = (window, window) if isinstance(window, int) else tuple(int(size) for size in window)
-    if len(sizes) not in (1, 2) or min(sizes) < 2:
-        raise SpecificationError(
-            f"window must be one size or (height, width), each at least 2 pixels; got {window!r}. "
-            "For signals give a tuple of one length, such as (100,)"
-        )
-    return sizes
-
-
-def _check_sites(sites: Sequence[Site], window: tuple[int, ...]) -> None:
-    names = [site.name for site in sites]
-    if len(set(names)) != len(names):
-        raise SpecificationError(f"every site needs its own name, got {names}")
-    if not any(isinstance(site, Content) for site in sites):
-        raise SpecificationError(f"a model needs a Content site (z), got only {names}")
-    if len(window) == 1 and any(isinstance(site, Angle) for site in sites):
-        raise SpecificationError(f"signals of window {window} can't be turned: use ShiftVAE or VAE")
-    for site in sites:
-        if is_discrete(site.reference):
-            raise SpecificationError(
-                f"site {site.name!r} is discrete ({site.reference}), and such latents have no "
-                "gradient that guides could be trained by: give it a continuous prior, such as a "
-                "RelaxedOneHotCategorical with a family of your own, or sum its values out in a "
-                "likelihood of your own"
-            )
-        if site.name == "offset" and site.event_shape != (len(window),):
-            raise SpecificationError(
-                f"the offset site has {site.event_shape[0]} axes, but the window {window} has "
-                f"{len(window)}: build it as Offset(..., ndim={len(window)})"
-            )
-
-
-def _component(
-    kind: str,
-    value: Any,
-    known: Mapping[str, type[Component]],
-    *arguments: Any,
-    **options: Any,
-) -> Component:
-    """An object as it is, or one made by its name."""
-    if not isinstance(value, str):
-        if not isinstance(value, nn.Module):
-            raise SpecificationError(
-                f"{kind} must be one of {sorted(known)} or a torch module, got {value!r}"
-            )
-        return value  # type: ignore[return-value]
-    if value not in known:
-        raise SpecificationError(f"unknown {kind} {value!r}: choose one of {sorted(known)}")
-    return known[value](*arguments, **options)

@@ -12,7 +12,8 @@ from pyroshift.errors import SpecificationError
 from pyroshift.likelihoods import Likelihood
 from pyroshift.models.brightness import Brightness
 from pyroshift.models.guides import Guide
-from pyroshift.models.pair import PoseVAE, as_window
+from pyroshift.models.pair import PoseVAE
+from pyroshift.models.parts import as_window
 from pyroshift.pose import half_window
 from pyroshift.sites import (
     ANGLE,

@@ -23,7 +23,7 @@ from pyroshift import (
     synthetic,
 )
 from pyroshift.analysis.training import Trainer, physical_smoothness
-from pyroshift.errors import DataError, SpecificationError, TrainingError
+from pyroshift.errors import DataError, SpecificationError, TrainingError, TrainingWarning
 from pyroshift.inference.annealing import KLAnnealing
 
 IMAGE = synthetic.lattice_image((72, 80), phases=2, noise=0.1).image
@@ -352,3 +352,9 @@ class TestFailures:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(ImportError, match=r"pip install pyroshift\[search\]"):
             SEARCH()
+
+
+def test_annealing_that_outlasts_the_trainings_is_told_of_once():
+    with pytest.warns(TrainingWarning, match="ends at 1.2 and not at 10.*annealing_epochs") as told:
+        SEARCH(initial=[0.1], final=[10.0], annealing_epochs=9)
+    assert len(told) == 1

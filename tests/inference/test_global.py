@@ -25,14 +25,14 @@ class Hierarchical(Content):
         self.log_spread = nn.Parameter(torch.tensor(-1.0))
 
     @property
-    def posterior_of_width(self):
+    def width_posterior(self):
         return dist.LogNormal(self.log_loc, self.log_spread.exp())
 
     def draw_global(self):
         return {"width": pyro.sample("width", dist.LogNormal(0.0, 1.0))}
 
     def guide_global(self):
-        pyro.sample("width", self.posterior_of_width)
+        pyro.sample("width", self.width_posterior)
 
     def prior_given(self, values):
         width = values["width"].unsqueeze(-1)
@@ -129,7 +129,7 @@ def test_the_mean_is_trace_elbos():
     error = 5 * math.hypot(float(ours.std()), float(pyros.std())) / 300**0.5
     assert float(ours.mean()) == pytest.approx(float(pyros.mean()), abs=error)
     # Counted once per patch, the global site would add four times its divergence.
-    shared = float(kl_divergence(model.sites[0].posterior_of_width, dist.LogNormal(0.0, 1.0)).detach())
+    shared = float(kl_divergence(model.sites[0].width_posterior, dist.LogNormal(0.0, 1.0)).detach())
     assert error < 4 * shared
 
 
@@ -160,7 +160,8 @@ def test_fit_finds_the_posterior_of_what_all_share(elbo):
 def test_what_comes_after_the_training_goes_by_what_was_found(tmp_path):
     model, x = hierarchical(), torch.rand(6, 4)
     widths = model.priors()["z"].stddev
-    torch.testing.assert_close(widths.reshape(-1), model.sites[0].posterior_of_width.mean.expand(2).detach())
+    expected = model.sites[0].width_posterior.mean.expand(2).detach()
+    torch.testing.assert_close(widths.reshape(-1), expected)
     maps = encode(model, Patches.from_array(x))
     single = encode(model, Patches.from_array(x[:1]))
     assert maps.z.shape == (6, 2)

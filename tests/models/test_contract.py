@@ -17,13 +17,13 @@ from pyroshift.pose import pixel_grid
 MODELS = {
     "VAE": (VAE, (5, 8), {"latent_dim": 3}, {"z": (3,)}),
     "VAE of signals": (VAE, (12,), {"latent_dim": 1}, {"z": (1,)}),
-    "ShiftVAE": (ShiftVAE, (5, 8), {}, {"offset": (2,), "z": (2,)}),
-    "ShiftVAE of signals": (ShiftVAE, (12,), {}, {"offset": (1,), "z": (2,)}),
-    "RVAE": (RVAE, (7, 7), {"latent_dim": 1}, {"angle": (), "z": (1,)}),
+    "ShiftVAE": (ShiftVAE, (5, 8), {"guide": "normal"}, {"offset": (2,), "z": (2,)}),
+    "ShiftVAE of signals": (ShiftVAE, (12,), {"guide": "normal"}, {"offset": (1,), "z": (2,)}),
+    "RVAE": (RVAE, (7, 7), {"latent_dim": 1, "guide": "normal"}, {"angle": (), "z": (1,)}),
     "RVAE with offsets and scales": (
         RVAE,
         (6, 8),
-        {"offsets": True, "scales": True},
+        {"offsets": True, "scales": True, "guide": "normal"},
         {"offset": (2,), "angle": (), "scale": (), "z": (2,)},
     ),
     "ShiftVAE by anchor": (
@@ -53,7 +53,7 @@ MODELS = {
     "ShiftVAE of signals with brightness": (
         ShiftVAE,
         (12,),
-        {"brightness": "site"},
+        {"brightness": "site", "guide": "normal"},
         {"offset": (1,), "z": (2,), "brightness": (2,)},
     ),
     "RVAE with brightness by anchor": (

@@ -1,0 +1,111 @@
+"""What a pair is put together from: its window, sites and components, checked, and its plate."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+import pyro
+import torch
+from pyro import poutine
+from torch import nn
+
+from pyroshift.errors import SpecificationError
+from pyroshift.families import is_discrete
+from pyroshift.sites import Angle, Content, Site
+
+Component = TypeVar("Component")
+
+
+def patches_plate(count: int, total: int | None) -> pyro.plate:
+    """The plate of some patches, or of a batch of all that there are."""
+    if total is None:
+        return pyro.plate("patches", count)
+    return pyro.plate("patches", total, subsample=torch.arange(count))
+
+
+def as_window(window: int | Sequence[int]) -> tuple[int, ...]:
+    """A window as a tuple of sizes; one integer means a square.
+
+    Raises:
+        SpecificationError: unless there are one or two sizes of at least 2 pixels.
+
+    Example:
+        >>> as_window(32), as_window([100])
+        ((32, 32), (100,))
+    """
+    sizes = (window, window) if isinstance(window, int) else tuple(int(size) for size in window)
+    if len(sizes) not in (1, 2) or min(sizes) < 2:
+        raise SpecificationError(
+            f"window must be one size or (height, width), each at least 2 pixels; got {window!r}. "
+            "For signals give a tuple of one length, such as (100,)"
+        )
+    return sizes
+
+
+def check_sites(sites: Sequence[Site], window: tuple[int, ...]) -> None:
+    """Raise a SpecificationError if a model can't be made of some sites."""
+    names = [site.name for site in sites]
+    if len(set(names)) != len(names):
+        raise SpecificationError(f"every site needs its own name, got {names}")
+    if not any(isinstance(site, Content) for site in sites):
+        raise SpecificationError(f"a model needs a Content site (z), got only {names}")
+    if len(window) == 1 and any(isinstance(site, Angle) for site in sites):
+        raise SpecificationError(f"signals of window {window} can't be turned: use ShiftVAE or VAE")
+    for site in sites:
+        if is_discrete(site.reference):
+            raise SpecificationError(
+                f"site {site.name!r} is discrete ({site.reference}), and such latents have no "
+                "gradient that guides could be trained by: give it a continuous prior, such as a "
+                "RelaxedOneHotCategorical with a family of your own, or sum its values out in a "
+                "likelihood of your own"
+            )
+        if site.name == "offset" and site.event_shape != (len(window),):
+            raise SpecificationError(
+                f"the offset site has {site.event_shape[0]} axes, but the window {window} has "
+                f"{len(window)}: build it as Offset(..., ndim={len(window)})"
+            )
+
+
+def component(
+    kind: str,
+    value: Any,
+    known: Mapping[str, type[Component]],
+    *arguments: Any,
+    **options: Any,
+) -> Component:
+    """An object as it is, or one made by its name."""
+    if not isinstance(value, str):
+        if not isinstance(value, nn.Module):
+            raise SpecificationError(
+                f"{kind} must be one of {sorted(known)} or a torch module, got {value!r}"
+            )
+        return value  # type: ignore[return-value]
+    if value not in known:
+        raise SpecificationError(f"unknown {kind} {value!r}: choose one of {sorted(known)}")
+    return known[value](*arguments, **options)
+
+
+def latent_scale(kl_weight: float | Mapping[str, float], name: str) -> AbstractContextManager[Any]:
+    """The scale of one latent site, for the model and for the guide alike.
+
+    Both sides must be scaled, by the same number; that is why both call this.
+
+    Args:
+        kl_weight: one weight for all sites, or one per site name.
+        name: the site's name.
+
+    Raises:
+        SpecificationError: if the weight is missing or isn't positive.
+    """
+    try:
+        weight = kl_weight[name] if isinstance(kl_weight, Mapping) else kl_weight
+    except KeyError:
+        raise SpecificationError(
+            f"kl_weight has no entry for site {name!r}, only for {sorted(kl_weight)}"  # type: ignore[arg-type]
+        ) from None
+    if not weight > 0:
+        raise SpecificationError(
+            f"the KL weight of site {name!r} must be positive, got {weight}: anneal from a "
+            "small number such as 0.01"
+        )
+    return nullcontext() if weight == 1 else poutine.scale(scale=weight)
