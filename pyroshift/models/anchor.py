@@ -178,7 +178,8 @@ class AnchorGuide(Guide):
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
         result |= self._pose_moments(pair, x, result, prior)
         for site in pair.pose_sites:
-            result[f"mode_{site.name}"] = each[site.name]
+            result[f"mode_{site.name}"] = each[site.name].clone()
+            result[f"mode_{site.name}"][:, 0] = result[site.name]
         result["mode_probability"] = evidence[rows, order].softmax(1)
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
         return result
