@@ -125,7 +125,7 @@ class Patches:
         for name in (*lead, *coordinates):
             check_name(name)
             check_index(data, name)
-        values = normalized(data.values, normalize, "the patches").reshape(-1, *window)
+        values = normalized(data.values, normalize, "the array of patches").reshape(-1, *window)
         source = torch.from_numpy(values)
         starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.int32)
         starts[:, 0] = torch.arange(len(source))
