@@ -26,6 +26,7 @@ class Found:
         offset: sample x axis, pixels or samples from the window's centre.
         offset_std: the posterior's standard deviation of it.
         z: sample x latent.
+        z_std: the posterior's standard deviation of it.
         angle: sample, radians, counter-clockwise; None for models that do not turn.
         angle_std: the posterior's standard deviation of it.
         category: sample, the class where a model has one.
@@ -35,6 +36,7 @@ class Found:
     offset: Array
     offset_std: Array
     z: Array
+    z_std: Array
     angle: Array | None = None
     angle_std: Array | None = None
     category: Array | None = None

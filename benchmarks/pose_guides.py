@@ -69,6 +69,7 @@ def found(maps: xr.Dataset) -> Found:
         offset=maps.offset.values,
         offset_std=maps.offset_std.values,
         z=maps.z.values,
+        z_std=maps.z_std.values,
         category=_category(maps),
         extras=extras,
         **turned,

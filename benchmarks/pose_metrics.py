@@ -156,6 +156,25 @@ def offset_error(found: Array, truth: Array, angle: Array) -> Array:
     return residual
 
 
+def offset_less_content(error: Array, angle: Array, content: Array) -> Array:
+    """Errors of offsets (sample x axis) less what content explains of them in the motif's frame.
+
+    Which point of a motif is its origin may depend on the motif: nothing in the data tells a glyph
+    with a brighter dot from the same glyph moved a little within its frame.
+    """
+    cos, sin = np.cos(angle), np.sin(angle)
+    y, x = error.T
+    turned = (cos * y + sin * x, cos * x - sin * y)
+    y, x = (less_content(component, content) for component in turned)
+    return np.stack([cos * y - sin * x, sin * y + cos * x], 1)
+
+
+def spread_about_content(z: Array, content: Array) -> Array:
+    """A latent (sample) less the smooth function of the content that it is."""
+    design = np.vander((content - content.mean()) / np.std(content), 8)
+    return z - design @ np.linalg.lstsq(design, z)[0]
+
+
 def angle_error(found: Array, truth: Array) -> Array:
     """Errors of angles in (-pi, pi], less their median on the circle."""
     error = wrapped(found - truth - mean_angle(found - truth), 2 * np.pi)

@@ -56,7 +56,7 @@ def found(model: Any, mean: Array, stddev: Array, window: tuple[int, ...]) -> Fo
     """
     unit = (np.array(window) - 1) / 2 * model.t_prior.cpu().numpy()
     if len(window) == 1:
-        return Found(mean[:, :1] * unit, stddev[:, :1] * unit, mean[:, 1:])
+        return Found(mean[:, :1] * unit, stddev[:, :1] * unit, mean[:, 1:], stddev[:, 1:])
     turns = "r" in model.invariances
     angle = mean[:, 0] if turns else np.zeros(len(mean))
     pose, pose_std = mean[:, int(turns) :], stddev[:, int(turns) :]
@@ -65,8 +65,8 @@ def found(model: Any, mean: Array, stddev: Array, window: tuple[int, ...]) -> Fo
     y_var, x_var = ((pose_std[:, :2] * unit) ** 2).T
     offset_std = np.sqrt(np.stack([cos * y_var + sin * x_var, sin * y_var + cos * x_var], 1))
     if not turns:
-        return Found(offset, offset_std, pose[:, 2:])
-    return Found(offset, offset_std, pose[:, 2:], angle, stddev[:, 0])
+        return Found(offset, offset_std, pose[:, 2:], pose_std[:, 2:])
+    return Found(offset, offset_std, pose[:, 2:], pose_std[:, 2:], angle, stddev[:, 0])
 
 
 def _turned(vector: Array, angle: Array) -> Array:

@@ -203,6 +203,11 @@ def _add_peaks(row: Row, found: Found, truth: xr.Dataset, filtered: Array, noise
         row.add("rms / filter, less width", metrics.rms(free) / metrics.rms(least))
     row.add("offset from z R2", predictability(found.z, offset), highest=0.02)
     add_coverage(row, "offset", error - np.median(error), found.offset_std[:, 0])
+    free = metrics.less_content(error, truth.width.values)
+    add_coverage(row, "offset, less width,", free, found.offset_std[:, 0])
+    best = int(np.argmax([squared_correlation(z, truth.width.values) for z in found.z.T]))
+    spread = metrics.spread_about_content(found.z[:, best], truth.width.values)
+    add_coverage(row, "z", spread, found.z_std[:, best])
 
 
 def with_prior(settings: Settings, guide: str, spread: float) -> Settings:
@@ -250,6 +255,10 @@ def _add_motifs(row: Row, found: Found, truth: xr.Dataset) -> None:
     row.add("best z with content r2", max(content), lowest=0.95)
     poses = [np.sin(angle), np.cos(angle), *offset.T]
     row.add("pose from z R2", max(predictability(found.z, pose) for pose in poses))
+    error = metrics.offset_less_content(error, angle, truth.content.values)
     for axis, name in enumerate("yx"):
         add_coverage(row, f"offset {name}", error[:, axis], found.offset_std[:, axis])
     add_coverage(row, "angle", turn, found.angle_std)
+    best = int(np.argmax(content))
+    spread = metrics.spread_about_content(found.z[:, best], truth.content.values)
+    add_coverage(row, "z", spread, found.z_std[:, best])

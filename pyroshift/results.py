@@ -205,13 +205,12 @@ def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) 
 
 def _latents_of(model: PoseVAE, maps: xr.Dataset) -> xr.DataArray:
     """The latents of all Content sites in maps, one after the other."""
-    first, *more = (maps[site.name] for site in model.contents)
-    if not more:
-        return first
-    last = str(first.dims[-1])
-    parts = [part.rename({part.dims[-1]: last}).drop_vars(last, errors="ignore") for part in more]
-    every: list[xr.DataArray] = [first.drop_vars(last, errors="ignore"), *parts]
-    return xr.concat(every, last)
+    parts = [maps[site.name] for site in model.contents]
+    if len(parts) == 1:
+        return parts[0]
+    last = str(parts[0].dims[-1])
+    named = [part.rename({part.dims[-1]: last}).drop_vars(last, errors="ignore") for part in parts]
+    return xr.concat(named, last)
 
 
 def _leading(z: Any) -> tuple[tuple[str, ...], dict[str, Any]]:

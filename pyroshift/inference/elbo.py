@@ -1,7 +1,7 @@
 """The evidence lower bound, term by term and patch by patch."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,28 +137,31 @@ def terms_given(
     if not observed:
         raise SpecificationError("the model has no observed site: call it with data")
     plates = _plates(observed)
-    total = math.prod(frame.full_size or frame.size for frame in plates.values())
-    shares = [
-        _per_patch(site, site["fn"].log_prob(site["value"]), plates, total, _weight(site))
+    parts = [
+        scale_and_mask(site["fn"].log_prob(site["value"]), _weight(site), site["mask"])
         for site in observed
     ]
-    log_likelihood = sum(shares[1:], shares[0])
-    kl, weights = {}, {}
+    total = max(
+        part.numel() * _subsampling(site) for part, site in zip(parts, observed, strict=True)
+    )
+    log_likelihood = torch.zeros(())
+    for part, site in zip(parts, observed, strict=True):
+        log_likelihood = log_likelihood.to(part) + _per_patch(site, part, plates, total)
+    kl: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
     for name, site in latent.items():
         _check_pair(name, drawn[name], site)
         divergences = divergence(drawn[name]["fn"], site["fn"], site["value"])
-        share = _per_patch(site, divergences, plates, total, 1.0)
-        kl[name] = share.expand_as(log_likelihood)
+        divergences = scale_and_mask(divergences, mask=site["mask"])
+        kl[name] = _per_patch(site, divergences, plates, total).expand_as(log_likelihood)
         weights[name] = _weight(site)
-    return EvidenceTerms(log_likelihood, kl, weights, total if plates else log_likelihood.numel())
+    return EvidenceTerms(log_likelihood, kl, weights, total)
 
 
-def _plates(observed: list[dict[str, Any]]) -> dict[str, Any]:
-    """The plates of the data by name: those that all observed sites with any are in."""
-    stacks = [{frame.name: frame for frame in site["cond_indep_stack"]} for site in observed]
-    stacks = [stack for stack in stacks if stack] or [{}]
-    common = set.intersection(*map(set, stacks))
-    return {name: frame for name, frame in stacks[0].items() if name in common}
+def _plates(observed: list[dict[str, Any]]) -> set[str]:
+    """The names of the data's plates: those that all observed sites are in which are in any."""
+    stacks = [{frame.name for frame in site["cond_indep_stack"]} for site in observed]
+    return set.intersection(*(stack for stack in stacks if stack)) if any(stacks) else set()
 
 
 def _subsampling(site: dict[str, Any]) -> float:
@@ -174,11 +177,10 @@ def _weight(site: dict[str, Any]) -> float:
 
 
 def _per_patch(
-    site: dict[str, Any], terms: Tensor, plates: dict[str, Any], total: float, scale: float
+    site: dict[str, Any], terms: Tensor, plates: Collection[str], total: float
 ) -> Tensor:
     """A site's terms by patch; if it is outside the data's plates, each patch's equal part."""
-    terms = scale_and_mask(terms, scale, site["mask"])
-    if plates.keys() <= {frame.name for frame in site["cond_indep_stack"]}:
+    if set(plates) <= {frame.name for frame in site["cond_indep_stack"]}:
         return terms
     return terms.sum() * (_subsampling(site) / total)
 

@@ -20,6 +20,8 @@ from pyroshift.models.pair import PoseVAE
 from pyroshift.models.settling import settle_period, settle_symmetry
 from pyroshift.sites import AUTO, Angle, Offset
 
+_SHOWN = 512  # patches by which a trained model is judged, and its latents' frame settled
+
 
 def fit(
     model: PoseVAE,
@@ -119,7 +121,7 @@ def fit(
             run.resume(path)
         stopped = run.train(progress, list(callbacks), path)
     model.eval()
-    some = patches.gather(run.training[:1024])
+    some = patches.gather(run.training[:_SHOWN])
     _settle(model, some)
     _find_symmetry(model, some, progress)
     warn_about_latents(model, some)

@@ -45,7 +45,9 @@ class PoseVAE(nn.Module):
         x ~ likelihood(decoder(z, coordinates))
 
     `model` and `guide` are ordinary Pyro callables: they work with `SVI`, `Predictive`,
-    `poutine.trace`, `render_model` and MCMC.
+    `poutine.trace`, `render_model` and MCMC. Posterior predictive data are those of
+    `Predictive(pair.model, guide=pair.guide, num_samples=100)(x, observe=False)["x"]`; how many
+    patches there are, of which `x` is a batch, is told by `total`.
 
     Args:
         window: height and width of the windows in pixels, or the one length of signals; a single

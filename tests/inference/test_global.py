@@ -183,3 +183,23 @@ def test_predictive_draws_what_all_share_once():
     assert found["x"].shape == (7, 6, 4)
     loss = Trace_ELBO(num_particles=3, vectorize_particles=True, max_plate_nesting=1)
     assert math.isfinite(loss.loss(model.model, model.guide, x))
+
+
+def test_a_plate_of_no_size_and_a_global_factor_count_as_in_pyro():
+    def model(x):
+        scale = pyro.sample("scale", dist.LogNormal(0.0, 1.0))
+        pyro.factor("once", -scale)
+        with pyro.plate("data"):
+            z = pyro.sample("z", dist.Normal(torch.zeros(len(x)), scale))
+            pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+
+    def guide(x):
+        pyro.sample("scale", dist.LogNormal(0.3, 0.5))
+        with pyro.plate("data"):
+            pyro.sample("z", dist.Normal(0.5 * x, 1.0))
+
+    x = torch.rand(7)
+    ours, pyros = (
+        seeded(elbo.loss, model, guide, x) for elbo in (PatchELBO(), TraceMeanField_ELBO())
+    )
+    assert ours == pytest.approx(pyros, rel=1e-5)

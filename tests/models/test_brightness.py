@@ -213,14 +213,12 @@ def trained(kind, patches, **options):
     return model, encode(model, patches)
 
 
-@pytest.mark.parametrize(
-    ("kind", "guide", "shift"), [(VAE, "normal", 0.0), (ShiftVAE, "anchor", 0.3)]
-)
-def test_z_tells_structure_and_no_brightness(kind, guide, shift):
-    patches, truth = lit_motifs(shift)
-    model, maps = trained(kind, patches, guide=guide, brightness="site")
+def test_z_tells_structure_and_no_brightness():
+    patches, truth = lit_motifs(0.0)
+    model, maps = trained(VAE, patches, brightness="site")
     best = int(np.argmin(maps.z_std.mean(("y", "x")).values / maps.z.std(("y", "x")).values))
-    told = correlation_ratio(maps.z.isel(latent=[best]), truth).values[0]
+    known = {name: values.ravel() for name, values in truth.items()}
+    told = correlation_ratio(maps.z.values[..., best].reshape(-1, 1), known).values[0]
     assert told[0] > 0.9
     assert told[1:].max() < 0.15  # what the truths have in common by chance
     assert explained_by_blur(maps, patches).max() < 0.15
@@ -229,10 +227,10 @@ def test_z_tells_structure_and_no_brightness(kind, guide, shift):
     assert abs(np.corrcoef(background.ravel(), truth["background"].ravel())[0, 1]) > 0.9
     assert list(maps.component.values) == ["gain", "background"]
     # What is decoded is in the brightness that was found.
-    x = patches.to_xarray().values
-    assert np.std(decode(model, maps).values - x) < 1.2 * float(model.likelihood.noise)
+    x, noise = patches.to_xarray().values, float(model.likelihood.noise.detach())
+    assert np.std(decode(model, maps).values - x) < 1.2 * noise
     without = maps.drop_vars(["brightness", "brightness_std"])
-    assert np.std(decode(model, without).values - x) > 3 * float(model.likelihood.noise)
+    assert np.std(decode(model, without).values - x) > 3 * noise
 
 
 def test_without_the_site_z_tells_brightness():
