@@ -95,8 +95,7 @@ def collapsed_latents(model: PoseVAE, spread: np.ndarray) -> xr.Variable:
         model: whose latents they are.
         spread: `latent`, the posterior's standard deviation, its mean over the patches.
     """
-    content = next(site for site in model.given_sites if site.name == CONTENT)
-    found = collapsed(content, torch.as_tensor(spread)).cpu().numpy()
+    found = collapsed(model.priors()[CONTENT], torch.as_tensor(spread)[None]).cpu().numpy()
     attrs = {"long_name": "whether the latent's posterior is as wide as its prior"}
     return xr.Variable("latent", np.atleast_1d(found), attrs)
 

@@ -60,7 +60,9 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
     """
     patches = as_patches(patches, model.window)
     check_fit(model, patches)
-    warn_about_pixels(model.trained_on, patches, stacklevel=3)  # past torch's decorator
+    warn_about_pixels(
+        model.trained_on, getattr(patches, "pixels", None), stacklevel=3
+    )  # past torch's decorator
     if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
         raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     values: dict[str, np.ndarray] = {}

@@ -124,7 +124,7 @@ class TestFit:
             (["--model", "rvae", "--angle-scale", "0.5"], ["angle", "z"]),
             (["--model", "rvae", "--offsets", "--offset-scale", "0.2"], ["offset", "angle", "z"]),
             (["--decoder", "spatial", "--encoder", "convolutional"], ["offset", "z"]),
-            (["--likelihood", "bernoulli", "--normalize", "image"], ["offset", "z"]),
+            (["--likelihood", "bernoulli", "--normalize", "1-99"], ["offset", "z"]),
             (["--level", "1", "--normalize", "none", "--window", "16x12"], ["offset", "z"]),
         ],
     )
@@ -487,6 +487,8 @@ class TestMistakes:
             (["--likelihood", "cauchy"], "choose from"),
             (["--window", "big"], "such as 40 or 40x56"),
             (["--window", "1x2x3"], "such as 40 or 40x56"),
+            (["--normalize", "99-1"], "percentiles such as 0.1-99.9"),
+            (["--normalize", "all"], "percentiles such as 0.1-99.9"),
         ],
     )
     def test_of_spelling(self, image, tmp_path, capsys, given, told):

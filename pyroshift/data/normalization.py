@@ -94,9 +94,9 @@ def normalized(
         return (values - np.nanmean(values, dtype=float)).astype(np.float32)
     if normalize is None and step > _TOLERATED * spread > 1e-13 * size:  # else constant
         raise DataError(
-            f"{name} differ by {spread:.3g} (standard deviation) about {size:.6g}, where single "
-            f"precision goes by steps of {step:.3g}: take off a constant first, or stretch them by "
-            "normalize='image'"
+            f"the values of {name} differ by {spread:.3g} (standard deviation) about {size:.6g}, "
+            f"where single precision goes by steps of {step:.3g}: take off a constant first, or "
+            "stretch them by normalize='image'"
         )
     return numbers
 

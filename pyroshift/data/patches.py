@@ -34,6 +34,7 @@ from pyroshift.data.normalization import (
     stretch,
     warn_about_outliers,
 )
+from pyroshift.data.pixels import Pixels
 from pyroshift.data.windows import around, gather, on_grid
 from pyroshift.errors import DataError, MissingPixelsError
 
@@ -125,7 +126,7 @@ class Patches:
         for name in (*lead, *coordinates):
             check_name(name)
             check_index(data, name)
-        values = normalized(data.values, normalize, "the patches").reshape(-1, *window)
+        values = normalized(data.values, normalize, "the array of patches").reshape(-1, *window)
         source = torch.from_numpy(values)
         starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.int32)
         starts[:, 0] = torch.arange(len(source))
@@ -230,6 +231,11 @@ class Patches:
             attrs=dict(self.attrs),
             name="patches",
         )
+
+    @property
+    def pixels(self) -> Pixels:
+        """Size and unit of a pixel along each axis of the window, as a model keeps them."""
+        return {"size": [abs(float(size)) for size in self.pixel_size], "units": list(self.units)}
 
     @property
     def pixel_dims(self) -> tuple[str, ...]:

@@ -5,29 +5,18 @@ from typing import Any
 
 from pyroshift.data.readers.units import comparable, length_unit, metres
 
+Pixels = dict[str, list[Any]]
+"""Under `size` and `units`, the size and the unit of a pixel along each axis, as JSON holds them."""
+
 _ALIKE = 0.05  # relative difference; calibrations are no better
 
 
-def pixels_of(patches: Any) -> dict[str, list[Any]] | None:
-    """Size and unit of a pixel along each axis, as JSON holds them; None where nothing is known.
-
-    Args:
-        patches: `Patches`, or anything else that gathers batches.
+def checked_pixels(value: Any) -> Pixels | None:
+    """What was written to a file of the pixels that a model knows, if anything.
 
     Example:
-        >>> from pyroshift import extract_patches
-        >>> import numpy as np
-        >>> pixels_of(extract_patches(np.zeros((8, 8)), 4))
-        {'size': [1.0, 1.0], 'units': ['px', 'px']}
-    """
-    if not hasattr(patches, "pixel_size"):
-        return None
-    sizes = [abs(float(size)) for size in patches.pixel_size]
-    return {"size": sizes, "units": list(map(str, patches.units))}
-
-
-def checked_pixels(value: Any) -> dict[str, list[Any]] | None:
-    """What `pixels_of` gave, as read from a file.
+        >>> checked_pixels({"size": [0.1], "units": ["nm"]})
+        {'size': [0.1], 'units': ['nm']}
 
     Raises:
         ValueError: if it is something else.
@@ -42,15 +31,14 @@ def checked_pixels(value: Any) -> dict[str, list[Any]] | None:
     return {"size": list(sizes), "units": list(units)}
 
 
-def warn_about_pixels(known: dict[str, list[Any]] | None, patches: Any, stacklevel: int) -> None:
+def warn_about_pixels(known: Pixels | None, found: Pixels | None, stacklevel: int) -> None:
     """Warn where pixels are of another size than those that a model was trained on.
 
     Args:
         known: size and unit of the latter, if they are known.
-        patches: what the model is to look at.
+        found: those that it is to look at.
         stacklevel: how many calls up the warning points.
     """
-    found = pixels_of(patches)
     if known is None or found is None:
         return
     for size, unit, other, its_unit in zip(

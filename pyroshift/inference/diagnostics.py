@@ -5,6 +5,7 @@ import warnings
 import pyro.distributions as dist
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from pyroshift.distributions import moments
 from pyroshift.errors import LatentWarning
@@ -46,7 +47,7 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
         if not bool(torch.isfinite(width).all()):
             continue
         location, spread = found[site.name], found[f"{site.name}_std"]
-        empty = torch.atleast_1d(collapsed(site, spread.mean(0)))
+        empty = torch.atleast_1d(collapsed(prior, spread))
         if bool(empty.any()):
             which = [int(index) for index in empty.nonzero()]
             findings.append(_collapsed(site, which, bool(empty.all())))
@@ -57,19 +58,19 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
     return findings
 
 
-def collapsed(site: Site, spread: Tensor) -> Tensor:
+def collapsed(prior: Distribution, spread: Tensor) -> Tensor:
     """Which elements of a site say nothing of the data: their posterior is as wide as the prior.
 
     Args:
-        site: as specified in the pair.
-        spread: the posterior's standard deviation, its mean over the patches; `event shape`.
+        prior: the site's.
+        spread: the posterior's standard deviations, `batch x event shape`.
 
     Example:
-        >>> collapsed(Content(2), torch.tensor([0.97, 0.2]))
+        >>> collapsed(dist.Normal(torch.zeros(2), 1.0), torch.tensor([[0.97, 0.2]]))
         tensor([ True, False])
     """
-    _, width = moments(site.prior)
-    return spread / width.to(spread.device) > COLLAPSED_STD
+    _, width = moments(prior)
+    return (spread / width.to(spread.device)).mean(0) > COLLAPSED_STD
 
 
 def _collapsed(site: Site, which: list[int], whole: bool) -> str:

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from pyroshift.data.pixels import pixels_of
 from pyroshift.distributions import moments
 from pyroshift.errors import DataError, ModelFileError, TrainingError
 from pyroshift.inference.annealing import Schedule, settled_after, weights_at
@@ -75,7 +74,7 @@ class Run:
         untrained = not model.likelihood.prepared
         model.likelihood.prepare(**self.statistics)
         if untrained:
-            model.trained_on = pixels_of(patches)
+            model.trained_on = getattr(patches, "pixels", None)
             model.guide_module.start(model, patches.gather(self.training[:_FIRST]))
         # One pass over all parameters, where an optimiser has that.
         fused: Any = {"fused": True} if "fused" in inspect.signature(optimizer).parameters else {}

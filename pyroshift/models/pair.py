@@ -70,7 +70,7 @@ class PoseVAE(nn.Module):
 
     grid: Tensor
     origin: Tensor
-    trained_on: dict[str, list[Any]] | None = None  # the pixels, as `pixels_of` gives them
+    trained_on: dict[str, list[Any]] | None = None  # `Patches.pixels`, as it was
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ def test_unstretched_values_that_cannot_be_told_are_refused():
     for values in (1e8 + 0.3 * NOISE, (3e9 + 50 * NOISE).astype(np.uint32)):
         with pytest.raises(DataError, match="take off a constant first"):
             extract_patches(values, 8, normalize=None)
-        with pytest.raises(DataError, match="the patches differ by"):
+        with pytest.raises(DataError, match="the array of patches differ by"):
             Patches.from_array(values)
 
 
