@@ -6,7 +6,7 @@ from typing import Any
 from pyroshift.data.readers.units import comparable, length_unit, metres
 
 Pixels = dict[str, list[Any]]
-"""Under `size` and `units`, the size and the unit of a pixel along each axis, as JSON holds them."""
+"""Under `size` and `units`, those of a pixel along each axis, as JSON holds them."""
 
 _ALIKE = 0.05  # relative difference; calibrations are no better
 
