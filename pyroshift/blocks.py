@@ -150,7 +150,8 @@ def _template(plan: Blocks, maps: xr.Dataset) -> xr.Dataset:
         empty = dask.array.full(shape, np.nan, dtype=variable.dtype, chunks=sizes)
         variables[name] = xr.Variable(variable.dims, empty, variable.attrs)
     kept = {name: value for name, value in maps.coords.items() if name not in plan.coords}
-    kept[COLLAPSED] = xr.zeros_like(kept[COLLAPSED])  # known at the end
+    if COLLAPSED in kept:
+        kept[COLLAPSED] = xr.zeros_like(kept[COLLAPSED])  # known at the end
     return xr.Dataset(variables, {**kept, **plan.coords}, attrs=maps.attrs)
 
 
@@ -207,6 +208,8 @@ class _Store:
     def add_collapsed(self, model: PoseVAE) -> None:
         """Write down which latents say nothing of all that there is."""
         maps = self.open()
+        if COLLAPSED not in maps.coords:
+            return
         spread = maps[f"{CONTENT}_std"]
         mean = spread.mean([name for name in spread.dims if name != "latent"], dtype=float)
         coordinate = collapsed_latents(model, mean.values)

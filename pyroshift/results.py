@@ -17,7 +17,7 @@ from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.distributions import moments
 from pyroshift.errors import DataError
 from pyroshift.inference.elbo import sample_sites, terms_given
-from pyroshift.labels import labelled, reduced
+from pyroshift.labels import COLLAPSED, labelled, reduced
 from pyroshift.models.pair import PoseVAE
 from pyroshift.pose import half_window
 from pyroshift.sites import ANGLE, BRIGHTNESS, OFFSET, SCALE
@@ -60,9 +60,8 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
     """
     patches = as_patches(patches, model.window)
     check_fit(model, patches)
-    warn_about_pixels(
-        model.trained_on, getattr(patches, "pixels", None), stacklevel=3
-    )  # past torch's decorator
+    # The caller stands behind the decorator of torch.
+    warn_about_pixels(model.trained_on, getattr(patches, "pixels", None), stacklevel=3)
     if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
         raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     values: dict[str, np.ndarray] = {}
@@ -212,7 +211,8 @@ def _latents_of(model: PoseVAE, maps: xr.Dataset) -> xr.DataArray:
         return parts[0]
     last = str(parts[0].dims[-1])
     named = [part.rename({part.dims[-1]: last}).drop_vars(last, errors="ignore") for part in parts]
-    return xr.concat(named, last)
+    bare = [latents.drop_vars(COLLAPSED, errors="ignore") for latents in named]
+    return xr.concat(bare, last)
 
 
 def _leading(z: Any) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -23,7 +23,7 @@ SHAPE = (23, 40)
 ROWS = 2  # of windows in a block: 18 pixels at most with the steps that are used here
 BLOCKS = 3  # of an image of this shape, with the default step
 
-MODEL = pyroshift.ShiftVAE(WINDOW, latent_dim=1)
+MODEL = pyroshift.ShiftVAE(WINDOW, guide="normal", latent_dim=1)
 
 
 def pixels(*shape):
@@ -406,9 +406,19 @@ class TestUnfinishedStore:
             ({"image": IMAGE + 1}, "image"),
             ({"image": IMAGE[:, :-1]}, "image"),
             ({"image": xr.DataArray(IMAGE, {"x": 2.0 * np.arange(40)}, ("y", "x"))}, "image"),
-            ({"model": pyroshift.ShiftVAE(WINDOW, latent_dim=1, seed=1)}, "weights"),
-            ({"model": pyroshift.ShiftVAE(WINDOW, latent_dim=2)}, "weights"),
-            ({"model": pyroshift.ShiftVAE(WINDOW, latent_dim=1, offset_scale=0.5)}, "model"),
+            (
+                {"model": pyroshift.ShiftVAE(WINDOW, guide="normal", latent_dim=1, seed=1)},
+                "weights",
+            ),
+            ({"model": pyroshift.ShiftVAE(WINDOW, guide="normal", latent_dim=2)}, "weights"),
+            (
+                {
+                    "model": pyroshift.ShiftVAE(
+                        WINDOW, guide="normal", latent_dim=1, offset_scale=0.5
+                    )
+                },
+                "model",
+            ),
         ],
     )
     def test_of_something_else_is_refused_unless_overwritten(self, path, stop_after, options, told):

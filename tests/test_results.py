@@ -43,7 +43,8 @@ NM = {"units": "nm", "long_name": "height"}
 
 def small(model, window, *arguments, **options):
     """A model with a small encoder, which is all that an untrained one needs."""
-    return model(window, *arguments, encoder=FullyConnectedEncoder(window, (8,)), **options)
+    common = {"encoder": FullyConnectedEncoder(window, (8,)), "guide": "normal"}
+    return model(window, *arguments, **{**common, **options})
 
 
 def image(shape, spacing=0.5):
@@ -636,7 +637,7 @@ def test_the_grid_is_in_standard_deviations_of_the_prior():
 
 
 def test_the_encoder_sees_every_patch_once():
-    model, seen = ShiftVAE((16, 16)), []
+    model, seen = ShiftVAE((16, 16), guide="normal"), []
     model.encoder.register_forward_hook(lambda module, given, output: seen.append(len(output)))
     patches = extract_patches(np.random.default_rng(0).random((64, 64)), window=16, step=8)
     encode(model, patches, batch_size=20)
