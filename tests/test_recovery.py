@@ -53,7 +53,12 @@ def peaks():
 
 @pytest.fixture(scope="module")
 def shifted(peaks):
-    return train(ShiftVAE((64,)), peaks.signal, 20, {"offset": KLAnnealing(5.0, 1.0, 10), "z": 4.0})
+    return train(
+        ShiftVAE((64,), guide="normal"),
+        peaks.signal,
+        20,
+        {"offset": KLAnnealing(5.0, 1.0, 10), "z": 4.0},
+    )
 
 
 def test_offset_of_peaks_in_their_own_units(peaks, shifted):
@@ -79,7 +84,10 @@ def test_without_the_offset_site_position_ends_up_in_z(peaks):
 def test_offsets_of_a_lattice_up_to_whole_periods():
     truth = synthetic.lattice(n=1000, window=20, period=10.0, atom_width=1.7, seed=0)
     maps = train(
-        ShiftVAE(20, likelihood="bernoulli"), truth.patch, 25, {"z": KLAnnealing(20.0, 1.0, 12)}
+        ShiftVAE(20, likelihood="bernoulli", guide="normal"),
+        truth.patch,
+        25,
+        {"z": KLAnnealing(20.0, 1.0, 12)},
     )
     vectors = truth.lattice_vectors.values
     difference = maps.offset.values - truth.offset.values
@@ -92,7 +100,9 @@ def test_offsets_of_a_lattice_up_to_whole_periods():
 
 def test_angle_of_motifs():
     truth = synthetic.motifs(n=1000, window=20, max_offset=2.0, seed=0)
-    maps = train(RVAE(20, offsets=True), truth.patch, 25, batch_size=32)
+    maps = train(
+        RVAE(20, offsets=True, guide="normal", angle_scale=1.0), truth.patch, 25, batch_size=32
+    )
     # Seen: 0.9996 to 0.9997.
     assert circular_correlation(maps.angle.values, truth.angle.values) > 0.95
 

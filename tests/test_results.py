@@ -471,7 +471,7 @@ def trained():
     """A ShiftVAE of 500 peaks, its patches, their truth and their maps."""
     truth = synthetic.peaks(500, noise=0.05)
     patches = Patches.from_array(truth["signal"])
-    model = ShiftVAE((100,), latent_dim=1)
+    model = ShiftVAE((100,), latent_dim=1, guide="normal")
     fit(model, patches, epochs=40, batch_size=50, progress=False)
     return model, patches, truth, encode(model, patches)
 

@@ -83,6 +83,7 @@ def test_all_options_come_back(tmp_path):
         scales=True,
         scale_scale=0.2,
         seed=3,
+        guide="normal",
     )
     found = reloaded(model, tmp_path)
     assert type(found) is RVAE
@@ -319,7 +320,7 @@ def test_a_plain_site_comes_back(tmp_path):
 
 
 def test_double_precision_comes_back(tmp_path):
-    model = ShiftVAE((4, 4)).double()
+    model = ShiftVAE((4, 4), guide="normal").double()
     found = reloaded(model, tmp_path)
     assert found.sites[0].prior.sample().dtype == torch.double
     assert same(found, model)
@@ -327,7 +328,7 @@ def test_double_precision_comes_back(tmp_path):
 
 
 def test_a_loaded_model_trains(tmp_path):
-    model = reloaded(ShiftVAE((4, 4)), tmp_path)
+    model = reloaded(ShiftVAE((4, 4), guide="normal"), tmp_path)
     before = {name: value.clone() for name, value in model.named_parameters()}
     optimizer = torch.optim.Adam(model.parameters())
     x = torch.rand(3, 4, 4)
@@ -338,20 +339,20 @@ def test_a_loaded_model_trains(tmp_path):
 
 
 def test_a_loaded_model_goes_to_a_device(tmp_path):
-    save(ShiftVAE((4, 4)), tmp_path / "model.pt")
+    save(ShiftVAE((4, 4), guide="normal"), tmp_path / "model.pt")
     found = load(tmp_path / "model.pt", device="meta")
     assert {parameter.device.type for parameter in found.parameters()} == {"meta"}
     assert found.sites[0].prior.sample().device.type == "meta"
 
 
 def test_loading_leaves_the_random_state_alone(tmp_path, untouched):
-    save(ShiftVAE((4, 4)), tmp_path / "model.pt")
+    save(ShiftVAE((4, 4), guide="normal"), tmp_path / "model.pt")
     with untouched():
         load(tmp_path / "model.pt")
 
 
 def test_saving_changes_nothing(tmp_path, untouched):
-    model = ShiftVAE((4, 4))
+    model = ShiftVAE((4, 4), guide="normal")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with untouched():
         save(model, tmp_path / "model.pt")
@@ -360,7 +361,7 @@ def test_saving_changes_nothing(tmp_path, untouched):
 
 
 def test_the_file_tells_the_version_and_the_specification(tmp_path):
-    save(ShiftVAE((4, 4), offset_scale=0.123), tmp_path / "model.pt")
+    save(ShiftVAE((4, 4), offset_scale=0.123, guide="normal"), tmp_path / "model.pt")
     content = torch.load(tmp_path / "model.pt", weights_only=True)
     specification = json.loads(content["specification"])
     assert specification["pyroshift_version"] == pyroshift.__version__
@@ -373,7 +374,10 @@ def test_the_file_tells_the_version_and_the_specification(tmp_path):
 
 def test_an_existing_file_is_kept_unless_told(tmp_path):
     path = tmp_path / "model.pt"
-    first, second = ShiftVAE((4, 4), seed=1), ShiftVAE((4, 4), seed=2)
+    first, second = (
+        ShiftVAE((4, 4), seed=1, guide="normal"),
+        ShiftVAE((4, 4), seed=2, guide="normal"),
+    )
     save(first, path)
     with pytest.raises(FileExistsError, match="overwrite=True"):
         save(second, path)
@@ -385,7 +389,7 @@ def test_an_existing_file_is_kept_unless_told(tmp_path):
 
 def test_folders_are_made_and_strings_are_paths(tmp_path):
     path = tmp_path / "a" / "b" / "model"
-    save(ShiftVAE((4, 4)), str(path))
+    save(ShiftVAE((4, 4), guide="normal"), str(path))
     assert isinstance(load(str(path)), ShiftVAE)
 
 

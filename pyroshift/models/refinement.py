@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyroshift.models.vector import Independent
 
 _REACH = 4  # standard deviations to either side by which a posterior is followed
+_NARROWEST = 0.25  # of Laplace's variance: what is narrower, such steps don't tell
 _SMOOTH = 0.25  # pixels; nearer than this, linear interpolation is bent by nothing but its kinks
 _STEP = 0.01  # half-windows, or radians, or what the pose's vector has for others
 
@@ -105,7 +106,7 @@ def quadrature(
 ) -> tuple[Tensor, Tensor]:
     """Mean and variance of the pose about a mode, at given latents, `batch x element` each.
 
-    Along each axis of the Normal's Cholesky factor, where its elements are independent, the
+    Along each axis of a root of the Normal's covariance, where its elements are independent, the
     posterior is evaluated at whole standard deviations. For a Normal the sum over these is exact to
     eight digits; other shapes it follows as far as it reaches. An axis along which the motif
     moves by less than a fraction of a pixel is left as it is: there a likelihood is as good as
@@ -118,7 +119,10 @@ def quadrature(
         laplace: the Normal about the mode.
         prior: the pose's prior.
     """
-    factor = torch.linalg.cholesky(laplace.covariance.double()).to(laplace.mean)
+    # Of the precision, which is never singular, however differently elements are known.
+    lower = torch.linalg.cholesky(laplace.precision)
+    identity = torch.eye(lower.shape[-1], dtype=lower.dtype, device=lower.device)
+    factor = torch.linalg.solve_triangular(lower, identity, upper=False).mT.to(laplace.mean)
     mean, variance = laplace.mean, factor.square().sum(-1)
     steps = torch.arange(-_REACH, _REACH + 1).to(factor)
     for axis in factor.unbind(-1):
@@ -130,6 +134,7 @@ def quadrature(
         weight = torch.stack(density, -1).softmax(-1)
         first = (weight @ steps).unsqueeze(-1)
         second = (weight @ steps.square()).unsqueeze(-1) - first.square()
+        second = second.clamp(min=_NARROWEST)
         mean = mean.index_put((rows,), first * along, accumulate=True)
         variance = variance.index_put((rows,), (second - 1) * along.square(), accumulate=True)
     return mean, variance

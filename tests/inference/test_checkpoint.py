@@ -44,7 +44,7 @@ def small(hidden=16, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = FullyConnectedEncoder((LENGTH,), (hidden,))
-    return ShiftVAE((LENGTH,), latent_dim=1, encoder=encoder, **options)
+    return ShiftVAE((LENGTH,), latent_dim=1, encoder=encoder, **{"guide": "normal", **options})
 
 
 def train(model, data=None, **options):

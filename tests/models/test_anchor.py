@@ -626,12 +626,12 @@ def test_offsets_of_a_lattice_are_within_its_cell(window):
 
 
 def test_other_guides_call_poses_by_the_shortest_too():
-    model = small(ShiftVAE, (12,), period=3)
+    model = small(ShiftVAE, (12,), period=3, guide="normal")
     with torch.no_grad():
         model.guide_module.heads["offset"].bias.copy_(torch.tensor([1.0, 0.0]))
     maps = encode(model, Patches.from_array(torch.rand(20, 12)))
     assert float(np.abs(maps.offset).max()) <= 1.5
-    turned = small(RVAE, (6, 6), symmetry=4)
+    turned = small(RVAE, (6, 6), symmetry=4, guide="normal")
     with torch.no_grad():
         turned.guide_module.heads["angle"].bias.copy_(torch.tensor([2.0, 0.0]))
     assert float(np.abs(encode(turned, Patches.from_array(torch.rand(9, 6, 6))).angle).max()) <= (
@@ -664,7 +664,7 @@ def test_the_frame_moves_in_training_only():
     terms_of(model, x)
     moved = [name for name, value in model.state_dict().items()
              if not torch.equal(value, before[name])]  # fmt: skip
-    assert moved == ["origin"]
+    assert [name for name in moved if ".frame." not in name] == ["origin"]
 
 
 def test_the_frame_of_turned_motifs_stays():
@@ -803,7 +803,7 @@ def test_a_checkpoint_of_another_guide_is_refused(tmp_path):
 
 def test_maps_of_turned_patches_come_back_from_a_file(tmp_path):
     model = randomised(small(RVAE, (8, 8), offsets=True, guide="anchor"))
-    maps = encode(model, Patches.from_array(torch.rand(2, 3, 8, 8), window_ndim=2))
+    maps = encode(model, Patches.from_array(torch.rand(2, 3, 8, 8), 2, dims=("a", "b", "y", "x")))
     maps.to_netcdf(tmp_path / "maps.nc", engine="h5netcdf")
     found = xr.load_dataset(tmp_path / "maps.nc", engine="h5netcdf")
     xr.testing.assert_identical(found, maps)

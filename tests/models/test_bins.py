@@ -284,7 +284,7 @@ def test_a_binned_site_is_drawn_about_its_bins_centre():
         assert float(prior.stddev.max()) == pytest.approx(site.width)
     assert offset.width == pytest.approx(0.5 / 8)
     assert angle.width == pytest.approx(0.5 * pose.turn)
-    assert "angles=29" in repr(pose)
+    assert "angles=36" in repr(pose)
 
 
 def test_a_binned_site_acts_as_the_site_itself():
@@ -324,7 +324,8 @@ def test_bins_move_with_the_model():
 
 
 def test_bins_are_not_saved_but_made_again():
-    assert not [name for name in RVAE(16, guide="anchor").state_dict() if "site_modules" in name]
+    saved = RVAE(16, guide="anchor").state_dict()
+    assert not [name for name in saved if "site_modules" in name and ".frame." not in name]
 
 
 def test_without_sites_there_are_no_bins():

@@ -321,6 +321,9 @@ def test_untrained_posteriors_are_the_priors(model_case):
     for site in model.given_sites:
         if site.name == "brightness":  # which needs no training
             continue
+        if site.name == "angle":  # all round the circle, where nothing has a middle
+            assert bool((summary["angle_std"] > 1.5).all())
+            continue
         width = site.prior.stddev
         assert bool(((summary[site.name] - site.prior.mean).abs() < 0.2 * width).all())
         torch.testing.assert_close(

@@ -60,6 +60,7 @@ def trained(peaks):
         likelihood=Gaussian(NOISE),
         encoder=FullyConnectedEncoder((32,), (64, 64)),
         decoder=CanvasDecoder((32,), 1, margin=24, hidden=(32,)),
+        guide="normal",
     )
     options = {"batch_size": 50, "learning_rate": 3e-3, "schedule": "cosine", "progress": False}
     fit(model, Patches.from_array(peaks[0].numpy()), epochs=80, **options)
@@ -67,7 +68,12 @@ def trained(peaks):
 
 
 def small_model(seed=0, **options):
-    return ShiftVAE((12,), encoder=FullyConnectedEncoder((12,), (16,)), seed=seed, **options)
+    return ShiftVAE(
+        (12,),
+        encoder=FullyConnectedEncoder((12,), (16,)),
+        seed=seed,
+        **{"guide": "normal", **options},
+    )
 
 
 def blobs(n=64):
@@ -260,7 +266,10 @@ def test_log_prob_of_a_trace_is_that_of_its_parts():
 
 
 def test_the_graph_of_the_model():
-    model, x = RVAE((6, 6), offsets=True, scales=True), torch.rand(2, 6, 6)
+    model, x = (
+        RVAE((6, 6), offsets=True, scales=True, guide="normal", angle_scale=1.0),
+        torch.rand(2, 6, 6),
+    )
     relations = get_model_relations(model.model, model_args=(x,))
     assert set(relations["sample_sample"]["x"]) == {"offset", "angle", "scale", "z"}
     assert relations["observed"] == ["x"]
@@ -508,7 +517,15 @@ PRIORS = {
 def test_other_priors_train_and_keep_the_bound_a_bound(priors, motifs):
     # The bound, with its closed forms, equals the mean log weight within 5 standard errors, for 3
     # patches: a fresh seed fails once in some 10^5. And it is below the evidence.
-    model = RVAE((14, 14), latent_dim=1, offsets=True, encoder=encoder_for((14, 14)), priors=priors)
+    model = RVAE(
+        (14, 14),
+        latent_dim=1,
+        offsets=True,
+        encoder=encoder_for((14, 14)),
+        priors=priors,
+        guide="normal",
+        angle_scale=1.0,
+    )
     history = fit(model, motifs, epochs=15, batch_size=40, learning_rate=2e-3, progress=False)
     assert float(history["loss"][-1]) < float(history["loss"][0]) - 20
     errors = []
@@ -533,6 +550,7 @@ def test_a_narrow_von_mises_prior_holds_the_angle(motifs):
             latent_dim=1,
             encoder=encoder_for((14, 14)),
             priors={"angle": dist.VonMises(0.0, concentration)},
+            guide="normal",
         )
         fit(model, motifs, epochs=6, batch_size=40, kl=3.0, progress=False)
         return float(model.guide_module.summary(model, motifs.gather())["angle"].detach().std())
