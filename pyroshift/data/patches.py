@@ -314,9 +314,8 @@ def extract_patches(
         attrs=dict(data.attrs),
     )
     whole = without_missing(patches.source, patches.starts, size)
-    if whole is None:
-        return patches
-    return replace(patches, starts=patches.starts[whole], positions=np.flatnonzero(whole.numpy()))
+    chosen = slice(None) if whole is None else whole
+    return replace(patches, starts=patches.starts[chosen], positions=patches.positions[chosen])
 
 
 def _lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
