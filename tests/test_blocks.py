@@ -23,7 +23,12 @@ SHAPE = (23, 40)
 ROWS = 2  # of windows in a block: 18 pixels at most with the steps that are used here
 BLOCKS = 3  # of an image of this shape, with the default step
 
-MODEL = pyroshift.ShiftVAE(WINDOW, guide="normal", latent_dim=1)
+
+def normal_guided(**options):
+    return pyroshift.ShiftVAE(WINDOW, guide="normal", **options)
+
+
+MODEL = normal_guided(latent_dim=1)
 
 
 def pixels(*shape):
@@ -407,10 +412,10 @@ class TestUnfinishedStore:
             ({"image": IMAGE[:, :-1]}, "image"),
             ({"image": xr.DataArray(IMAGE, {"x": 2.0 * np.arange(40)}, ("y", "x"))}, "image"),
             (
-                {"model": pyroshift.ShiftVAE(WINDOW, guide="normal", latent_dim=1, seed=1)},
+                {"model": normal_guided(latent_dim=1, seed=1)},
                 "weights",
             ),
-            ({"model": pyroshift.ShiftVAE(WINDOW, guide="normal", latent_dim=2)}, "weights"),
+            ({"model": normal_guided(latent_dim=2)}, "weights"),
             (
                 {
                     "model": pyroshift.ShiftVAE(

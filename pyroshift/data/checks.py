@@ -107,35 +107,6 @@ def _in_order(dims: Sequence[Hashable]) -> list[Hashable]:
     return [*(name for name in dims if name not in plane), *plane]
 
 
-def windows_last(data: xr.DataArray, window_ndim: int) -> xr.DataArray:
-    """Windows or signals with the window's axes last, rows before columns.
-
-    Windows have the axes named as rows and columns, wherever they stand, where there are such;
-    other axes are taken by their order.
-
-    Raises:
-        DataError: if it isn't clear which axes are the window's.
-
-    Example:
-        >>> windows_last(xr.DataArray(np.zeros((4, 5, 9)), dims=("x", "y", "patch")), 2).dims
-        ('patch', 'y', 'x')
-    """
-    rows, columns = (
-        [name for name in data.dims if str(name).lower() in known] for known in (ROWS, COLUMNS)
-    )
-    plane, last = [*rows, *columns], data.dims[-window_ndim:]
-    if len(rows) != 1 or len(columns) != 1 or not set(plane) & set(last):
-        return data
-    if window_ndim == 2:
-        return data.transpose(..., *plane)
-    if data.ndim > 2:
-        raise DataError(
-            f"the signals of an array over {tuple(data.dims)} would run along {last[0]!r}: put "
-            'their own axis last, as by array.transpose(..., "energy")'
-        )
-    return data
-
-
 def _as_numpy(array: Any, name: str) -> np.ndarray:
     """An array of any kind as NumPy's; not an object that only holds one somewhere."""
     if isinstance(array, str | PathLike):

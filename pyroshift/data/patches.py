@@ -4,7 +4,6 @@
 So a million overlapping windows cost the memory of one image.
 """
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,10 +22,9 @@ from pyroshift.data.checks import (
     pixel_size,
     plain,
     window_shape,
-    windows_last,
 )
-from pyroshift.data.foreign import signal_ndim
 from pyroshift.data.interpolation import interpolated
+from pyroshift.data.layouts import cut_already
 from pyroshift.data.normalization import (
     Normalize,
     checked_normalize,
@@ -35,8 +33,8 @@ from pyroshift.data.normalization import (
     warn_about_outliers,
 )
 from pyroshift.data.pixels import Pixels
-from pyroshift.data.windows import around, gather, on_grid
-from pyroshift.errors import DataError, MissingPixelsError
+from pyroshift.data.windows import around, gather, on_grid, without_missing
+from pyroshift.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -111,11 +109,7 @@ class Patches:
             (20, (60,), {'y': 4, 'x': 5})
         """
         normalize = checked_normalize(normalize)
-        window_ndim = signal_ndim(array) if window_ndim is None else window_ndim
-        labelled = as_labelled(array, window_ndim, dims, coords)
-        window_ndim = _window_ndim(labelled, window_ndim)
-        data = windows_last(labelled, window_ndim)
-        _check_named(data, window_ndim, dims)
+        data, window_ndim = cut_already(array, window_ndim, dims, coords)
         lead, window_dims = data.dims[:-window_ndim], data.dims[-window_ndim:]
         window = window_shape(data.shape[-window_ndim:], window_ndim)
         coordinates = {
@@ -294,7 +288,7 @@ def extract_patches(
     normalize = checked_normalize(normalize)
     data = as_image(image)
     size = window_shape(window, 2)
-    values = data.values.reshape(-1, *data.shape[-2:])
+    values = data.values if data.ndim == 3 else data.values[np.newaxis]
     frames = normalized(values, normalize, "the image", missing=True)
     check_window_fits(size, data.shape)
     warn_about_outliers(values, normalize)
@@ -319,7 +313,10 @@ def extract_patches(
         **_lengths(data, data.dims[-2:]),
         attrs=dict(data.attrs),
     )
-    return _without_missing(patches)
+    whole = without_missing(patches.source, patches.starts, size)
+    if whole is None:
+        return patches
+    return replace(patches, starts=patches.starts[whole], positions=np.flatnonzero(whole.numpy()))
 
 
 def _lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
@@ -328,50 +325,11 @@ def _lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
     return {"pixel_size": spacings, "units": units}
 
 
-def _window_ndim(data: xr.DataArray, window_ndim: int | None) -> int:
-    if window_ndim is None:
-        if data.ndim not in (2, 3):
-            raise DataError(
-                f"an array of shape {data.shape} may hold signals or windows: say which by "
-                "window_ndim=1 or window_ndim=2"
-            )
-        known = data.ndim == 2 or windows_last(data, 2).dims[:1] == data.dims[:1]
-        if not known:
-            raise DataError(
-                f"an array over {tuple(data.dims)} may hold signals along {data.dims[-1]!r}, or "
-                "windows over its rows and columns: say which by window_ndim=1 or window_ndim=2"
-            )
-        return data.ndim - 1
-    if window_ndim not in (1, 2) or window_ndim >= data.ndim:
-        raise DataError(
-            f"window_ndim must be 1 or 2, and less than the array's {data.ndim} dimensions; got "
-            f"{window_ndim}"
-        )
-    return window_ndim
-
-
-def _check_named(data: xr.DataArray, window_ndim: int, dims: Sequence[str] | None) -> None:
-    """Raise a DataError where it isn't said what several dimensions of windows are."""
-    lead = data.dims[:-window_ndim]
-    if window_ndim == 2 and len(lead) > 1 and dims is None and any(_unnamed(name) for name in lead):
-        names = (*(f"dim_{axis}" for axis in range(len(lead))), "y", "x")
-        raise DataError(
-            f"of windows of shape {data.shape} it isn't clear what the first {len(lead)} "
-            f"dimensions are: if each is one of the maps', name them, as by dims={names}; if one "
-            "is of channels, pick one channel"
-        )
-
-
-def _unnamed(name: Hashable) -> bool:
-    return str(name).startswith("dim_")
-
-
 def as_patches(source: Any, window: Sequence[int] | None = None) -> Any:
-    """Patches as they are, and windows or signals in an array, a tensor or a DataArray as patches.
+    """Patches as they are, and an array of windows or signals as patches.
 
     Args:
-        source: `Patches`, or anything else that gathers batches and knows its statistics; or what
-            `Patches.from_array` takes.
+        source: `Patches`, or what else gathers batches; or what `Patches.from_array` takes.
         window: sizes of the windows that are expected, which tell windows from signals.
 
     Raises:
@@ -387,31 +345,7 @@ def as_patches(source: Any, window: Sequence[int] | None = None) -> Any:
     labelled = as_labelled(source, window_ndim, None, None, "data")
     if labelled.ndim == window_ndim:
         raise DataError(
-            f"the data have shape {labelled.shape}, but patches are patch x "
-            f"{'height x width' if window_ndim == 2 else 'length'}: cut an image by "
-            "extract_patches(image, window) first, or pass several"
+            f"the data have shape {labelled.shape}, which is one window or a whole image: pass "
+            "several windows, or cut an image by extract_patches(image, window) first"
         )
     return Patches.from_array(source, window_ndim)
-
-
-def _without_missing(patches: Patches) -> Patches:
-    """The patches without those that hold missing pixels, saying how many these are."""
-    missing = torch.isnan(patches.source)
-    if not missing.any():
-        return patches
-    # In parts, so that the windows are never held all at once.
-    parts = patches.starts.split(4096)
-    hit = torch.cat([gather(missing, part, patches.window).flatten(1).any(1) for part in parts])
-    if not hit.any():
-        return patches
-    if hit.all():
-        raise MissingPixelsError(
-            f"every window holds missing pixels ({int(missing.sum())} of {missing.numel()} are "
-            "NaN): fill them, or choose a smaller window"
-        )
-    warnings.warn(
-        f"{int(hit.sum())} of {len(patches)} windows are left out: they hold missing pixels "
-        f"({int(missing.sum())} of {missing.numel()} are NaN); maps will be NaN there",
-        stacklevel=3,
-    )
-    return replace(patches, starts=patches.starts[~hit], positions=patches.positions[~hit.numpy()])

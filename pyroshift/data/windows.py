@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from torch import Tensor
 
 from pyroshift.data.atoms import ATOM, FRAME, pixel_positions
 from pyroshift.data.checks import check_index, check_name, pixel_size, plain
-from pyroshift.errors import DataError
+from pyroshift.errors import DataError, MissingPixelsError
 
 _FRAME_INDEX = "index of the frame"
 
@@ -163,7 +164,6 @@ def gather(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor:
         `batch x window`.
 
     Example:
-        >>> import torch
         >>> gather(torch.arange(10).reshape(1, 10), torch.tensor([[0, 2], [0, 7]]), (3,))
         tensor([[2, 3, 4],
                 [7, 8, 9]])
@@ -172,6 +172,46 @@ def gather(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor:
     for axis, size in enumerate(window, start=1):
         view = view.unfold(axis, size, 1)
     return view[tuple(starts.long().unbind(-1))]
+
+
+def without_missing(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor | None:
+    """Which windows hold no missing pixels, with a warning that counts the others.
+
+    Args:
+        source: `frame x height x width`, NaN where pixels are missing.
+        starts: `patch x 3`: frame, and first pixel along each axis, of each window.
+        window: sizes of the windows, pixels.
+
+    Returns:
+        `patch`, or None if all are whole.
+
+    Raises:
+        MissingPixelsError: if none is.
+
+    Example:
+        >>> starts = torch.tensor([[0, 0, 0], [0, 2, 2]])
+        >>> without_missing(torch.zeros(1, 4, 4), starts, (2, 2)) is None
+        True
+    """
+    missing = torch.isnan(source)
+    if not missing.any():
+        return None
+    # In parts, so that the windows are never held all at once.
+    parts = starts.split(4096)
+    hit = torch.cat([gather(missing, part, window).flatten(1).any(1) for part in parts])
+    if not hit.any():
+        return None
+    share = f"{int(missing.sum())} of {missing.numel()} are NaN"
+    if hit.all():
+        raise MissingPixelsError(
+            f"every window holds missing pixels ({share}): fill them, or choose a smaller window"
+        )
+    warnings.warn(
+        f"{int(hit.sum())} of {len(starts)} windows are left out: they hold missing pixels "
+        f"({share}); maps will be NaN there",
+        stacklevel=3,
+    )
+    return ~hit
 
 
 def _frames(data: xr.DataArray) -> int:
