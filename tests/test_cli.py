@@ -98,7 +98,7 @@ class TestFit:
         maps = xr.load_dataset(result / "maps.nc")
         assert maps.z.dims == ("y", "x", "latent")
         assert maps.offset.dims == ("y", "x", "axis")
-        assert dict(maps.sizes) == {"y": 4, "x": 5, "axis": 2, "latent": 2}
+        assert dict(maps.sizes) == {"y": 4, "x": 5, "axis": 2, "latent": 2, "mode": 4}
         assert maps.y.units == "px"
 
     def test_history_and_model_are_those_of_the_run(self, result):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyroshift.models.vector import Independent
 
 _REACH = 4  # standard deviations to either side by which a posterior is followed
+_LOCAL = 1 / 16  # of the window: a wider posterior reaches to other modes, which aren't this one
 _NARROWEST = 0.25  # of Laplace's variance: what is narrower, such steps don't tell
 _SMOOTH = 0.25  # pixels; nearer than this, linear interpolation is bent by nothing but its kinks
 _STEP = 0.01  # half-windows, or radians, or what the pose's vector has for others
@@ -110,7 +111,7 @@ def quadrature(
     posterior is evaluated at whole standard deviations. For a Normal the sum over these is exact to
     eight digits; other shapes it follows as far as it reaches. An axis along which the motif
     moves by less than a fraction of a pixel is left as it is: there a likelihood is as good as
-    Normal, but for the kinks of interpolation.
+    Normal, but for the kinks of interpolation. So is one that reaches to other modes.
 
     Args:
         pair: the pair.
@@ -126,7 +127,8 @@ def quadrature(
     mean, variance = laplace.mean, factor.square().sum(-1)
     steps = torch.arange(-_REACH, _REACH + 1).to(factor)
     for axis in factor.unbind(-1):
-        rows = _moved(pair, mean, axis) > _SMOOTH
+        moved = _moved(pair, mean, axis)
+        rows = (moved > _SMOOTH) & (moved < _LOCAL * max(pair.window))
         if not bool(rows.any()):
             continue
         at, along, known = laplace.mean[rows], axis[rows], replace(prior, mean=prior.mean[rows])
