@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pyroshift.distributions import LinearNormal
+from pyroshift.linear_normal import LinearNormal
 
 _MEMORY = 0.95  # per step: moments are those of the last twenty batches or so
 

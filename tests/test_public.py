@@ -254,8 +254,10 @@ LAYERS = [
     ["pose"],
     ["distributions"],
     ["families"],
-    ["priors"],
+    ["priors", "linear_normal"],
+    ["frame", "site"],
     ["sites"],
+    ["likelihood"],
     ["likelihoods"],
     ["networks"],
     ["models"],
@@ -309,11 +311,15 @@ def test_the_import_walk_finds_imports():
     assert "data" in set(parts_imported("blocks.py"))
 
 
+# Patches know their image, and ask for its lattice when they are asked for it.
+LATE = {"data/patches.py": {"analysis"}}
+
+
 @pytest.mark.parametrize("path", MODULES)
 def test_imports_go_one_way(path):
     here = top(path)
     assert here in LEVEL, f"{here} has no place in the layout yet: give it one"
-    for part in set(parts_imported(path)) - {here}:
+    for part in set(parts_imported(path)) - {here} - LATE.get(path, set()):
         assert LEVEL[part] < LEVEL[here], f"{path} imports {part}, which is not below it"
 
 

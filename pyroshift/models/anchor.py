@@ -10,23 +10,21 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.distributions.transforms import identity_transform
 
 from pyroshift.distributions import divergence, moments
 from pyroshift.errors import SpecificationError
 from pyroshift.models.bins import POSE, Binned, PoseBins
 from pyroshift.models.brightness import draw_brightness, posterior_given, without_brightness
+from pyroshift.models.drawing import draw_pose, without_repeats
 from pyroshift.models.guides import Guide, posterior_head
-from pyroshift.models.refinement import Laplace, align, quadrature, refine
+from pyroshift.models.refinement import align, quadrature, refine
 from pyroshift.models.search import Found, search
 from pyroshift.models.template import STRENGTH, salient_mean
 from pyroshift.models.vector import (
     Independent,
     neutral,
     pack,
-    size_of,
     specified,
-    transform_of,
     unpack,
     unpack_widths,
     within,
@@ -77,6 +75,7 @@ class AnchorGuide(Guide):
 
     anchor_latents: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
+    far = 0.85  # half-windows: offsets that reach further may lead to two copies of a motif
     farthest = 1.5  # that it may move along each axis, half-windows
 
     def __init__(
@@ -124,9 +123,13 @@ class AnchorGuide(Guide):
         pair.site_modules = nn.ModuleList([bins, *sites])
 
     def start(self, pair: PoseVAE, x: Tensor) -> None:
-        """Let the decoder's canvas start from a faint motif in its middle."""
-        decoder = pair.decoder
-        if isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
+        """Let the canvas start from a faint motif in its middle, where offsets go far.
+
+        Two copies of a motif can only form where a window may be explained by either. Elsewhere a
+        motif that forms by itself is the better one, as on lattices.
+        """
+        decoder, reach = pair.decoder, float(_bins(pair).shifts.abs().max())
+        if isinstance(decoder, CanvasDecoder) and decoder.starts_flat and reach > self.far:
             shape = tuple(size + 2 for size in decoder.canvas_shape)
             decoder.start_from(STRENGTH * salient_mean(pair.likelihood.standardize(x), shape))
 
@@ -153,7 +156,7 @@ class AnchorGuide(Guide):
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
                     self._fix_frame(pair, laplace.mean)
-            values = _draw(pair, laplace, kl_weight)
+            values = draw_pose(pair, laplace, kl_weight)
             draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
     @torch.no_grad()
@@ -171,7 +174,7 @@ class AnchorGuide(Guide):
             self._pursue(pair, x, found, pose, prior, unseen) for pose in self._modes(pair, found)
         ]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
-        evidence = _without_repeats(pair, each)
+        evidence = without_repeats(pair, each)
         order = evidence.argsort(1, descending=True)
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
@@ -325,50 +328,3 @@ def _bins(pair: PoseVAE) -> PoseBins:
 
 def _content(pair: PoseVAE) -> Content:
     return next(site for site in pair.sites if isinstance(site, Content))
-
-
-def _without_repeats(pair: PoseVAE, modes: dict[str, Tensor]) -> Tensor:
-    """Evidence of the modes, `batch x mode`; minus infinity for one that is another once more."""
-    evidence = modes["evidence"]
-    count = evidence.shape[1]
-    same = torch.ones(len(evidence), count, count, dtype=torch.bool, device=evidence.device)
-    for site in pair.pose_sites:
-        if isinstance(site, Binned):
-            value = modes[site.name].reshape(len(evidence), count, -1)
-            difference = site.reduce(value.unsqueeze(1) - value.unsqueeze(2))
-            same &= (difference.abs() < site.width).all(-1)
-    better = evidence.unsqueeze(1) > evidence.unsqueeze(2)
-    better |= (evidence.unsqueeze(1) == evidence.unsqueeze(2)).tril(-1)
-    return evidence.masked_fill((same & better).any(2), -math.inf)
-
-
-def _draw(
-    pair: PoseVAE, laplace: Laplace, kl_weight: float | Mapping[str, float]
-) -> dict[str, Tensor]:
-    """Draw the pose sites one after the other, each given those before it: their values by name."""
-    values = {}
-    factor = torch.linalg.cholesky(laplace.covariance.double()).to(laplace.mean)
-    noise = factor.new_zeros(len(factor), 0)
-    for site in pair.pose_sites:
-        done = noise.shape[1]
-        rows = slice(done, done + size_of(site))
-        mean = laplace.mean[:, rows] + (factor[:, rows, :done] @ noise.unsqueeze(-1)).squeeze(-1)
-        own = factor[:, rows, rows]
-        with pair.latent_scale(kl_weight, site.name):
-            value = pyro.sample(site.name, _conditional(site, mean, own))
-        values[site.name] = value
-        drawn = transform_of(site).inv(value).reshape(mean.shape) - mean
-        white = torch.linalg.solve_triangular(own, drawn.unsqueeze(-1), upper=False)
-        noise = torch.cat((noise, white.squeeze(-1)), 1)
-    return values
-
-
-def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:
-    """Normal over a site's elements of the pose's vector, carried to where its values are."""
-    normal: dist.TorchDistribution = dist.MultivariateNormal(mean, scale_tril=factor)
-    if not site.event_shape:
-        normal = dist.Normal(mean.squeeze(-1), factor[:, 0, 0])
-    transform = transform_of(site)
-    if transform is identity_transform:  # the plain one has KL divergences in closed form
-        return normal
-    return dist.TransformedDistribution(normal, [transform])

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 import pyro
 import torch
-from pyro import poutine
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -16,6 +15,7 @@ from pyroshift import names
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.families import middle_of
 from pyroshift.likelihoods import LIKELIHOODS, Likelihood
+from pyroshift.models import parts
 from pyroshift.models.anchor import AnchorGuide
 from pyroshift.models.brightness import brightened
 from pyroshift.models.guides import Guide, NormalGuide
@@ -227,24 +227,8 @@ class PoseVAE(nn.Module):
 
     @torch.no_grad()
     def global_values(self) -> dict[str, Tensor]:
-        """The values of what all patches share, by name: the middle of each global posterior."""
-        drawing = [
-            site for site in self.given_sites if type(site).guide_global is not Site.guide_global
-        ]
-        if not drawing:
-            return {}
-        with (
-            torch.random.fork_rng(devices=range(torch.cuda.device_count())),
-            poutine.block(),
-            poutine.trace() as tracer,
-        ):
-            for site in drawing:
-                site.guide_global()
-        return {
-            name: middle_of(node["fn"])  # type: ignore[arg-type]
-            for name, node in tracer.trace.nodes.items()
-            if node["type"] == "sample"
-        }
+        """What all patches share, by name: the middle of each global posterior."""
+        return parts.global_values(self.given_sites)
 
     def sample_guide(
         self,

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import pyro
 import torch
 from pyro import poutine
-from torch import nn
+from torch import Tensor, nn
 
 from pyroshift.errors import SpecificationError
-from pyroshift.families import is_discrete
+from pyroshift.families import is_discrete, middle_of
 from pyroshift.sites import Angle, Content, Site
 
 Component = TypeVar("Component")
@@ -109,3 +109,26 @@ def latent_scale(kl_weight: float | Mapping[str, float], name: str) -> AbstractC
             "small number such as 0.01"
         )
     return nullcontext() if weight == 1 else poutine.scale(scale=weight)
+
+
+def global_values(sites: Sequence[Site]) -> dict[str, Tensor]:
+    """The values of what all patches share, by name: the middle of each global posterior.
+
+    Args:
+        sites: as specified.
+    """
+    drawing = [site for site in sites if type(site).guide_global is not Site.guide_global]
+    if not drawing:
+        return {}
+    with (
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+        poutine.block(),
+        poutine.trace() as tracer,
+    ):
+        for site in drawing:
+            site.guide_global()
+    return {
+        name: middle_of(node["fn"])  # type: ignore[arg-type]
+        for name, node in tracer.trace.nodes.items()
+        if node["type"] == "sample"
+    }

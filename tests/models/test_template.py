@@ -39,14 +39,14 @@ def test_a_decoder_that_knows_something_is_not_overwritten():
     decoder = CanvasDecoder((12, 12), 1)
     with torch.no_grad():
         decoder.layers[-1].bias.fill_(0.3)
-    model = ShiftVAE(12, 1, decoder=decoder, guide=AnchorGuide())
+    model = ShiftVAE(12, 1, decoder=decoder, guide=AnchorGuide(), offset_scale=0.6)
     model.guide_module.start(model, torch.rand(5, 12, 12))
     assert bool((decoder.layers[-1].bias == 0.3).all())
 
 
 def test_training_that_goes_on_does_not_start_again():
     patches = Patches.from_array(synthetic.motifs(60, 16, 0, 2).patch.values)
-    model = ShiftVAE(16, 1, guide="anchor")
+    model = ShiftVAE(16, 1, offset_scale=0.6)
     fit(model, patches, epochs=1, progress=False)
     with torch.no_grad():
         model.decoder.layers[-1].bias.zero_()
