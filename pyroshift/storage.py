@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 
-from pyroshift import distributions, families, likelihoods, priors, sites
+from pyroshift import distributions, families, likelihood, likelihoods, priors, site, sites
 from pyroshift._version import __version__
 from pyroshift.data.pixels import checked_pixels
 from pyroshift.distributions import constructor_arguments
@@ -28,7 +28,8 @@ from pyroshift.networks import decoders, encoders
 
 FORMAT = "pyroshift model 1"
 _MODULES = (
-    sites, priors, families, likelihoods, encoders, decoders, anchor, brightness, guides, pair, vae,
+    site, sites, priors, families, likelihood, likelihoods, encoders, decoders,
+    anchor, brightness, guides, pair, vae,
 )  # fmt: skip
 
 

@@ -345,7 +345,7 @@ def test_a_likelihood_without_natural_parameters_says_what_to_do():
     model = ShiftVAE((12,), likelihood=Laplace(), guide="anchor")
     with pytest.raises(SpecificationError, match=r"Laplace.*natural.*guide='normal'"):
         model.guide_module.summary(model, x)
-    ShiftVAE((12,), likelihood=Laplace()).guide(x)  # which takes it as it is
+    ShiftVAE((12,), likelihood=Laplace(), guide="normal").guide(x)  # which takes it as it is
     output = torch.randn(5)
     torch.testing.assert_close(Laplace().statistic(x), x)
     torch.testing.assert_close(Laplace().information(output), torch.full((5,), 0.5))
@@ -406,7 +406,7 @@ def test_the_docstrings_student_t_learns_data_in_the_thousands(guide):
     assert abs(r) > 0.98
     # The width found is the noise's and what the model leaves over; the bound is of this unit too.
     width = float(model.likelihood.spread * model.likelihood.log_width.detach().exp())
-    assert 20 < width < 40
+    assert 20 < width < 60  # 25 is the noise's; the anchor guide leaves more over in 30 epochs
     noise = stats.t.logpdf(noisy * 0, 4, scale=25)[0].sum()  # the highest that it could be
     assert -float(history.loss[-1]) < noise
     assert -float(history.loss[-1]) > noise - 24 * 3

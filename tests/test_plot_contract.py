@@ -188,7 +188,8 @@ def test_a_model_is_as_good_as_its_manifold():
 
 @pytest.mark.parametrize("shape", [(6, 5, 12, 10), (30, 12)])
 def test_a_model_reconstructs_patches(shape):
-    patches = ps.Patches.from_array(RNG.random(shape), window_ndim=len(shape) // 2)
+    names = ("a", "b", "y", "x") if len(shape) == 4 else None
+    patches = ps.Patches.from_array(RNG.random(shape), len(shape) // 2, dims=names)
     model = ps.ShiftVAE(patches.window, guide="normal")
     whole = len(patches)  # of all, none is drawn by chance
     decoded = ps.decode(model, ps.encode(model, patches))

@@ -72,7 +72,7 @@ def test_names_stand_once():
     [
         (Offset(), (2,), 0.0, 0.3, NormalFamily),
         (Offset(ndim=1), (1,), 0.0, 0.3, NormalFamily),
-        (Angle(), (), 0.0, 1.0, NormalFamily),
+        (Angle(), (), 0.0, math.pi / math.sqrt(3), ProjectedNormalFamily),
         (Content(3), (3,), 0.0, 1.0, NormalFamily),
         (Scale(), (), math.exp(0.005), 0.10075, TransformedNormalFamily),
     ],

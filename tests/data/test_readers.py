@@ -297,7 +297,6 @@ def test_level_aligns_scan_lines():
         (xr.DataArray(KNOWN, dims=("y", "x")), {"order": -1}, "order"),
         (xr.DataArray(KNOWN, dims=("y", "x")), {"order": 1.5}, "order"),
         (xr.DataArray(KNOWN, dims=("y", "x")), {"rows": "mean"}, "rows"),
-        (xr.DataArray(KNOWN, dims=("x", "y")), {}, "level takes"),
         (np.zeros(4), {}, "two dimensions"),
         (xr.DataArray(KNOWN * np.nan, dims=("y", "x")), {}, "finite"),
     ],
