@@ -135,7 +135,7 @@ def test_latents_leak_less_with_a_site_for_shifts():
         x=("x", 0.1 * np.arange(260), {"units": "nm"}),
     )
     patches = extract_patches(image, 16, step=6)
-    plain, shift = VAE(16, seed=0), ShiftVAE(16, seed=0, guide="normal")
+    plain, shift = VAE(16, seed=0), ShiftVAE(16, seed=0, period=vectors.tolist())
     fit(plain, patches, epochs=10, progress=False)
     fit(shift, patches, epochs=25, progress=False)
     leak = lattice_leak(encode(plain, patches), vectors, step=6)
