@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pyroshift.analysis.smoothness import latent_map, map_dims, map_power, without_collapsed
+from pyroshift.analysis.smoothness import latent_map, map_dims, map_power, scored
 from pyroshift.analysis.spectrum import Array, frequencies
 from pyroshift.data.checks import check_values
 from pyroshift.errors import DataError
@@ -65,18 +65,8 @@ def lattice_leak(
     check_values(data.values, "the map", missing=True)
     steps = np.array(_steps(map, data, plane) if step is None else _checked_step(step))
     beats = _beats(_checked_vectors(vectors), steps, shape)
-    shares = xr.apply_ufunc(
-        _share,
-        data,
-        kwargs={"beats": beats},
-        input_core_dims=[plane],
-        vectorize=True,
-        output_dtypes=[float],
-    )
-    if not shares.ndim:
-        return float(shares)
-    shares.attrs = {"long_name": "share of the variance that beats with the lattice", "units": "1"}
-    return without_collapsed(shares.rename("lattice_leak"), map)
+    about = "share of the variance that beats with the lattice"
+    return scored(map, data, plane, _share, about, "lattice_leak", beats=beats)
 
 
 def _share(values: Array, beats: Array) -> float:

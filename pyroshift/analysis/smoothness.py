@@ -1,7 +1,7 @@
 """Whether a latent map is smooth, as order parameters are, or beats with the lattice."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -84,18 +84,39 @@ def smoothness(map: Any, wavelength: float = 16.0) -> float | xr.DataArray:
             "patches with a smaller step, or take a larger image"
         )
     check_values(data.values, "the map", missing=True)
+    about = "share of spectral intensity in the central peak"
+    return scored(
+        map, data, plane, _central_share, about, "smoothness", wavelength=float(wavelength)
+    )
+
+
+def scored(
+    map: Any,
+    data: xr.DataArray,
+    plane: Sequence[Hashable],
+    share: Callable[..., float],
+    about: str,
+    name: str,
+    **options: Any,
+) -> xr.DataArray | float:
+    """The score of each map in the data, NaN for latents that collapsed.
+
+    Args:
+        map: what the user gave, which may tell the latents' standard deviations.
+        data: the maps themselves.
+        plane: names of the two dimensions of each.
+        share: the score of one map, y x x, called with the options as well.
+        about: what the score is, in words.
+        name: its name.
+        **options: as the score takes them.
+    """
     shares = xr.apply_ufunc(
-        _central_share,
-        data,
-        kwargs={"wavelength": float(wavelength)},
-        input_core_dims=[plane],
-        vectorize=True,
-        output_dtypes=[float],
+        share, data, kwargs=options, input_core_dims=[plane], vectorize=True, output_dtypes=[float]
     )
     if not shares.ndim:
         return float(shares)
-    shares.attrs = {"long_name": "share of spectral intensity in the central peak", "units": "1"}
-    return without_collapsed(shares.rename("smoothness"), map)
+    shares.attrs = {"long_name": about, "units": "1"}
+    return without_collapsed(shares.rename(name), map)
 
 
 def without_collapsed(scores: xr.DataArray, map: Any) -> xr.DataArray:
