@@ -63,7 +63,9 @@ def fit_sine(
     """
     data = as_labelled(signals, 1, None, None, name="signals")
     if data.ndim < 1:
-        raise DataError("a signal needs at least one dimension, but this is a single number, of shape ()")
+        raise DataError(
+            "a signal needs at least one dimension, but this is a single number, of shape ()"
+        )
     along = _dimension(data, dim)
     data = data.transpose(..., along)
     values = check_values(data.values, "the signals").astype(float)
