@@ -56,7 +56,7 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
         >>> patches = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
         >>> maps = encode(ShiftVAE(16), patches)
         >>> dict(maps.sizes)
-        {'y': 3, 'x': 4, 'axis': 2, 'latent': 2}
+        {'y': 3, 'x': 4, 'latent': 2, 'axis': 2, 'mode': 4}
     """
     patches = as_patches(patches, model.window)
     check_fit(model, patches)

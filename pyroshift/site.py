@@ -31,6 +31,8 @@ class Site(nn.Module):
         SpecificationError: if the prior can't have that event shape, or can't be learned.
 
     Example:
+        >>> import pyro.distributions as dist
+        >>> import torch
         >>> width = nn.Parameter(torch.tensor(0.5))
         >>> site = Site("strain", dist.Normal(0.0, width), ())
         >>> [name for name, _ in site.named_parameters()]

@@ -89,7 +89,7 @@ def without_noise(frame: Array, known: Array) -> Filtered:
     passed[(along_y * height) ** 2 + (along_x * width) ** 2 < SLOWEST**2] = 0
     weight = squared * np.where(smooth > SURE * noise, passed * smooth, 0.0) ** 2
     strongest = squared.ravel()[np.argmax(weight)]
-    waves = np.sqrt(strongest) * min(frame.shape)
+    waves = round(np.sqrt(strongest) * min(frame.shape))  # which are known to one
     if not weight.any() or waves < SLOWEST or NARROWEST * np.sqrt(strongest) > SPAN:
         return Filtered(np.zeros(frame.shape), np.nan, noise, np.zeros(frame.shape))
     passed[squared > FURTHEST**2 * strongest] = 0

@@ -62,7 +62,7 @@ class PatchELBO(TraceMeanField_ELBO):
         >>> from pyroshift import ShiftVAE
         >>> model, x = ShiftVAE((16, 16)), torch.rand(4, 16, 16)
         >>> sorted(PatchELBO().terms(model.sample_model, model.sample_guide, x).kl)
-        ['offset', 'z']
+        ['offset', 'pose', 'z']
     """
 
     def terms(self, model: Callable, guide: Callable, *args: Any, **kwargs: Any) -> EvidenceTerms:

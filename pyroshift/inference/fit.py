@@ -94,7 +94,7 @@ def fit(
         >>> patches = extract_patches(image, window=8)
         >>> history = fit(ShiftVAE(8), patches, epochs=2, batch_size=16, progress=False)
         >>> dict(history.sizes)
-        {'epoch': 2, 'site': 2}
+        {'epoch': 2, 'site': 3}
     """
     if not isinstance(patches, Gatherable):
         raise DataError(

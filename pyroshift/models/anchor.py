@@ -19,7 +19,7 @@ from pyroshift.models.drawing import draw_pose, without_repeats
 from pyroshift.models.guides import Guide, posterior_head
 from pyroshift.models.refinement import align, quadrature, refine
 from pyroshift.models.search import Found, search
-from pyroshift.models.template import STRENGTH, salient_mean
+from pyroshift.models.template import STRENGTH, salient_mean, stands_alone
 from pyroshift.models.vector import (
     Independent,
     neutral,
@@ -75,7 +75,6 @@ class AnchorGuide(Guide):
 
     anchor_latents: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
-    far = 0.85  # half-windows: offsets that reach further may lead to two copies of a motif
     farthest = 1.5  # that it may move along each axis, half-windows
 
     def __init__(
@@ -123,15 +122,11 @@ class AnchorGuide(Guide):
         pair.site_modules = nn.ModuleList([bins, *sites])
 
     def start(self, pair: PoseVAE, x: Tensor) -> None:
-        """Let the canvas start from a faint motif in its middle, where offsets go far.
-
-        Two copies of a motif can only form where a window may be explained by either. Elsewhere a
-        motif that forms by itself is the better one, as on lattices.
-        """
-        decoder, reach = pair.decoder, float(_bins(pair).shifts.abs().max())
-        if isinstance(decoder, CanvasDecoder) and decoder.starts_flat and reach > self.far:
+        """Let the canvas start from a faint motif in its middle, where windows show one each."""
+        decoder, x = pair.decoder, pair.likelihood.standardize(x)
+        if isinstance(decoder, CanvasDecoder) and decoder.starts_flat and stands_alone(x):
             shape = tuple(size + 2 for size in decoder.canvas_shape)
-            decoder.start_from(STRENGTH * salient_mean(pair.likelihood.standardize(x), shape))
+            decoder.start_from(STRENGTH * salient_mean(x, shape))
 
     def forward(self, pair: PoseVAE, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
         """Draw the bin, z given the patch aligned by it, and the pose given z."""

@@ -86,7 +86,7 @@ class NormalGuide(Guide):
 
     Example:
         >>> from pyroshift import ShiftVAE
-        >>> sorted(ShiftVAE((16, 16)).guide_module.heads)
+        >>> sorted(ShiftVAE((16, 16), guide="normal").guide_module.heads)
         ['offset', 'z']
     """
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.nn.functional import conv1d, conv2d, pad
 
 _BLUR = 1 / 16  # of the window's longer side: what counts as a point
+_NEAR = 0.35  # of the window's longer side: what is within is the motif's own
+_OFTEN = 1 / 4  # share of the windows that must see a point for it to count
+_AS_SALIENT = 0.25  # of the most salient point's height, which is the highest of its window
 STRENGTH = 0.5  # of the mean window: enough to align by, and soon forgotten if it is wrong
 
 
@@ -29,15 +32,49 @@ def salient_mean(x: Tensor, shape: tuple[int, ...]) -> Tensor:
         >>> salient_mean(spikes, (9,))
         tensor([0., 0., 0., 0., 1., 0., 0., 0., 0.])
     """
-    window = x.shape[1:]
-    salience = _blurred(x - x.flatten(1).median(1).values.reshape(-1, *(1,) * len(window))).abs()
+    return _sum_about(x, _salience(x), shape) / len(x)
+
+
+def stands_alone(x: Tensor) -> bool:
+    """Whether windows show one motif each: nothing else in them is as salient in the mean.
+
+    Of a lattice, which has its motif again and again, windows tell one motif in any case, and one
+    that forms by itself is the better one.
+
+    Args:
+        x: standardized data, `batch x height x width` or `batch x length`.
+
+    Example:
+        >>> stands_alone(torch.eye(16)), stands_alone(torch.eye(16) + torch.eye(16).roll(8, 1))
+        (True, False)
+    """
+    salience = _salience(x)
+    shape = tuple(2 * size - 1 for size in x.shape[1:])
+    seen = _sum_about(torch.ones_like(x), salience, shape)
+    mean = _sum_about(salience, salience, shape) / seen.clamp(min=1)
+    middle = [size - 1 for size in x.shape[1:]]
+    axes = [torch.arange(size).to(x) - at for size, at in zip(shape, middle, strict=True)]
+    distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).norm(dim=0)
+    other = (distance > _NEAR * max(x.shape[1:])) & (seen > _OFTEN * len(x))
+    level = mean[seen > _OFTEN * len(x)].median()
+    return bool((mean[other] - level < _AS_SALIENT * (mean[tuple(middle)] - level)).all())
+
+
+def _salience(x: Tensor) -> Tensor:
+    """How far each point is from its window's median, but for noise."""
+    median = x.flatten(1).median(1).values.reshape(-1, *(1,) * (x.dim() - 1))
+    return _blurred(x - median).abs()
+
+
+def _sum_about(values: Tensor, salience: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum of windows in a frame of a shape, each with its most salient point in the middle."""
+    window = values.shape[1:]
     points = torch.unravel_index(salience.flatten(1).argmax(1), window)
-    total = x.new_zeros([size + 2 * side for size, side in zip(shape, window, strict=True)])
-    for patch, point in zip(x, torch.stack(points, 1).tolist(), strict=True):
+    total = values.new_zeros([size + 2 * side for size, side in zip(shape, window, strict=True)])
+    for patch, point in zip(values, torch.stack(points, 1).tolist(), strict=True):
         begin = [side + size // 2 - at for size, side, at in zip(shape, window, point, strict=True)]
         total[tuple(slice(b, b + side) for b, side in zip(begin, window, strict=True))] += patch
-    inside = tuple(slice(side, side + size) for size, side in zip(shape, window, strict=True))
-    return total[inside] / len(x)
+    return total[tuple(slice(side, side + n) for n, side in zip(shape, window, strict=True))]
 
 
 def _blurred(x: Tensor) -> Tensor:

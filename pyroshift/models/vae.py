@@ -158,7 +158,7 @@ class ShiftVAE(PoseVAE):
     Example:
         >>> model = ShiftVAE((100,), priors={"offset": dist.Laplace(0.0, 0.3)})
         >>> [site.name for site in model.sites]
-        ['offset', 'z']
+        ['pose', 'offset', 'z']
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class RVAE(PoseVAE):
     Example:
         >>> model = RVAE((16, 16), offsets=True, priors={"angle": dist.VonMises(0.0, 4.0)})
         >>> [site.name for site in model.sites]
-        ['offset', 'angle', 'z']
+        ['pose', 'offset', 'angle', 'z']
     """
 
     def __init__(

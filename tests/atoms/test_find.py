@@ -210,6 +210,13 @@ def test_images_few_periods_high(height, period, noise):
     assert precision > 0.97
 
 
+def test_sites_four_to_a_side_are_a_lattice():
+    # 140 x 139 pixels: its four waves are 3.97 of the shorter side's.
+    movie = synthetic.switching(6, (4, 4), initial=(1, 0))
+    assert movie.image.shape[1:] == (140, 139)
+    assert find_atoms(movie.image, progress=False).sizes["atom"] == 6 * 4 * 4
+
+
 def test_noise_in_images_few_periods_high_is_no_atoms():
     image, truth = crystal((20, 576), 0.3, period=12)
     assert compared(find_atoms(image, separation=10), truth, image.shape)[1] > 0.9

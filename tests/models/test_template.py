@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyroshift import AnchorGuide, CanvasDecoder, Patches, ShiftVAE, encode, fit, synthetic
-from pyroshift.models.template import salient_mean
+from pyroshift.models.template import salient_mean, stands_alone
 
 
 @pytest.mark.parametrize("sign", [1, -1], ids=["bright", "dark"])
@@ -17,6 +17,15 @@ def test_the_most_salient_point_is_in_the_middle(sign):
     mean = salient_mean(x, (31, 31))
     assert mean[15, 15] == sign
     assert mean.abs().sum() == 1
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5])
+def test_isolated_motifs_stand_alone_and_those_of_lattices_do_not(noise):
+    glyphs = synthetic.motifs(300, 24, np.pi, 5, noise=noise / 5).patch.values
+    lattice = synthetic.lattice(n=300, window=24, period=9.0, noise=noise).patch.values
+    for patches, expected in ((glyphs, True), (lattice, False)):
+        x = torch.from_numpy(patches)
+        assert stands_alone((x - x.mean()) / x.std()) is expected
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -39,14 +48,14 @@ def test_a_decoder_that_knows_something_is_not_overwritten():
     decoder = CanvasDecoder((12, 12), 1)
     with torch.no_grad():
         decoder.layers[-1].bias.fill_(0.3)
-    model = ShiftVAE(12, 1, decoder=decoder, guide=AnchorGuide(), offset_scale=0.6)
+    model = ShiftVAE(12, 1, decoder=decoder, guide=AnchorGuide())
     model.guide_module.start(model, torch.rand(5, 12, 12))
     assert bool((decoder.layers[-1].bias == 0.3).all())
 
 
 def test_training_that_goes_on_does_not_start_again():
     patches = Patches.from_array(synthetic.motifs(60, 16, 0, 2).patch.values)
-    model = ShiftVAE(16, 1, offset_scale=0.6)
+    model = ShiftVAE(16, 1)
     fit(model, patches, epochs=1, progress=False)
     with torch.no_grad():
         model.decoder.layers[-1].bias.zero_()
