@@ -10,6 +10,7 @@ LIKELIHOODS = ("gaussian", "bernoulli", "continuous_bernoulli", "poisson")
 ENCODERS = ("fully_connected", "convolutional")
 DECODERS = ("canvas", "spatial")
 GUIDES = ("normal", "anchor")
+BRIGHTNESS = ("site",)
 NORMALIZATIONS = ("patch", "image")
 SCHEDULES = ("cosine",)
 

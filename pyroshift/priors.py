@@ -19,7 +19,8 @@ class LearnedPrior(nn.Module):
 
     A site makes one of a prior that holds an `nn.Parameter`. Arguments that must stay positive, or
     in some other range, are learned by a free parameter of their own, which starts at the value
-    given; the others by the very parameter given. What the prior is now, a call tells.
+    given; the others by the very parameter given, or by one of their own where what is given is a
+    view of a parameter, such as `width.expand(2)`. What the prior is now, a call tells.
 
     Args:
         initial: a Pyro distribution, also within `to_event`, `expand`, a mixture or a transform.

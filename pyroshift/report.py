@@ -52,7 +52,13 @@ class Run:
     notes: Sequence[str] = ()
 
 
-def write_report(folder: str | Path, maps: xr.Dataset, history: xr.Dataset, run: Run) -> Path:
+def write_report(
+    folder: str | Path,
+    maps: xr.Dataset,
+    history: xr.Dataset,
+    run: Run,
+    blur: xr.DataArray | None = None,
+) -> Path:
     """Write `report.html`, with those pictures in it that the folder has.
 
     Args:
@@ -60,6 +66,7 @@ def write_report(folder: str | Path, maps: xr.Dataset, history: xr.Dataset, run:
         maps: from `encode`.
         history: from `fit`.
         run: what was asked for.
+        blur: from `explained_by_blur`, if it is to be told.
 
     Returns:
         The path of the report.
@@ -77,15 +84,17 @@ def write_report(folder: str | Path, maps: xr.Dataset, history: xr.Dataset, run:
     """
     path = Path(folder) / REPORT
     with written(path) as partial:
-        partial.write_text(_page(Path(folder), maps, history, run), encoding="utf-8")
+        partial.write_text(_page(Path(folder), maps, history, run, blur), encoding="utf-8")
     return path
 
 
-def _page(folder: Path, maps: xr.Dataset, history: xr.Dataset, run: Run) -> str:
+def _page(
+    folder: Path, maps: xr.Dataset, history: xr.Dataset, run: Run, blur: xr.DataArray | None
+) -> str:
     sections = [
         _notes(run.notes),
         _picture(folder / "maps.png", "Maps", _about_maps(maps)),
-        _found(maps, history),
+        _found(maps, history, blur),
         _picture(folder / "manifold.png", "What the latents mean", _MANIFOLD),
         _picture(folder / "reconstructions.png", "How well the windows are explained", _EXAMPLES),
         _picture(folder / "training.png", "The training", _TRAINING),
@@ -146,7 +155,7 @@ def _picture(path: Path, heading: str, texts: Sequence[str]) -> str:
     )
 
 
-def _found(maps: xr.Dataset, history: xr.Dataset) -> str:
+def _found(maps: xr.Dataset, history: xr.Dataset, blur: xr.DataArray | None) -> str:
     """A table of how much each latent varies, how well it is known, and what it costs."""
     rows, collapsed = [], collapsed_fields(maps)
     for name in maps.data_vars:
@@ -173,8 +182,8 @@ def _found(maps: xr.Dataset, history: xr.Dataset) -> str:
         "over the windows by</th><th>and is known to within</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table><p>Standard deviations, the latter averaged over "
         "the windows. A latent tells something where it varies by much more than it is uncertain; "
-        f"a z that is uncertain by about 1 has collapsed and means nothing. {_costs(history)}</p>"
-        "</section>"
+        f"a z that is uncertain by about 1 has collapsed and means nothing. "
+        f"{_costs(history)}{_blurred(blur)}</p></section>"
     )
 
 
@@ -184,6 +193,21 @@ def _costs(history: xr.Dataset) -> str:
     last = history["kl"].isel(epoch=-1)
     terms = ", ".join(f"{site.item()} {float(last.sel(site=site)):.1f}" for site in history["site"])
     return f"Information taken from a window at the end of the training, in nats: {escape(terms)}."
+
+
+def _blurred(blur: xr.DataArray | None) -> str:
+    """How much of z is brightness, and what to do about it."""
+    if blur is None or not np.isfinite(blur).any():
+        return ""
+    shares = ", ".join(
+        f"{share:.2f} of z {n}" for n, share in enumerate(blur.values) if np.isfinite(share)
+    )
+    advice = (
+        " Where that is large, <code>--brightness site</code> describes it apart, and "
+        "<code>--normalize patch</code> takes it out."
+    )
+    told = f" The mean grey level of the window explains {shares}."
+    return told + advice if blur.max() > 0.5 else told
 
 
 def _settings(run: Run) -> str:

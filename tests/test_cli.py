@@ -125,6 +125,7 @@ class TestFit:
             (["--model", "rvae", "--offsets", "--offset-scale", "0.2"], ["offset", "angle", "z"]),
             (["--decoder", "spatial", "--encoder", "convolutional"], ["offset", "z"]),
             (["--likelihood", "bernoulli", "--normalize", "1-99"], ["offset", "z"]),
+            (["--brightness", "site", "--normalize", "image"], ["offset", "z", "brightness"]),
             (["--level", "1", "--normalize", "none", "--window", "16x12"], ["offset", "z"]),
         ],
     )

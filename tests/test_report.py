@@ -112,6 +112,15 @@ def test_names_what_collapsed(tmp_path, trained):
     assert "collapsed" in Page(html).text
 
 
+@pytest.mark.parametrize(("share", "advised"), [(0.9, True), (0.2, False)])
+def test_tells_how_much_of_z_is_brightness(tmp_path, trained, share, advised):
+    blur = xr.DataArray([share, np.nan], dims="latent")
+    text = Page(write_report(tmp_path, *trained, RUN, blur).read_text(encoding="utf-8")).text
+    assert f"explains {share:.2f} of z 0" in text
+    assert "z 1." not in text.split("explains")[1].split("--")[0]
+    assert ("--brightness site" in text) is advised
+
+
 def test_tells_how_poses_were_found(tmp_path, trained):
     maps, history = trained
     (tmp_path / "maps.png").write_bytes(PNG)

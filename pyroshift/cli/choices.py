@@ -24,6 +24,7 @@ def builder(arguments: Namespace) -> "Callable[..., PoseVAE]":
         likelihood=arguments.likelihood,
         encoder=arguments.encoder,
         decoder=arguments.decoder,
+        brightness=arguments.brightness,
         **guide,
         **_pose(arguments),
     )

@@ -9,6 +9,7 @@ import torch
 from xarray import DataArray, Dataset
 
 from pyroshift import plot, results, storage
+from pyroshift.analysis.blur import FEWEST_WINDOWS, explained_by_blur
 from pyroshift.analysis.study import JOURNAL
 from pyroshift.cli.atoms import write_table
 from pyroshift.data.patches import Patches
@@ -180,7 +181,13 @@ def write_results(
     for name, figure in figures.items():
         with written(folder / name) as path:
             figure.savefig(path)
-    write_report(folder, maps, history, run)
+    write_report(folder, maps, history, run, _blur(maps, patches))
+
+
+def _blur(maps: Dataset, patches: Patches) -> DataArray | None:
+    """What a blur explains of each latent; None where there are too few windows to tell."""
+    known = np.isfinite(maps["elbo"].values).sum()
+    return explained_by_blur(maps, patches) if known >= FEWEST_WINDOWS else None
 
 
 def _examples(

@@ -129,6 +129,12 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             help="with rvae: the motif looks the same after the N-th part of a full turn; auto "
             "for what is found by the training",
         ),
+        group.add_argument(
+            "--brightness",
+            choices=names.BRIGHTNESS,
+            help="site describes gain and background of each window apart, so that z is left to "
+            "tell structure; for --normalize image or none, where z shows little but brightness",
+        ),
         _choice(
             group,
             "--likelihood",

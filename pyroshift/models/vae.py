@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import Distribution
 
+from pyroshift import names
 from pyroshift.errors import SpecificationError
 from pyroshift.likelihoods import Likelihood
 from pyroshift.models.brightness import Brightness
@@ -47,7 +48,7 @@ def _sites(priors: Priors | None, defaults: Mapping[str, Callable[..., Site]]) -
 
 def _brightness(brightness: str | None) -> dict[str, Callable[..., Site]]:
     """The brightness site by its name, if there is to be one."""
-    if brightness not in ("site", None):
+    if brightness not in (*names.BRIGHTNESS, None):
         raise SpecificationError(f'brightness must be "site" or None, got {brightness!r}')
 
     def site(prior: Distribution | None) -> Site:
