@@ -19,6 +19,7 @@ from pyroshift import (
     PoseVAE,
     ShiftVAE,
     encode,
+    explained_by_blur,
     extract_patches,
     fit,
     load_image,
@@ -124,6 +125,11 @@ def _measure(name: str, case: str, label: str, seed: int, run: Run) -> Row:
     add_smoothness(row, maps)
     for index in maps.latent.values:
         row.add(f"z{index} std", float(maps.z_std.sel(latent=index).mean()))
+    told = maps.isel(latent=~maps.collapsed) if "collapsed" in maps.coords else maps
+    if told.sizes["latent"] > 1:
+        row.add("z alike", float(np.corrcoef(told.z.values.reshape(-1, 2).T)[0, 1]))
+    for index, share in enumerate(explained_by_blur(maps, patches).values):
+        row.add(f"z{index} by blur", float(share))
     pixels = np.prod(patches.window)
     row.add("bound per pixel", float(maps.elbo.mean()) / pixels)
     row.add("held out", -float(history.validation_loss[-1]) / pixels)

@@ -19,6 +19,10 @@ def small(model, *arguments, **options):
     return model((8, 8), *arguments, encoder=encoder, guide="normal", **options)
 
 
+# Taken literally, where latents of a frame that is learned are as wide as their prior in any case.
+FIXED = {"z": dist.Normal(0.0, 1.0)}
+
+
 def force(pair, site, locations, width):
     """Make the guide answer the same for every patch, in units of the prior."""
     head = pair.guide_module.heads[site]
@@ -71,7 +75,7 @@ def test_collapsed_latents_are_named_by_index():
     ("site", "locations"), [("offset", [0.0, 1.0]), ("angle", [1.0]), ("z", [1.0, 0.0])]
 )
 def test_locations_beyond_the_prior_are_found(site, locations, location, found):
-    pair = healthy(small(RVAE, offsets=True, offset_scale=0.1, angle_scale=0.5))
+    pair = healthy(small(RVAE, offsets=True, offset_scale=0.1, angle_scale=0.5, priors=FIXED))
     force(pair, site, [location * unit for unit in locations], 0.3)
     findings = diagnose(pair, PATCHES)
     assert len(findings) == found
@@ -91,7 +95,7 @@ def test_locations_beyond_the_prior_are_found(site, locations, location, found):
 )
 def test_the_option_to_change_is_named(site, options):
     scales = {"offset_scale": 0.1, "angle_scale": 0.5, "scale_scale": 0.05}
-    pair = healthy(small(RVAE, offsets=True, scales=True, **scales))
+    pair = healthy(small(RVAE, offsets=True, scales=True, priors=FIXED, **scales))
     locations = [9.0] * math.prod(next(s for s in pair.sites if s.name == site).event_shape)
     force(pair, site, locations, 0.3)
     (finding,) = diagnose(pair, PATCHES)
@@ -107,7 +111,7 @@ def test_the_prior_counts_from_its_own_mean():
 
 def test_a_standard_normal_spread_is_not_a_pile_up():
     """Locations with the prior's own spread are no finding; nothing here is left to chance."""
-    pair = healthy(small(VAE, 1))
+    pair = healthy(small(VAE, 1, priors=FIXED))
     head = pair.guide_module.heads["z"]
     with torch.no_grad():
         # One feature that is a standard Normal over these data.
@@ -143,6 +147,12 @@ def test_findings_become_warnings():
         warn_about_latents(pair, PATCHES)
     assert [str(warning.message) for warning in caught] == diagnose(pair, PATCHES)
     assert len(caught) == 2
+
+
+def test_latents_of_a_learned_frame_are_never_saturated():
+    pair = healthy(small(VAE))
+    force(pair, "z", [2.7, 0.0], 0.3)
+    assert diagnose(pair, PATCHES) == []
 
 
 class Given(Content):
