@@ -1,10 +1,13 @@
 """`fit`: training by stochastic variational inference."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pyro
 import torch
 import xarray as xr
 from pyro.infer import ELBO
@@ -14,12 +17,14 @@ from tqdm import tqdm
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.inference.annealing import Annealing, schedules, warn_if_unfinished
 from pyroshift.inference.diagnostics import warn_about_latents
+from pyroshift.inference.elbo import PatchELBO
 from pyroshift.inference.options import Options
 from pyroshift.inference.run import Callback, Gatherable, Run
 from pyroshift.models.pair import PoseVAE
 from pyroshift.models.settling import settle_period, settle_symmetry
 from pyroshift.sites import AUTO, Angle, Offset
 
+_WORSE = 0.01  # nats a pixel that settling the latents' frame may cost
 _SHOWN = 512  # patches by which a trained model is judged, and its latents' frame settled
 
 
@@ -130,11 +135,29 @@ def fit(
 
 @torch.no_grad()
 def _settle(model: PoseVAE, x: Tensor) -> None:
-    """Bring latents into the frame of the posteriors as `encode` finds them."""
+    """Bring latents into the frame of the posteriors as `encode` finds them, if it is no worse.
+
+    The frame's centre is also the motif by which an anchor guide finds poses, so that moving it
+    may lose some.
+    """
     framed = [site for site in model.contents if site.canonical]
-    found = model.guide_module.summary(model, x) if framed else {}
+    if not framed:
+        return
+    before = [deepcopy(site.frame.state_dict()) for site in framed]
+    bound, found = _bound(model, x), model.guide_module.summary(model, x)
     for site in framed:
         site.frame.settle(found[site.name], found[f"{site.name}_std"])
+    if _bound(model, x) < bound - _WORSE * math.prod(model.window):
+        for site, state in zip(framed, before, strict=True):
+            site.frame.load_state_dict(state)
+
+
+def _bound(model: PoseVAE, x: Tensor) -> float:
+    """Mean evidence lower bound of some patches, by the same draws whenever it is asked for."""
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=devices), pyro.validation_enabled(False):
+        torch.manual_seed(0)
+        return float(PatchELBO().terms(model.sample_model, model.sample_guide, x).elbo.mean())
 
 
 def _find_period(model: PoseVAE, patches: Any, progress: bool) -> None:
