@@ -125,9 +125,9 @@ def _measure(name: str, case: str, label: str, seed: int, run: Run) -> Row:
     add_smoothness(row, maps)
     for index in maps.latent.values:
         row.add(f"z{index} std", float(maps.z_std.sel(latent=index).mean()))
-    told = maps.isel(latent=~maps.collapsed) if "collapsed" in maps.coords else maps
-    if told.sizes["latent"] > 1:
-        row.add("z alike", float(np.corrcoef(told.z.values.reshape(-1, 2).T)[0, 1]))
+    if not maps.collapsed.any():
+        z = maps.z.values.reshape(-1, maps.sizes["latent"])
+        row.add("z alike", float(np.corrcoef(z.T)[0, 1]))
     for index, share in enumerate(explained_by_blur(maps, patches).values):
         row.add(f"z{index} by blur", float(share))
     pixels = np.prod(patches.window)

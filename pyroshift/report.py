@@ -182,7 +182,7 @@ def _found(maps: xr.Dataset, history: xr.Dataset, blur: xr.DataArray | None) -> 
         "over the windows by</th><th>and is known to within</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table><p>Standard deviations, the latter averaged over "
         "the windows. A latent tells something where it varies by much more than it is uncertain; "
-        f"a z that is uncertain by about 1 has collapsed and means nothing. "
+        "a z that is uncertain by about 1 has collapsed and means nothing. "
         f"{_costs(history)}{_blurred(blur)}</p></section>"
     )
 

@@ -402,14 +402,18 @@ def test_the_docstrings_student_t_learns_data_in_the_thousands(guide):
     )  # fmt: skip
     history = fit(model, patches, epochs=30, batch_size=30, learning_rate=8e-3, progress=False)
     found = encode(model, patches)
-    # Where the origin of a narrow peak is, against that of a wide one, no data say; nor this test.
-    known = np.stack([truth["offset"], truth["width"], np.ones(300)], 1)
     offset = found.offset[:, 0].values
+    if guide == "normal":
+        assert abs(np.corrcoef(offset, truth["offset"])[0, 1]) > 0.98
+    # Where the origin of a narrow peak is, against that of a wide one, no data say, and the anchor
+    # guide may choose as it likes.
+    known = np.stack([truth["offset"], truth["width"], np.ones(300)], 1)
     left_over = offset - known @ np.linalg.lstsq(known, offset, rcond=None)[0]
     assert left_over.std() < 0.2 * offset.std()
     # The width found is the noise's and what the model leaves over; the bound is of this unit too.
     width = float(model.likelihood.spread * model.likelihood.log_width.detach().exp())
-    assert 20 < width < 60  # 25 is the noise's; the anchor guide, of three seeds, 42 to 54
+    # 25 is the noise's; with the anchor guide 42 to 54, of three seeds.
+    assert 20 < width < {"normal": 40, "anchor": 60}[guide]
     noise = stats.t.logpdf(noisy * 0, 4, scale=25)[0].sum()  # the highest that it could be
     assert -float(history.loss[-1]) < noise
     assert -float(history.loss[-1]) > noise - 24 * 3

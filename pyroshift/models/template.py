@@ -52,11 +52,12 @@ def stands_alone(x: Tensor) -> bool:
     shape = tuple(2 * size - 1 for size in x.shape[1:])
     seen = _sum_about(torch.ones_like(x), salience, shape)
     mean = _sum_about(salience, salience, shape) / seen.clamp(min=1)
+    often = seen > _OFTEN * len(x)
     middle = [size - 1 for size in x.shape[1:]]
     axes = [torch.arange(size).to(x) - at for size, at in zip(shape, middle, strict=True)]
     distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).norm(dim=0)
-    other = (distance > _NEAR * max(x.shape[1:])) & (seen > _OFTEN * len(x))
-    level = mean[seen > _OFTEN * len(x)].median()
+    other = often & (distance > _NEAR * max(x.shape[1:]))
+    level = mean[often].median()
     return bool((mean[other] - level < _AS_SALIENT * (mean[tuple(middle)] - level)).all())
 
 
