@@ -45,7 +45,7 @@ class AnchorGuide(Guide):
     For each patch:
 
         pose ~ Categorical: the exact posterior over bins of offset and angle, given that the motif
-            looks like an anchor, which is what the decoder makes of fixed latents
+            looks like an anchor: the mean of what the decoder makes of the prior
         z ~ what the encoder says of the patch, brought back into the motif's frame
         offset, angle, scale ~ Normal: Laplace's approximation, given z, within the bin
 
@@ -56,8 +56,8 @@ class AnchorGuide(Guide):
     width. It draws one particle after the other, and can't vectorise them.
 
     Args:
-        anchors: how many latents are tried as anchors: the prior's mean, and draws from it. More
-            help where motifs differ much, and cost as much again.
+        anchors: how many motifs are tried as anchors: the mean one, and such as are drawn from the
+            prior. More help where motifs differ much, and cost as much again.
         candidates: how many poses of each patch are compared in full when encoding: refined, with
             latents of their own. These are the `modes` in the maps.
         reduction: factor by which patches are reduced for the search, and the bins' distance in
@@ -74,6 +74,8 @@ class AnchorGuide(Guide):
     """
 
     anchor_latents: Tensor
+    typical: Tensor
+    displacement: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     farthest = 1.5  # that it may move along each axis, half-windows
 
@@ -100,10 +102,15 @@ class AnchorGuide(Guide):
         self.respecify(pair)
         content = _content(pair)
         prior = pair.priors()[content.name]
-        mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
+        mean, width = (moment.reshape(content.event_shape) for moment in moments(prior))
+        mean, width = mean.nan_to_num(0.0), torch.where(width < math.inf, width, 1.0)
         # One by one: no mixture can be asked for no draws at all.
         draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
         self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
+        # With the prior's mean and variances, and so with its mean motif to second order.
+        away = math.sqrt(len(mean)) * torch.diag(width)
+        self.register_buffer("typical", torch.cat((mean + away, mean - away)))
+        self.register_buffer("displacement", torch.zeros(len(pair.window)))
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
     def respecify(self, pair: PoseVAE) -> None:
@@ -133,7 +140,9 @@ class AnchorGuide(Guide):
         # In single precision throughout: poses are told apart by small differences of large sums.
         with torch.autocast(x.device.type, enabled=False):
             with torch.no_grad():
-                found = search(pair, _bins(pair), x, self.anchor_latents)
+                if self.training:
+                    self._centre(pair)
+                found = search(pair, _bins(pair), x, self._motifs())
             with pair.latent_scale(kl_weight, POSE):
                 pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
             if pose.dim() > 1:
@@ -150,7 +159,7 @@ class AnchorGuide(Guide):
             with torch.no_grad():
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
-                    self._fix_frame(pair, laplace.mean)
+                    self._see_displacement(pair, laplace.mean)
             values = draw_pose(pair, laplace, kl_weight)
             draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
@@ -163,7 +172,7 @@ class AnchorGuide(Guide):
         Beside them `pose_entropy` of the bins, and of all candidates, best first, the values of
         the pose sites, `mode_offset` and so on, with `mode_probability`.
         """
-        found = search(pair, _bins(pair), x, self.anchor_latents)
+        found = search(pair, _bins(pair), x, self._motifs())
         prior, unseen = specified(pair, len(x)), self._unseen(pair)
         modes = [
             self._pursue(pair, x, found, pose, prior, unseen) for pose in self._modes(pair, found)
@@ -181,6 +190,10 @@ class AnchorGuide(Guide):
         result["mode_probability"] = evidence[rows, order].softmax(1)
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
         return result
+
+    def _motifs(self) -> list[Tensor]:
+        """Latents of what is searched for: of the mean motif, and of each anchor that was drawn."""
+        return [self.typical, *self.anchor_latents[1:].unsqueeze(1)]
 
     def _anchor(self, found: Found, pose: Tensor) -> Tensor:
         """Latents of the anchor that explains each patch best in its bin."""
@@ -267,24 +280,28 @@ class AnchorGuide(Guide):
         widths = unpack_widths(pair, mean, variance.sqrt())
         return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}
 
-    def _fix_frame(self, pair: PoseVAE, pose: Tensor) -> None:
-        """Move the origin of the motif's frame so that windows are centred on it in the mean.
+    def _centre(self, pair: PoseVAE) -> None:
+        """Move the motif's origin to where the last batch's windows had their middle in the mean.
 
         The likelihood is the same wherever in the decoder's frame the motif lies; only the offset's
-        prior says where, and too faintly for a gradient to follow.
+        prior says where, and too faintly for a gradient to follow. Poses must be found after it:
+        a motif drawn at poses that were found before would follow its origin.
         """
         # Where a lattice is known, offsets have no mean but that of its cell, whose middle is off
         # zero by where its ends fall among the bins: the origin would run away at a constant rate.
         offsets = [site for site in pair.given_sites if isinstance(site, Offset)]
         if any(site.vectors is None for site in offsets):
-            axes = len(pair.window)
-            middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
-            seen = pair.into_motif(middle, unpack(pair, pose))
-            moved = pair.origin.lerp(seen.flatten(0, -2).mean(0), self.centring)
-            # A lattice of unknown period could still lead it out of the decoder's frame; where
-            # motifs turn, that frame must hold them in every direction.
+            # Where motifs turn, the decoder's frame must hold them in every direction.
             farthest = self.farthest / (3 if len(_bins(pair).angles) > 1 else 1)
+            moved = pair.origin + self.centring * self.displacement
             pair.origin.copy_(moved.clamp(-farthest, farthest))
+
+    def _see_displacement(self, pair: PoseVAE, pose: Tensor) -> None:
+        """Remember where windows have their middle in the mean, from the motif's origin."""
+        axes = len(pair.window)
+        middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
+        seen = pair.into_motif(middle, unpack(pair, pose)).flatten(0, -2)
+        self.displacement.copy_(seen.mean(0) - pair.origin)
 
 
 def _check_sites(pair: PoseVAE, binned: list[Offset | Angle]) -> None:

@@ -20,6 +20,8 @@ from pyroshift.pose import half_window
 from pyroshift.sites import ANGLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyroshift.models.bins import PoseBins
     from pyroshift.models.pair import PoseVAE
 
@@ -37,23 +39,26 @@ class Found:
     anchor: Tensor
 
 
-def search(pair: PoseVAE, bins: PoseBins, x: Tensor, latents: Tensor) -> Found:
+def search(pair: PoseVAE, bins: PoseBins, x: Tensor, motifs: Sequence[Tensor]) -> Found:
     """The posterior of each bin, if what patches show is one of a few motifs.
 
-    Exact at the bins' centres, up to the reduction of pixels by the bins' pitch.
+    Exact at the bins' centres, up to the reduction of pixels by the bins' pitch. A motif is the
+    mean of what the decoder makes of some latents. To look for that of one latent alone, such as
+    the prior's mean, is to place all patches by it, and if it is a little to one side of the others
+    these are drawn after it by training, it moves on with them, and the canvas never comes to rest.
 
     Args:
         pair: the pair.
         bins: the bins.
         x: data, `batch x height x width` or `batch x length`.
-        latents: the decoder's input for each motif, all equally probable, `anchor x latent`.
+        motifs: latents of each motif, `point x latent`, all motifs equally probable.
     """
-    z = latents.repeat_interleave(len(bins.angles), 0)
-    values = neutral(pair, len(z))  # the offsets are in the grid
+    values = neutral(pair, len(bins.angles))  # the offsets are in the grid
     if ANGLE in bins.widths:
-        values[ANGLE] = bins.angles.repeat(len(latents))
-    grid = _all_offsets(pair.window, bins).expand(len(z), *(-1,) * (len(pair.window) + 1))
-    output = pair.decode(z, pair.into_motif(grid, values))
+        values[ANGLE] = bins.angles
+    grid = _all_offsets(pair.window, bins).expand(len(bins.angles), *(-1,) * (len(pair.window) + 1))
+    coordinates = pair.into_motif(grid, values)
+    output = torch.cat([_mean_output(pair, latents, coordinates) for latents in motifs])
     parameter, normalizer = pair.likelihood.natural(output)
     reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
     size = reduced.shape[1:]
@@ -64,9 +69,19 @@ def search(pair: PoseVAE, bins: PoseBins, x: Tensor, latents: Tensor) -> Found:
     if brightness_of(pair) is not None:
         outputs = _windows(output, size).reshape(len(normalizer), -1)
         score = score + marginal_gain(pair, product, reduced.flatten(1).sum(1), outputs, share)
-    score = score.reshape(len(x), len(latents), -1)
-    total = score.logsumexp(1) if len(latents) > 1 else score[:, 0]
+    score = score.reshape(len(x), len(motifs), -1)
+    total = score.logsumexp(1) if len(motifs) > 1 else score[:, 0]
     return Found((total + bins.log_mass).log_softmax(-1), score.argmax(1))
+
+
+def _mean_output(pair: PoseVAE, latents: Tensor, coordinates: Tensor) -> Tensor:
+    """Mean of what the decoder makes of some latents, at coordinates `pose x height x width x 2`.
+
+    All poses are decoded as one tall window, so that each latent has but one canvas.
+    """
+    tall = coordinates.flatten(0, 1)
+    output = pair.decode(latents, tall.expand(len(latents), *tall.shape))
+    return output.mean(0).reshape(coordinates.shape[:-1])
 
 
 def _all_offsets(window: tuple[int, ...], bins: PoseBins) -> Tensor:
