@@ -45,7 +45,7 @@ class AnchorGuide(Guide):
     For each patch:
 
         pose ~ Categorical: the exact posterior over bins of offset and angle, given that the motif
-            looks like an anchor: the mean of what the decoder makes of the prior
+            looks like an anchor: the mean of what the decoder makes of the latents of late
         z ~ what the encoder says of the patch, brought back into the motif's frame
         offset, angle, scale ~ Normal: Laplace's approximation, given z, within the bin
 
@@ -77,6 +77,7 @@ class AnchorGuide(Guide):
     typical: Tensor
     displacement: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
+    remembered = 32  # latents of the last batch, of which the mean motif is made
     farthest = 1.5  # that it may move along each axis, half-windows
 
     def __init__(
@@ -102,14 +103,11 @@ class AnchorGuide(Guide):
         self.respecify(pair)
         content = _content(pair)
         prior = pair.priors()[content.name]
-        mean, width = (moment.reshape(content.event_shape) for moment in moments(prior))
-        mean, width = mean.nan_to_num(0.0), torch.where(width < math.inf, width, 1.0)
+        mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
         # One by one: no mixture can be asked for no draws at all.
         draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
         self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
-        # With the prior's mean and variances, and so with its mean motif to second order.
-        away = math.sqrt(len(mean)) * torch.diag(width)
-        self.register_buffer("typical", torch.cat((mean + away, mean - away)))
+        self.register_buffer("typical", pair.decoder_input(mean.expand(self.remembered, -1)))
         self.register_buffer("displacement", torch.zeros(len(pair.window)))
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
@@ -142,7 +140,7 @@ class AnchorGuide(Guide):
             with torch.no_grad():
                 if self.training:
                     self._centre(pair)
-                found = search(pair, _bins(pair), x, self._motifs())
+                found = search(pair, _bins(pair), x, self._motifs(pair))
             with pair.latent_scale(kl_weight, POSE):
                 pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
             if pose.dim() > 1:
@@ -160,6 +158,8 @@ class AnchorGuide(Guide):
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
                     self._see_displacement(pair, laplace.mean)
+                    drawn = pair.decoder_input(z[: self.remembered])
+                    self.typical = torch.cat((drawn, self.typical[len(drawn) :]))
             values = draw_pose(pair, laplace, kl_weight)
             draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
@@ -172,7 +172,7 @@ class AnchorGuide(Guide):
         Beside them `pose_entropy` of the bins, and of all candidates, best first, the values of
         the pose sites, `mode_offset` and so on, with `mode_probability`.
         """
-        found = search(pair, _bins(pair), x, self._motifs())
+        found = search(pair, _bins(pair), x, self._motifs(pair))
         prior, unseen = specified(pair, len(x)), self._unseen(pair)
         modes = [
             self._pursue(pair, x, found, pose, prior, unseen) for pose in self._modes(pair, found)
@@ -191,9 +191,9 @@ class AnchorGuide(Guide):
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
         return result
 
-    def _motifs(self) -> list[Tensor]:
-        """Latents of what is searched for: of the mean motif, and of each anchor that was drawn."""
-        return [self.typical, *self.anchor_latents[1:].unsqueeze(1)]
+    def _motifs(self, pair: PoseVAE) -> list[Tensor]:
+        """What is searched for, as decoder inputs: the mean motif and each anchor drawn."""
+        return [self.typical, *pair.decoder_input(self.anchor_latents[1:]).unsqueeze(1)]
 
     def _anchor(self, found: Found, pose: Tensor) -> Tensor:
         """Latents of the anchor that explains each patch best in its bin."""

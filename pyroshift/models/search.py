@@ -43,22 +43,22 @@ def search(pair: PoseVAE, bins: PoseBins, x: Tensor, motifs: Sequence[Tensor]) -
     """The posterior of each bin, if what patches show is one of a few motifs.
 
     Exact at the bins' centres, up to the reduction of pixels by the bins' pitch. A motif is the
-    mean of what the decoder makes of some latents. To look for that of one latent alone, such as
-    the prior's mean, is to place all patches by it, and if it is a little to one side of the others
+    mean of what the decoder makes of some inputs. To look for that of one alone, such as the
+    prior's mean, is to place all patches by it, and if it is a little to one side of the others,
     these are drawn after it by training, it moves on with them, and the canvas never comes to rest.
 
     Args:
         pair: the pair.
         bins: the bins.
         x: data, `batch x height x width` or `batch x length`.
-        motifs: latents of each motif, `point x latent`, all motifs equally probable.
+        motifs: the decoder's inputs for each motif, `point x latent`, all equally probable.
     """
     values = neutral(pair, len(bins.angles))  # the offsets are in the grid
     if ANGLE in bins.widths:
         values[ANGLE] = bins.angles
     grid = _all_offsets(pair.window, bins).expand(len(bins.angles), *(-1,) * (len(pair.window) + 1))
     coordinates = pair.into_motif(grid, values)
-    output = torch.cat([_mean_output(pair, latents, coordinates) for latents in motifs])
+    output = torch.cat([_mean_output(pair, inputs, coordinates) for inputs in motifs])
     parameter, normalizer = pair.likelihood.natural(output)
     reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
     size = reduced.shape[1:]
@@ -74,13 +74,15 @@ def search(pair: PoseVAE, bins: PoseBins, x: Tensor, motifs: Sequence[Tensor]) -
     return Found((total + bins.log_mass).log_softmax(-1), score.argmax(1))
 
 
-def _mean_output(pair: PoseVAE, latents: Tensor, coordinates: Tensor) -> Tensor:
-    """Mean of what the decoder makes of some latents, at coordinates `pose x height x width x 2`.
+def _mean_output(pair: PoseVAE, inputs: Tensor, coordinates: Tensor) -> Tensor:
+    """Mean of what the decoder makes of some inputs, at coordinates `pose x height x width x 2`.
 
-    All poses are decoded as one tall window, so that each latent has but one canvas.
+    All poses are decoded as one tall window, so that each input has but one canvas.
     """
     tall = coordinates.flatten(0, 1)
-    output = pair.decode(latents, tall.expand(len(latents), *tall.shape))
+    if (mean := getattr(pair.decoder, "mean_output", None)) is not None:
+        return mean(inputs, tall).reshape(coordinates.shape[:-1])
+    output = pair.decoder(inputs, tall.expand(len(inputs), *tall.shape))
     return output.mean(0).reshape(coordinates.shape[:-1])
 
 

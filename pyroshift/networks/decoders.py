@@ -173,6 +173,19 @@ class CanvasDecoder(nn.Module):
         """
         return look_at(self.canvas(z), coordinates, self.window)
 
+    def mean_output(self, z: Tensor, coordinates: Tensor) -> Tensor:
+        """Mean of what `forward` gives for some latents at the same coordinates, by one canvas.
+
+        Args:
+            z: `batch x latent`.
+            coordinates: `height x width x 2` or `length x 1`, half-windows.
+
+        Returns:
+            `height x width` or `length`.
+        """
+        canvas = self.canvas(z).mean(0, keepdim=True)
+        return look_at(canvas, coordinates.unsqueeze(0), self.window)[0]
+
     def output_and_slope(self, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` gives, and how it changes with where each pixel looks.
 

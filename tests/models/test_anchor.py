@@ -101,7 +101,9 @@ def brute_force(model, x):
         for site in model.pose_sites
     }
     score = []
-    for latents in model.guide_module._motifs():
+    frame = next(site for site in model.contents if site.name == "z")
+    for latents in model.guide_module._motifs(model):
+        latents = frame.frame.inward(latents) if frame.canonical else latents
         each = [model.output(values | {"z": z.expand(len(every), -1)}) for z in latents]
         output = torch.stack(each).mean(0)
         distribution = model.likelihood.distribution(output)
@@ -156,31 +158,29 @@ def test_the_first_anchor_is_the_priors_mean_and_others_are_drawn():
     torch.testing.assert_close(anchors[1:].std(0), prior.stddev, rtol=0.18, atol=0)
 
 
-@pytest.mark.parametrize(
-    "prior",
-    [dist.Normal(0.0, 1.0), dist.Normal(torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.1, 3, 1]))],
-    ids=str,
-)
-def test_the_mean_motif_has_the_priors_mean_and_variances(prior):
-    model = ShiftVAE((12,), 3, guide="anchor", priors={"z": prior})
-    points = model.guide_module.typical
-    torch.testing.assert_close(points.mean(0), prior.mean.expand(3))
-    torch.testing.assert_close(points.T.cov(correction=0).diagonal(), prior.variance.expand(3))
-    assert ShiftVAE((12,), 3, priors={"z": dist.StudentT(2.0)}).guide_module.typical.abs().max() < 3
+def test_the_mean_motif_is_that_of_the_last_batch():
+    model, x = small(RVAE, (6, 6), guide="anchor"), torch.rand(40, 6, 6)
+    guide = model.guide_module
+    assert torch.equal(guide.typical, model.decoder_input(guide.anchor_latents).expand(32, -1))
+    drawn = poutine.trace(model.sample_guide).get_trace(x).nodes["z"]["value"]
+    torch.testing.assert_close(guide.typical, model.decoder_input(drawn)[:32])
+    model.eval().sample_guide(torch.rand(40, 6, 6))
+    torch.testing.assert_close(guide.typical, model.decoder_input(drawn)[:32])
 
 
 def test_patches_are_placed_by_the_mean_motif_and_not_by_one():
-    # A peak that is the further to the right the more z is off zero, by 0.1 z squared. Placed by
+    # A peak that is the further to the right the more z is off zero, by 0.04 z squared. Placed by
     # that of z = 0, all others would be to the right of it.
     class Bent(Peak):
         def forward(self, z, coordinates):
-            return super().forward(0 * z, coordinates - 0.1 * z.reshape(-1, 1, 1).square())
+            return super().forward(0 * z, coordinates - 0.04 * z.reshape(-1, 1, 1).square())
 
     model = handmade((40,), [Offset(dist.Uniform(-0.6, 0.6), ndim=1), Content(1)], Bent())
     z = torch.randn(400, 1)
+    model.guide_module.typical = model.decoder_input(z)
     x = patches_of(model, {"offset": torch.zeros(400, 1), "z": z})
     found = model.sites[0].centre("offset", bin_logits(model, x).argmax(1))
-    assert float(found.mean()) == pytest.approx(0, abs=0.025)
+    assert float(found.mean()) == pytest.approx(0, abs=0.02)
 
 
 def test_the_best_anchor_explains_each_patch(untouched):
@@ -550,7 +550,7 @@ def test_what_is_expected_is_decoded_once_however_many_candidates():
         calls = 0
 
         def forward(self, z, coordinates):
-            self.calls += len(z) < 5
+            self.calls += len(z) in (1, 32)
             return super().forward(z, coordinates)
 
     sites = [Offset(dist.Uniform(-0.5, 0.5), ndim=1), Content(1)]
@@ -694,7 +694,7 @@ def test_the_frame_moves_in_training_only():
     moved = {name for name, value in model.state_dict().items()
              if not torch.equal(value, before[name])}  # fmt: skip
     assert {name for name in moved if ".frame." not in name} == {
-        "origin", "guide_module.displacement",
+        "origin", "guide_module.displacement", "guide_module.typical",
     }  # fmt: skip
 
 
