@@ -76,8 +76,10 @@ class AnchorGuide(Guide):
     anchor_latents: Tensor
     typical: Tensor
     displacement: Tensor
+    centres: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
-    remembered = 32  # latents of the last batch, of which the mean motif is made
+    remembered = 64  # latents of which the mean motif is made
+    renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
     farthest = 1.5  # that it may move along each axis, half-windows
 
     def __init__(
@@ -109,6 +111,7 @@ class AnchorGuide(Guide):
         self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
         self.register_buffer("typical", pair.decoder_input(mean.expand(self.remembered, -1)))
         self.register_buffer("displacement", torch.zeros(len(pair.window)))
+        self.register_buffer("centres", torch.tensor(True))
         self.head = posterior_head(content, count_features(pair.encoder, pair.window))
 
     def respecify(self, pair: PoseVAE) -> None:
@@ -127,9 +130,13 @@ class AnchorGuide(Guide):
         pair.site_modules = nn.ModuleList([bins, *sites])
 
     def start(self, pair: PoseVAE, x: Tensor) -> None:
-        """Let the canvas start from a faint motif in its middle, where windows show one each."""
+        """Where windows show one motif each, let it start from a faint one, and keep it centred.
+
+        A lattice has no middle: an origin that follows its offsets leads to the canvas's edge.
+        """
         decoder, x = pair.decoder, pair.likelihood.standardize(x)
-        if isinstance(decoder, CanvasDecoder) and decoder.starts_flat and stands_alone(x):
+        self.centres.fill_(stands_alone(x))
+        if self.centres and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
             shape = tuple(size + 2 for size in decoder.canvas_shape)
             decoder.start_from(STRENGTH * salient_mean(x, shape))
 
@@ -158,8 +165,8 @@ class AnchorGuide(Guide):
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
                     self._see_displacement(pair, laplace.mean)
-                    drawn = pair.decoder_input(z[: self.remembered])
-                    self.typical = torch.cat((drawn, self.typical[len(drawn) :]))
+                    drawn = pair.decoder_input(z[: self.renewed])
+                    self.typical = torch.cat((self.typical[len(drawn) :], drawn))
             values = draw_pose(pair, laplace, kl_weight)
             draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
@@ -290,7 +297,7 @@ class AnchorGuide(Guide):
         # Where a lattice is known, offsets have no mean but that of its cell, whose middle is off
         # zero by where its ends fall among the bins: the origin would run away at a constant rate.
         offsets = [site for site in pair.given_sites if isinstance(site, Offset)]
-        if any(site.vectors is None for site in offsets):
+        if self.centres and any(site.vectors is None for site in offsets):
             # Where motifs turn, the decoder's frame must hold them in every direction.
             farthest = self.farthest / (3 if len(_bins(pair).angles) > 1 else 1)
             moved = pair.origin + self.centring * self.displacement

@@ -158,14 +158,32 @@ def test_the_first_anchor_is_the_priors_mean_and_others_are_drawn():
     torch.testing.assert_close(anchors[1:].std(0), prior.stddev, rtol=0.18, atol=0)
 
 
-def test_the_mean_motif_is_that_of_the_last_batch():
-    model, x = small(RVAE, (6, 6), guide="anchor"), torch.rand(40, 6, 6)
+def test_the_mean_motif_is_that_of_the_latents_of_late():
+    model = small(RVAE, (6, 6), guide="anchor")
     guide = model.guide_module
-    assert torch.equal(guide.typical, model.decoder_input(guide.anchor_latents).expand(32, -1))
-    drawn = poutine.trace(model.sample_guide).get_trace(x).nodes["z"]["value"]
-    torch.testing.assert_close(guide.typical, model.decoder_input(drawn)[:32])
+    before, steps = guide.typical.clone(), 3
+    assert torch.equal(before, model.decoder_input(guide.anchor_latents).expand_as(before))
+    drawn = []
+    for _ in range(steps):
+        model.sample_guide(torch.rand(40, 6, 6))
+        drawn.append(guide.typical[-guide.renewed :])
+        assert len(drawn[-1].unique(dim=0)) == guide.renewed
+    kept = steps * guide.renewed
+    expected = torch.cat((before[kept:], *drawn))
+    torch.testing.assert_close(guide.typical, expected)
     model.eval().sample_guide(torch.rand(40, 6, 6))
-    torch.testing.assert_close(guide.typical, model.decoder_input(drawn)[:32])
+    torch.testing.assert_close(guide.typical, expected)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_origin_follows_where_windows_show_one_motif_each(alone):
+    # One peak in each window, or one in every eighth sample.
+    x = torch.zeros(300, 32)
+    for row, place in zip(x, torch.randint(18, 30, (300,)), strict=True):
+        row[place if alone else place % 8 :: 32 if alone else 8] = 1.0
+    model = small(ShiftVAE, (32,), 1, guide="anchor", priors={"offset": dist.Uniform(-0.9, 0.9)})
+    fit(model, Patches.from_array(x), epochs=2, batch_size=30, progress=False)
+    assert bool(model.origin.any()) is alone
 
 
 def test_patches_are_placed_by_the_mean_motif_and_not_by_one():
@@ -550,7 +568,7 @@ def test_what_is_expected_is_decoded_once_however_many_candidates():
         calls = 0
 
         def forward(self, z, coordinates):
-            self.calls += len(z) in (1, 32)
+            self.calls += len(z) in (1, 64)
             return super().forward(z, coordinates)
 
     sites = [Offset(dist.Uniform(-0.5, 0.5), ndim=1), Content(1)]
