@@ -26,7 +26,7 @@ from pyroshift.inference.totals import Totals
 from pyroshift.models.pair import PoseVAE
 from pyroshift.sites import Site
 
-_FIRST = 512  # patches that an untrained model is shown before the first step
+_FIRST = 4096  # patches that an untrained model is shown before the first step
 
 
 @runtime_checkable

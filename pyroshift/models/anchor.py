@@ -80,7 +80,7 @@ class AnchorGuide(Guide):
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     remembered = 64  # latents of which the mean motif is made
     renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
-    farthest = 1.5  # that it may move along each axis, half-windows
+    farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
 
     def __init__(
         self,
@@ -298,10 +298,8 @@ class AnchorGuide(Guide):
         # zero by where its ends fall among the bins: the origin would run away at a constant rate.
         offsets = [site for site in pair.given_sites if isinstance(site, Offset)]
         if self.centres and any(site.vectors is None for site in offsets):
-            # Where motifs turn, the decoder's frame must hold them in every direction.
-            farthest = self.farthest / (3 if len(_bins(pair).angles) > 1 else 1)
             moved = pair.origin + self.centring * self.displacement
-            pair.origin.copy_(moved.clamp(-farthest, farthest))
+            pair.origin.copy_(moved.clamp(-self.farthest, self.farthest))
 
     def _see_displacement(self, pair: PoseVAE, pose: Tensor) -> None:
         """Remember where windows have their middle in the mean, from the motif's origin."""
