@@ -26,7 +26,9 @@ from pyroshift.inference.totals import Totals
 from pyroshift.models.pair import PoseVAE
 from pyroshift.sites import Site
 
-_FIRST = 4096  # patches that an untrained model is shown before the first step
+# An untrained model is shown so many patches before the first step, of large ones only so many
+# values: to look at them takes some twenty times their memory.
+_FIRST, _FIRST_VALUES = 4096, 2**23
 
 
 @runtime_checkable
@@ -75,7 +77,8 @@ class Run:
         model.likelihood.prepare(**self.statistics)
         if untrained:
             model.trained_on = getattr(patches, "pixels", None)
-            model.guide_module.start(model, patches.gather(self.training[:_FIRST]))
+            count = min(_FIRST, _FIRST_VALUES // math.prod(model.window))
+            model.guide_module.start(model, patches.gather(self.training[: max(count, 1)]))
         # One pass over all parameters, where an optimiser has that.
         fused: Any = {"fused": True} if "fused" in inspect.signature(optimizer).parameters else {}
         self.optimizer = optimizer(model.parameters(), lr=options.learning_rate, **fused)  # type: ignore[call-arg]
