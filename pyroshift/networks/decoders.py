@@ -122,14 +122,15 @@ class CanvasDecoder(nn.Module):
         Returns:
             `batch x canvas height x canvas width` or `batch x canvas length`.
         """
-        *hidden, pixels = self.layers
-        for layer in hidden:
-            z = layer(z)
+        return self._drawn(self.layers[:-1](z))
+
+    def _drawn(self, features: Tensor) -> Tensor:
+        """Canvases of the last layer's input, `... x feature`, in which they are linear."""
         # Noise from pixel to pixel would tell poses apart that nothing in the motif does. To smooth
         # the last layer's weights is to smooth every canvas, and cheaper by far.
-        weight, bias = (self._smoothed(parameter) for parameter in pixels.parameters())
-        smooth = linear(z, weight, bias)
-        return smooth.reshape(*z.shape[:-1], *self.canvas_shape)
+        weight, bias = (self._smoothed(parameter) for parameter in self._pixels.parameters())
+        smooth = linear(features, weight, bias)
+        return smooth.reshape(*features.shape[:-1], *self.canvas_shape)
 
     def _smoothed(self, raw: Tensor) -> Tensor:
         """Values over a canvas larger by a pixel on each side, smoothed by (1, 2, 1) / 4.
@@ -183,7 +184,7 @@ class CanvasDecoder(nn.Module):
         Returns:
             `height x width` or `length`.
         """
-        canvas = self.canvas(z).mean(0, keepdim=True)
+        canvas = self._drawn(self.layers[:-1](z).mean(0, keepdim=True))
         return look_at(canvas, coordinates.unsqueeze(0), self.window)[0]
 
     def output_and_slope(self, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:

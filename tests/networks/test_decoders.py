@@ -207,6 +207,18 @@ def test_any_module_of_that_signature_is_a_decoder():
 
 
 @pytest.mark.parametrize("window", [(9,), (8, 6)], ids=str)
+def test_the_mean_output_is_the_mean_of_outputs(window):
+    decoder = CanvasDecoder(window, 2, margin=3, hidden=(5, 7))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.normal_(generator=generator)
+    z, coordinates = torch.randn(6, 2, generator=generator), pixel_grid(window)
+    expected = decoder(z, coordinates.expand(6, *coordinates.shape)).mean(0)
+    torch.testing.assert_close(decoder.mean_output(z, coordinates), expected)
+
+
+@pytest.mark.parametrize("window", [(9,), (8, 6)], ids=str)
 def test_slopes_are_central_differences_over_half_a_pixel(window):
     decoder = CanvasDecoder(window, 1, margin=3)
     with torch.no_grad():
