@@ -78,9 +78,9 @@ class AnchorGuide(Guide):
     displacement: Tensor
     centres: Tensor
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
+    farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
     remembered = 64  # latents of which the mean motif is made
     renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
-    farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class AnchorGuide(Guide):
         pair.site_modules = nn.ModuleList([bins, *sites])
 
     def start(self, pair: PoseVAE, x: Tensor) -> None:
-        """Where windows show one motif each, let it start from a faint one, and keep it centred.
+        """Where windows show one motif each, let the canvas start from it, and keep it centred.
 
         A lattice has no middle: an origin that follows its offsets leads to the canvas's edge.
         """
@@ -164,9 +164,7 @@ class AnchorGuide(Guide):
             with torch.no_grad():
                 laplace = refine(pair, x, z, start, prior)
                 if self.training:
-                    self._see_displacement(pair, laplace.mean)
-                    drawn = pair.decoder_input(z[: self.renewed])
-                    self.typical = torch.cat((self.typical[len(drawn) :], drawn))
+                    self._remember(pair, laplace.mean, z)
             values = draw_pose(pair, laplace, kl_weight)
             draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
 
@@ -301,8 +299,10 @@ class AnchorGuide(Guide):
             moved = pair.origin + self.centring * self.displacement
             pair.origin.copy_(moved.clamp(-self.farthest, self.farthest))
 
-    def _see_displacement(self, pair: PoseVAE, pose: Tensor) -> None:
-        """Remember where windows have their middle in the mean, from the motif's origin."""
+    def _remember(self, pair: PoseVAE, pose: Tensor, z: Tensor) -> None:
+        """Keep for the next step some latents, and where windows have their middle in the mean."""
+        drawn = pair.decoder_input(z[: self.renewed])
+        self.typical = torch.cat((self.typical[len(drawn) :], drawn))
         axes = len(pair.window)
         middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
         seen = pair.into_motif(middle, unpack(pair, pose)).flatten(0, -2)

@@ -7,6 +7,7 @@ product has it all. (By Fourier transforms, every pair of a patch and an angle w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from pyroshift.models.bins import PoseBins
     from pyroshift.models.pair import PoseVAE
+
+_FEW = 8  # inputs of a motif that a decoder without a mean of its own is asked for, one by one
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,11 @@ def _mean_output(pair: PoseVAE, inputs: Tensor, coordinates: Tensor) -> Tensor:
     """
     tall = coordinates.flatten(0, 1)
     if (mean := getattr(pair.decoder, "mean_output", None)) is not None:
-        return mean(inputs, tall).reshape(coordinates.shape[:-1])
-    output = pair.decoder(inputs, tall.expand(len(inputs), *tall.shape))
-    return output.mean(0).reshape(coordinates.shape[:-1])
+        output = mean(inputs, tall)
+    else:
+        few = inputs[:: math.ceil(len(inputs) / _FEW)].split(1)
+        output = torch.stack([pair.decoder(one, tall.unsqueeze(0))[0] for one in few]).mean(0)
+    return output.reshape(coordinates.shape[:-1])
 
 
 def _all_offsets(window: tuple[int, ...], bins: PoseBins) -> Tensor:
