@@ -5,7 +5,16 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from pyroshift import AnchorGuide, CanvasDecoder, Patches, ShiftVAE, encode, fit, synthetic
+from pyroshift import (
+    AnchorGuide,
+    CanvasDecoder,
+    Patches,
+    ShiftVAE,
+    encode,
+    extract_patches,
+    fit,
+    synthetic,
+)
 from pyroshift.models.template import salient_mean, stands_alone
 
 
@@ -19,12 +28,14 @@ def test_the_most_salient_point_is_in_the_middle(sign):
     assert mean.abs().sum() == 1
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.5])
+@pytest.mark.parametrize("noise", [0.1, 0.5, 1.0])
 def test_isolated_motifs_stand_alone_and_those_of_lattices_do_not(noise):
-    glyphs = synthetic.motifs(300, 24, np.pi, 5, noise=noise / 5).patch.values
-    lattice = synthetic.lattice(n=300, window=24, period=9.0, noise=noise).patch.values
-    for patches, expected in ((glyphs, True), (lattice, False)):
-        x = torch.from_numpy(patches)
+    glyphs = synthetic.motifs(1000, 24, np.pi, 5, noise=noise / 2).patch.values
+    lattice = synthetic.lattice(n=1000, window=24, period=9.0, noise=noise).patch.values
+    image = synthetic.micrograph((200, 200), "honeycomb", 11.0, 1.8, noise=noise, seed=3).image
+    honeycomb = extract_patches(image, 40, 5).gather()
+    for patches, expected in ((glyphs, True), (lattice, False), (honeycomb, False)):
+        x = torch.as_tensor(patches)
         assert stands_alone((x - x.mean()) / x.std()) is expected
 
 
