@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from pyroshift._version import __version__
-from pyroshift.files import written
+from pyroshift.data.files import written
 from pyroshift.plot.fields import collapsed_fields
 
 REPORT = "report.html"

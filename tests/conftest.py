@@ -12,7 +12,7 @@ import pyro
 import pytest
 import torch
 
-from pyroshift.families import GuideFamily
+from pyroshift.model.families import GuideFamily
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)

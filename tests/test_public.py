@@ -1,19 +1,23 @@
 """What outside scripts rely on, and how the package is laid out."""
 
 import ast
+import graphlib
+import importlib
 import inspect
 import os
 import pickle
+import pkgutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import pyroshift
-from pyroshift import likelihoods, names
-from pyroshift.models import pair
-from pyroshift.networks import decoders, encoders
+from pyroshift import names
+from pyroshift.model import decoders, encoders, likelihoods, pair
+from pyroshift.moved import MOVED
 
 ROOT = Path(pyroshift.__file__).parent
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
@@ -182,6 +186,7 @@ def test_names_of_choices_are_those_of_what_they_make():
     for ending, (listed, registry) in kinds.items():
         assert list(registry) == list(listed)
         for name, made in registry.items():
+            made = pkgutil.resolve_name(made) if isinstance(made, str) else made
             assert made.__name__.lower() == name.replace("_", "") + ending
 
 
@@ -248,25 +253,16 @@ def test_models_can_be_pickled():
 
 # Layout
 
-# From the bottom. Modules on one line know nothing of each other.
+# From the bottom. Parts on one line know nothing of each other.
 LAYERS = [
-    ["_version", "errors", "extras", "files", "names"],
-    ["pose"],
-    ["distributions"],
-    ["families"],
-    ["priors", "linear_normal"],
-    ["frame", "site"],
-    ["sites"],
-    ["likelihood"],
-    ["likelihoods"],
-    ["networks"],
-    ["models"],
-    ["data", "inference"],
-    ["labels"],
-    ["results"],
-    ["blocks", "storage"],
+    ["_version", "errors", "extras", "moved", "names"],
+    ["data"],
+    ["model"],
+    ["guides"],
+    ["training"],
+    ["maps"],
     ["analysis"],
-    ["atoms", "pathways"],
+    ["search", "atoms", "pathways"],
     ["segmentation"],
     ["plot"],
     ["report"],
@@ -306,9 +302,10 @@ def is_module(part):
 
 
 def test_the_import_walk_finds_imports():
-    assert {"data", "models", "inference", "labels", "errors"} <= set(parts_imported("results.py"))
-    assert "pyroshift.inference.run.Run" in set(imported("inference/fit.py"))
-    assert "data" in set(parts_imported("blocks.py"))
+    assert {"data", "model", "training", "maps", "errors"} == set(parts_imported("maps/encode.py"))
+    assert "pyroshift.training.run.Run" in set(imported("training/fit.py"))
+    assert "model/pair.py" in files_imported("guides/settling.py")
+    assert "data/readers/load.py" in files_imported("cli/images.py")
 
 
 # Patches know their image, and ask for its lattice when they are asked for it.
@@ -321,6 +318,46 @@ def test_imports_go_one_way(path):
     assert here in LEVEL, f"{here} has no place in the layout yet: give it one"
     for part in set(parts_imported(path)) - {here} - LATE.get(path, set()):
         assert LEVEL[part] < LEVEL[here], f"{path} imports {part}, which is not below it"
+
+
+def files_imported(path):
+    """Files of the package that a file imports from, be it only for a type checker."""
+    for name in imported(path):
+        package, *parts = name.split(".")
+        # The longest of the name that is a file: what is left is a name in it.
+        stems = ["/".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        files = [file for stem in stems for file in (f"{stem}.py", f"{stem}/__init__.py")]
+        if package == "pyroshift":
+            yield from [file for file in files if (ROOT / file).is_file() and file != path][:1]
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {
+        path: set(files_imported(path)) for path in MODULES if not path.endswith("__init__.py")
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("name", [*MOVED, "models", "networks", "inference"])
+def test_modules_are_found_under_the_names_that_they_had(name):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        module = importlib.import_module(f"pyroshift.{name}")
+        del sys.modules[module.__name__]
+    told = [str(each.message) for each in told if "is now" in str(each.message)]
+    for new in MOVED.get(name, ()):
+        assert any(f"pyroshift.{name} is now" in each and new in each for each in told)
+        public = vars(importlib.import_module(f"pyroshift.{new}"))
+        assert all(vars(module)[key] is public[key] for key in public if not key.startswith("__"))
+
+
+def test_an_old_name_is_told_where_it_is_used():
+    code = "import warnings; warnings.simplefilter('error'); from pyroshift.sites import Content"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "DeprecationWarning: pyroshift.sites is now pyroshift.model.sites" in done.stderr
 
 
 @pytest.mark.parametrize("path", MODULES)

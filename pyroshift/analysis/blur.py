@@ -9,7 +9,7 @@ import xarray as xr
 from pyroshift.analysis.spectrum import Array
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
-from pyroshift.sites import CONTENT
+from pyroshift.model.sites import CONTENT
 
 FEWEST_WINDOWS = 20
 

@@ -10,8 +10,8 @@ import xarray as xr
 
 from pyroshift.analysis.spectrum import Array
 from pyroshift.errors import DataError
-from pyroshift.labels import components
-from pyroshift.sites import ANGLE, CONTENT, OFFSET, SCALE
+from pyroshift.maps.labels import components
+from pyroshift.model.sites import ANGLE, CONTENT, OFFSET, SCALE
 
 FEWEST_SAMPLES = 20
 

@@ -10,7 +10,7 @@ from pyroshift.analysis.smoothness import latent_map, map_dims, map_power, score
 from pyroshift.analysis.spectrum import Array, frequencies
 from pyroshift.data.checks import check_values
 from pyroshift.errors import DataError
-from pyroshift.sites import OFFSET
+from pyroshift.model.sites import OFFSET
 
 SMALLEST_SIDE = 24  # patches; on less, the beats of a lattice take up much of the spectrum
 ORDERS = [(1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (0, 2)]  # whose waves a latent may catch

@@ -11,7 +11,7 @@ import xarray as xr
 from pyroshift.analysis.spectrum import Array, frequencies, tapered_power
 from pyroshift.data.checks import as_labelled, check_values
 from pyroshift.errors import DataError
-from pyroshift.sites import CONTENT
+from pyroshift.model.sites import CONTENT
 
 SMALLEST_SIDE = 8  # patches; on less, the taper leaves smooth and periodic no room apart
 FADING = 0.8  # per ring, of what a gap is filled with; unfaded, a wide gap in noise looks smooth

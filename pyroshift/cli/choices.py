@@ -9,13 +9,13 @@ from pyroshift.cli.groups import CONSTANT, MODELS, NO_NORMALIZATION, size
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
-    from pyroshift.inference.annealing import KLAnnealing
-    from pyroshift.models.pair import PoseVAE
+    from pyroshift.model.pair import PoseVAE
+    from pyroshift.training.annealing import KLAnnealing
 
 
 def builder(arguments: Namespace) -> "Callable[..., PoseVAE]":
     """What makes the model asked for, from the window and a seed."""
-    from pyroshift.models import vae
+    from pyroshift.model import vae
 
     guide = {} if arguments.guide is None else {"guide": arguments.guide}  # else the model's own
     return partial(
@@ -57,7 +57,7 @@ def _pose(arguments: Namespace) -> dict[str, Any]:
 
 def kl_weight(arguments: Namespace) -> "float | KLAnnealing":
     """A constant KL weight, or one that moves."""
-    from pyroshift.inference.annealing import KLAnnealing
+    from pyroshift.training.annealing import KLAnnealing
 
     moving = (arguments.kl_initial, arguments.kl_final, arguments.kl_epochs)
     if moving == (None, None, None):

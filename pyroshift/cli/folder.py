@@ -8,15 +8,18 @@ import numpy as np
 import torch
 from xarray import DataArray, Dataset
 
-from pyroshift import plot, results, storage
+from pyroshift import plot
 from pyroshift.analysis.blur import FEWEST_WINDOWS, explained_by_blur
-from pyroshift.analysis.study import JOURNAL
 from pyroshift.cli.atoms import write_table
+from pyroshift.data.files import write_dataset, written
 from pyroshift.data.patches import Patches
 from pyroshift.errors import SpecificationError
-from pyroshift.files import write_dataset, written
-from pyroshift.models.pair import PoseVAE
+from pyroshift.maps import storage
+from pyroshift.maps.decode import decode
+from pyroshift.maps.encode import encode
+from pyroshift.model.pair import PoseVAE
 from pyroshift.report import Run, write_report
+from pyroshift.search.study import JOURNAL
 
 CHECKPOINT = "checkpoint.pt"
 RESULTS = (
@@ -169,7 +172,7 @@ def write_results(
     for name in RESULTS:
         (folder / name).unlink(missing_ok=True)
     storage.save(model, folder / "model.pt")
-    maps = results.encode(model, patches)
+    maps = encode(model, patches)
     for name, dataset in (("maps.nc", maps), ("history.nc", history)):
         write_dataset(folder / name, dataset)
     figures: dict[str, Any] = {
@@ -199,5 +202,5 @@ def _examples(
     data = patches.gather(torch.from_numpy(index)).cpu().numpy()
     places = np.unravel_index(patches.positions[index], tuple(patches.layout.values()))
     chosen = {name: ("patch", place) for name, place in zip(patches.layout, places, strict=True)}
-    decoded = results.decode(model, maps.isel(chosen))
+    decoded = decode(model, maps.isel(chosen))
     return DataArray(data, dims=decoded.dims), decoded

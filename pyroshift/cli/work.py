@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xarray import DataArray
 
     from pyroshift.data.patches import Patches
-    from pyroshift.models.pair import PoseVAE
+    from pyroshift.model.pair import PoseVAE
 
 # The demo is `pyroshift fit` with these options. The cell of the 7x7 reconstruction measures 44
 # pixels, so a window shows one cell, and a wide offset prior lets it lock on the cell's corner
@@ -51,8 +51,8 @@ def demo(arguments: Namespace, notes: list[str]) -> None:
 
 def search(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift search`: many trainings, and the best of them."""
-    from pyroshift.analysis.search import WEIGHTS, search_kl
     from pyroshift.cli.folder import check_search, write_search
+    from pyroshift.search.search_kl import WEIGHTS, search_kl
 
     check_search(arguments.out, arguments.overwrite, arguments.resume)
     image = _levelled(_load(arguments), arguments)
@@ -88,10 +88,11 @@ def search(arguments: Namespace, notes: list[str]) -> None:
 
 def encode(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift encode`: maps of an image by a saved model."""
-    from pyroshift import results, storage
     from pyroshift.cli.folder import check_file
     from pyroshift.cli.images import open_image
-    from pyroshift.files import write_dataset
+    from pyroshift.data.files import write_dataset
+    from pyroshift.maps import storage
+    from pyroshift.maps.encode import encode
 
     by_block = arguments.out.suffix.lower() == ".zarr"
     if by_block:
@@ -104,7 +105,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
         _encode_blocks(model, image, arguments)
         return
     patches = _patches(image, model.window, arguments)
-    maps = results.encode(model, patches)
+    maps = encode(model, patches)
     write_dataset(arguments.out, maps)
     _say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
@@ -134,7 +135,7 @@ def _check_blocks(arguments: Namespace) -> None:
 
 def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -> None:
     """Maps into a Zarr store, going on with one that isn't finished."""
-    from pyroshift.blocks import UNFINISHED, encode_image
+    from pyroshift.maps.blocks import UNFINISHED, encode_image
 
     maps = encode_image(
         model,
@@ -155,8 +156,8 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
 def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[str]) -> None:
     """From the image to the folder of results."""
     from pyroshift.cli.folder import check_folder, open_folder, write_results
-    from pyroshift.inference import fit as training
     from pyroshift.report import Run, Setting
+    from pyroshift.training import fit as training
 
     kl, device = kl_weight(arguments), checked_device(arguments.device)
     check_folder(arguments.out, arguments.overwrite, arguments.resume)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
+from pyroshift.model.sites import CONTENT
 from pyroshift.pathways.tracks import (
     CLASS,
     CLASS_INDEX,
@@ -19,7 +20,6 @@ from pyroshift.pathways.tracks import (
     Array,
     default_names,
 )
-from pyroshift.sites import CONTENT
 
 CRITERIA = ("icl", "bic")
 COMPONENTS = "components"

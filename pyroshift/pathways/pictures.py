@@ -6,10 +6,10 @@ from torch import Tensor
 
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
-from pyroshift.networks.decoders import look_at
+from pyroshift.model.decoders import look_at
+from pyroshift.model.pose import half_window, pixel_grid, unrotate, unscale, unshift
+from pyroshift.model.sites import ANGLE, OFFSET, SCALE
 from pyroshift.pathways.tracks import CLASS, CLASS_INDEX, class_names
-from pyroshift.pose import half_window, pixel_grid, unrotate, unscale, unshift
-from pyroshift.sites import ANGLE, OFFSET, SCALE
 
 
 def class_patches(classified: xr.Dataset, patches: Patches, *, align: bool = True) -> xr.DataArray:

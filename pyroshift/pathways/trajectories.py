@@ -11,6 +11,7 @@ import xarray as xr
 from pyroshift.data.atoms import ATOM, FRAME
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
+from pyroshift.model.sites import ANGLE, CONTENT
 from pyroshift.pathways.tracks import (
     CLASS,
     CLASS_INDEX,
@@ -21,7 +22,6 @@ from pyroshift.pathways.tracks import (
     flattened,
     tracks,
 )
-from pyroshift.sites import ANGLE, CONTENT
 
 
 def trajectories(maps: xr.Dataset, *, unwrap: bool = True, symmetry: int = 1) -> xr.Dataset:

@@ -11,10 +11,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
+from pyroshift.model.sites import ANGLE, OFFSET
 from pyroshift.plot.fields import is_deviation
 from pyroshift.plot.style import TICK_SIZE, round_ticks
 from pyroshift.plot.units import show_units
-from pyroshift.sites import ANGLE, OFFSET
 
 Limits = tuple[float, float]
 

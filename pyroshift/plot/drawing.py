@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from pyroshift.data.checks import as_labelled
 from pyroshift.errors import DataError
+from pyroshift.model.sites import ANGLE
 from pyroshift.plot.colours import (
     CIRCLE,
     GREY,
@@ -24,7 +25,6 @@ from pyroshift.plot.fields import title
 from pyroshift.plot.geometry import Extent, add_scale_bar, extent, positions
 from pyroshift.plot.style import LINE_COLOURS, round_ticks, without_box
 from pyroshift.plot.units import describe, show_units, units_of
-from pyroshift.sites import ANGLE
 
 _SIDE = 2.3  # inches, side of a square picture
 _LETTERS_PER_INCH = 14

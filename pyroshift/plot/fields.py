@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.errors import DataError
-from pyroshift.labels import COLLAPSED, components
-from pyroshift.sites import CONTENT
+from pyroshift.maps.labels import COLLAPSED, components
+from pyroshift.model.sites import CONTENT
 
 _FIRST, _LAST = ("z", "offset", "angle", "scale"), ("elbo",)
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
-from pyroshift.models.pair import PoseVAE
+from pyroshift.model.pair import PoseVAE
 from pyroshift.plot.colours import Limits
 from pyroshift.plot.drawing import as_image, draw_image, draw_map, is_list, panel_size
 from pyroshift.plot.fields import collapsed_fields, field, fields, is_deviation, select_frame

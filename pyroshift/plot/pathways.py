@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
 from pyroshift.errors import DataError
-from pyroshift.labels import components
+from pyroshift.maps.labels import components
 from pyroshift.pathways.tracks import CLASS, TRACK, Array
 from pyroshift.plot.colours import add_colour_bar
 from pyroshift.plot.fields import title

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
-from pyroshift.models.pair import PoseVAE
+from pyroshift.model.pair import PoseVAE
 from pyroshift.plot.colours import (
     DIVERGING,
     GREY,

@@ -10,11 +10,11 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Rectangle
 
 from pyroshift.errors import DataError
+from pyroshift.model.sites import CONTENT
 from pyroshift.plot.drawing import draw_map, panel_size
 from pyroshift.plot.fields import collapsed_fields, fields
 from pyroshift.plot.style import TICK_SIZE, add_axes, new_figure, styled
 from pyroshift.plot.tables import heat_map
-from pyroshift.sites import CONTENT
 
 _WEIGHTS = ("initial", "final")
 _NEEDED = {"score", "bound", "smoothness", CONTENT}

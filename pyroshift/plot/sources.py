@@ -9,8 +9,9 @@ import xarray as xr
 
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
-from pyroshift.models.pair import PoseVAE
-from pyroshift.results import decode, encode, manifold
+from pyroshift.maps.decode import decode, manifold
+from pyroshift.maps.encode import encode
+from pyroshift.model.pair import PoseVAE
 
 
 def as_maps(source: Any, patches: Patches | None) -> xr.Dataset:

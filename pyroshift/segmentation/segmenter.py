@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from pyroshift.data.checks import as_image, check_values
 from pyroshift.errors import DataError, ModelFileError
-from pyroshift.inference.checkpoint import read_torch, write_torch
 from pyroshift.segmentation.denoising import denoised, typical_separation
 from pyroshift.segmentation.network import UNet
 from pyroshift.segmentation.scaling import (
@@ -21,6 +20,7 @@ from pyroshift.segmentation.scaling import (
     prepared,
     resized_back,
 )
+from pyroshift.training.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift segmenter 1"
 TILE = 768  # pixels, which takes some 200 MB

@@ -1,0 +1,1 @@
+"""How posteriors are found: by networks, or by searching for the pose."""

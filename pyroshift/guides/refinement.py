@@ -1,0 +1,182 @@
+"""The pose of a motif whose appearance is known: aligned, and refined by Fisher scoring.
+
+A step is Newton's, with the Fisher information for the curvature. At the optimum it is the Laplace
+approximation of the pose's posterior: no network, nothing to train, and as sure as the noise lets
+it be.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pyroshift.guides.vector import Independent, unpack
+from pyroshift.model.brightness import at_its_best, shared_information
+from pyroshift.model.decoders import look_at
+from pyroshift.model.guide import Pair
+from pyroshift.model.pose import half_window
+from pyroshift.model.sites import CONTENT
+
+_REACH = 4  # standard deviations to either side by which a posterior is followed
+_LOCAL = 1 / 16  # of the window: a wider posterior reaches to other modes, which aren't this one
+_NARROWEST = 0.25  # of Laplace's variance: what is narrower, such steps don't tell
+_SMOOTH = 0.25  # pixels; nearer than this, linear interpolation is bent by nothing but its kinks
+_STEP = 0.01  # half-windows, or radians, or what the pose's vector has for others
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """A Normal over all elements of the pose together.
+
+    Args:
+        mean: `batch x element`.
+        precision: `batch x element x element`, in double precision: what is known of one element
+            may outweigh what is known of another by more than floats have digits.
+    """
+
+    mean: Tensor
+    precision: Tensor
+
+    @property
+    def covariance(self) -> Tensor:
+        """`batch x element x element`."""
+        return torch.linalg.inv(self.precision).to(self.mean)
+
+
+def align(pair: Pair, x: Tensor, pose: Tensor, unseen: Tensor) -> Tensor:
+    """Patches brought back into the motif's frame.
+
+    Args:
+        pair: the pair.
+        x: data, standardized, `batch x height x width` or `batch x length`.
+        pose: `batch x element`.
+        unseen: what stands beyond the patches' ends, one window. Where the motif was in the patch
+            could be read off their edges, unless they end in what is expected there.
+    """
+    values = unpack(pair, pose)
+    coordinates = pair.over_window([len(x)], lambda points: pair.out_of_motif(points, values))
+    difference = look_at(x, coordinates, pair.window, beyond="zeros")
+    seen = look_at(torch.ones_like(x), coordinates, pair.window, beyond="zeros")
+    return difference + (1 - seen) * unseen
+
+
+def refine(
+    pair: Pair,
+    x: Tensor,
+    z: Tensor,
+    start: Tensor,
+    prior: Independent,
+    limit: Tensor | None = None,
+) -> Laplace:
+    """One step of Fisher scoring from a pose, at given latents.
+
+    Args:
+        pair: the pair.
+        x: data, `batch x height x width` or `batch x length`.
+        z: the decoder's input, `batch x latent`.
+        start: pose to start from, `batch x element`.
+        prior: the pose's prior.
+        limit: largest change of each element; by default two widths of its prior.
+    """
+    coordinates, columns = _coordinates(pair, start)
+    decoded, slope = _output_and_slope(pair, z, coordinates)
+    output, gain = at_its_best(pair, x, decoded)
+    slope = gain * slope
+    jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1).double()
+    information = pair.likelihood.information(output).flatten(1).unsqueeze(1)
+    certainty = prior.width.square().reciprocal()
+    precision = (jacobian * information) @ jacobian.mT + torch.diag_embed(certainty)
+    precision = precision - shared_information(pair, decoded, jacobian, information)
+    score = pair.likelihood.score(x, output).flatten(1).unsqueeze(-1).double()
+    gradient = (jacobian @ score).squeeze(-1) + certainty * (prior.mean - start)
+    limit = 2 * prior.width if limit is None else limit
+    change = torch.linalg.solve(precision, gradient).to(start)
+    return Laplace(start + change.clamp(-limit, limit), precision)
+
+
+def quadrature(
+    pair: Pair, x: Tensor, z: Tensor, laplace: Laplace, prior: Independent
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the pose about a mode, at given latents, `batch x element` each.
+
+    Along each axis of a root of the Normal's covariance, where its elements are independent, the
+    posterior is evaluated at whole standard deviations. For a Normal the sum over these is exact to
+    eight digits; other shapes it follows as far as it reaches. An axis along which the motif
+    moves by less than a fraction of a pixel is left as it is: there a likelihood is as good as
+    Normal, but for the kinks of interpolation. So is one that reaches to other modes.
+
+    Args:
+        pair: the pair.
+        x: data, `batch x height x width` or `batch x length`.
+        z: the decoder's input, `batch x latent`.
+        laplace: the Normal about the mode.
+        prior: the pose's prior.
+    """
+    # Of the precision, which is never singular, however differently elements are known.
+    lower = torch.linalg.cholesky(laplace.precision)
+    identity = torch.eye(lower.shape[-1], dtype=lower.dtype, device=lower.device)
+    factor = torch.linalg.solve_triangular(lower, identity, upper=False).mT.to(laplace.mean)
+    mean, variance = laplace.mean, factor.square().sum(-1)
+    steps = torch.arange(-_REACH, _REACH + 1).to(factor)
+    for axis in factor.unbind(-1):
+        moved = _moved(pair, mean, axis)
+        rows = (moved > _SMOOTH) & (moved < _LOCAL * max(pair.window))
+        if not bool(rows.any()):
+            continue
+        at, along, known = laplace.mean[rows], axis[rows], replace(prior, mean=prior.mean[rows])
+        density = [_log_density(pair, x[rows], z[rows], at + s * along, known) for s in steps]
+        weight = torch.stack(density, -1).softmax(-1)
+        first = (weight @ steps).unsqueeze(-1)
+        second = (weight @ steps.square()).unsqueeze(-1) - first.square()
+        second = second.clamp(min=_NARROWEST)
+        mean = mean.index_put((rows,), first * along, accumulate=True)
+        variance = variance.index_put((rows,), (second - 1) * along.square(), accumulate=True)
+    return mean, variance
+
+
+def _moved(pair: Pair, pose: Tensor, step: Tensor) -> Tensor:
+    """By how many pixels of the window a step of the pose moves the motif, in the mean, `batch`."""
+
+    def change(points: Tensor) -> Tensor:
+        ends = (pair.into_motif(points, unpack(pair, vector)) for vector in (pose + step, pose))
+        return next(ends) - next(ends)
+
+    square = pair.over_window([len(pose)], change).square().flatten(1).sum(1)
+    return half_window(pair.window) * (square / math.prod(pair.window)).sqrt()
+
+
+def _log_density(pair: Pair, x: Tensor, z: Tensor, pose: Tensor, prior: Independent) -> Tensor:
+    """Log likelihood and log prior of a pose, up to a constant, `batch`."""
+    output, _ = at_its_best(pair, x, pair.decoded(unpack(pair, pose) | {CONTENT: z}))
+    likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
+    return likelihood - ((pose - prior.mean) / prior.width).square().sum(-1) / 2
+
+
+def _coordinates(pair: Pair, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Coordinates in the motif's frame, and their derivative by each element of the pose."""
+
+    def carried(points: Tensor, pose: Tensor) -> Tensor:
+        return pair.into_motif(points, unpack(pair, pose))
+
+    def changed(points: Tensor, step: Tensor) -> Tensor:
+        # Central differences: exact for offsets, good to 1e-5 for angles.
+        return (carried(points, pose + step) - carried(points, pose - step)) / (2 * _STEP)
+
+    batch = [len(pose)]
+    steps = _STEP * torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device)
+    columns = [pair.over_window(batch, partial(changed, step=step)) for step in steps]
+    return pair.over_window(batch, partial(carried, pose=pose)), columns
+
+
+def _output_and_slope(pair: Pair, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+    """The decoder's output, and its derivative by the coordinates of the same pixel."""
+    if (both := getattr(pair.decoder, "output_and_slope", None)) is not None:
+        return both(pair.decoder_input(z), coordinates)
+    with torch.enable_grad():
+        coordinates = coordinates.detach().requires_grad_()
+        output = pair.decode(z.detach(), coordinates)
+        # One backward pass gives all, since a pixel depends on its own coordinates alone.
+        (slope,) = torch.autograd.grad(output.sum(), coordinates)
+    return output.detach(), slope

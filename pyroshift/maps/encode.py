@@ -1,0 +1,108 @@
+"""From a trained model to labelled maps: gathered, inferred, and labelled at last."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+import xarray as xr
+from pyro import poutine
+from torch import Tensor
+
+from pyroshift.data.patches import Patches, as_patches
+from pyroshift.data.pixels import warn_about_pixels
+from pyroshift.errors import DataError
+from pyroshift.maps.labels import MODE, labelled
+from pyroshift.model.pair import PoseVAE
+from pyroshift.model.parts import evaluating
+from pyroshift.training.elbo import sample_sites, terms_given
+
+
+@torch.no_grad()
+def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0) -> xr.Dataset:
+    """Maps of what the model finds in each patch: its latents, where it is, how it is turned.
+
+    Args:
+        model: a trained model.
+        patches: the data, streamed in batches: `Patches`, or windows or signals that are cut
+            already, in any array that `Patches.from_array` takes.
+        batch_size: patches per batch.
+        seed: seed of the one posterior sample per patch that `elbo` is estimated from.
+
+    Returns:
+        A Dataset over the patches' own dimensions: `z` (..., `latent`); `offset` (..., `axis`) in
+        the source's unit of length (the unit of each axis where they differ, as in "nm, eV"),
+        from the window's centre, so that coordinate plus offset is where the motif is;
+        `angle`, radians in (-pi, pi]; `scale`; `brightness` (..., `component`), gain and background
+        in units of the decoder's output, given all else; for each the posterior's standard
+        deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map
+        of anomalies. The coordinate `collapsed` tells which latents say nothing of these data.
+        NaN where a patch was left out for missing pixels. Poses that a site's period or symmetry
+        makes alike go by the one nearest to zero. The anchor guide adds `pose_entropy`, and over
+        `mode`, best first, `mode_probability`, `mode_offset` and `mode_angle`. Written and read
+        back by `to_netcdf` and `to_zarr` unchanged.
+
+    Raises:
+        DataError: if the patches don't fit the model's window or likelihood, or the batch size is
+            no number of patches.
+
+    Example:
+        >>> from pyroshift import ShiftVAE, extract_patches
+        >>> patches = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
+        >>> maps = encode(ShiftVAE(16), patches)
+        >>> dict(maps.sizes)
+        {'y': 3, 'x': 4, 'latent': 2, 'axis': 2, 'mode': 4}
+    """
+    patches = as_patches(patches, model.window)
+    check_fit(model, patches)
+    # The caller stands behind the decorator of torch.
+    warn_about_pixels(model.trained_on, getattr(patches, "pixels", None), stacklevel=3)
+    if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
+        raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    values: dict[str, np.ndarray] = {}
+    on_device = patches.to(model.device)
+    with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        for index in torch.arange(len(patches)).split(int(batch_size)):
+            x = on_device.gather(index)
+            for name, value in _inferred(model, x).items():
+                if name not in values:
+                    values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
+                values[name][index] = value.cpu()
+    return labelled(model, patches, values)
+
+
+def _inferred(model: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+    """What is found in a batch: the posteriors in summary, and the bound."""
+    # The data are checked; to check every distribution in every batch takes a third of the time.
+    with pyro.validation_enabled(False):
+        trace = poutine.trace(model.sample_guide).get_trace(x)
+        drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
+        found = _reduced(model, model.guide_module.summary(model, x, drawn))
+        terms = terms_given(trace, model.sample_model, x)
+        # What all patches share was learned from others too, and is no matter of these.
+        own = sum(terms.kl[site.name] for site in model.sites)
+        return {**found, "elbo": terms.log_likelihood - own}
+
+
+def _reduced(model: PoseVAE, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Poses that are alike, by a period or a symmetry, under one value."""
+    reduced = {
+        name: site.reduce(found[name])
+        for site in model.pose_sites
+        for name in (site.name, f"{MODE}{site.name}")
+        if name in found
+    }
+    return found | reduced
+
+
+def check_fit(model: PoseVAE, patches: Patches) -> None:
+    """Raise a DataError unless the patches are what the model was made for."""
+    if patches.window != model.window:
+        raise DataError(
+            f"the model is for windows of {model.window}, but the patches are {patches.window}: "
+            f"cut them with window={model.window}"
+        )
+    statistics = patches.statistics(sample=1)
+    model.likelihood.check(statistics["minimum"], statistics["maximum"])

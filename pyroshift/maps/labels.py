@@ -1,0 +1,145 @@
+"""What `encode` finds, under the names and in the units of the user's data."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch.distributions import Distribution
+
+from pyroshift._version import __version__
+from pyroshift.data.checks import plain_attributes
+from pyroshift.data.patches import Patches
+from pyroshift.model.brightness import BACKGROUND, GAIN
+from pyroshift.model.distributions import moments
+from pyroshift.model.pair import PoseVAE
+from pyroshift.model.pose import half_window
+from pyroshift.model.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE
+from pyroshift.training.diagnostics import collapsed
+
+_LONG_NAMES = {
+    CONTENT: "conventional latent",
+    OFFSET: "position of the motif in the window",
+    ANGLE: "rotation of the motif, counter-clockwise",
+    SCALE: "magnification of the motif",
+    BRIGHTNESS: "gain and background of the window",
+    "elbo": "evidence lower bound per patch",
+    "probability": "probability of each mode of the pose's posterior",
+    "pose_entropy": "entropy of the pose's posterior over bins",
+}
+_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1", BRIGHTNESS: "1", "probability": "1"}
+COLLAPSED = "collapsed"
+MODE = "mode_"  # what names of values at each mode of a posterior begin with
+
+
+def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -> xr.Dataset:
+    """Values per patch as a Dataset over the patches' dimensions, in the user's units."""
+    dims = tuple(patches.layout)
+    pixels = half_window(model.window) * np.array(patches.pixel_size)
+    variables = {}
+    for name, value in values.items():
+        site = name.removesuffix("_std").removeprefix(MODE)
+        long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "nat")
+        trailing: tuple[str, ...] = ("mode",) if name.startswith(MODE) else ()
+        attrs: dict[str, Any] = {}
+        if site == OFFSET:
+            # Coordinate plus offset is where the motif is, whichever way the coordinate runs.
+            step = np.abs(pixels) if name.endswith("_std") else pixels
+            value, units = value * step, _per_axis(patches.units)
+            trailing = (*trailing, "axis")
+            attrs["pixel_size"] = _flat(patches.pixel_size)
+        elif site == CONTENT:
+            trailing = ("latent",)
+        elif site == BRIGHTNESS:
+            trailing = ("component",)
+        if name.endswith("_std"):
+            long_name = f"posterior standard deviation of the {long_name}"
+        elif name.startswith(MODE) and site != "probability":
+            long_name = f"{long_name}, of each mode of its posterior"
+        # Of a site of the user's own nobody knows what its elements are.
+        unnamed = range(value.ndim - 1 - len(trailing))
+        trailing = (*trailing, *(f"{site}_element{axis or ''}" for axis in unnamed))
+        data = patches.unflatten(value.astype(np.float32))
+        attrs = {"long_name": long_name, "units": units, **attrs}
+        variables[name] = xr.Variable((*dims, *trailing), data, attrs)
+    coords: dict[str, Any] = dict(patches.coords)
+    if OFFSET in values:
+        coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
+    if BRIGHTNESS in values:
+        coords["component"] = np.array([GAIN, BACKGROUND], dtype=object)
+    if CONTENT in values:
+        coords["latent"] = np.arange(values[CONTENT].shape[-1])
+        spread = values[f"{CONTENT}_std"]
+        coords[COLLAPSED] = collapsed_latents(model, spread.mean(0, dtype=float))
+    return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
+
+
+def collapsed_latents(model: PoseVAE, spread: np.ndarray) -> xr.Variable:
+    """Which of the latents z say nothing of the data, along "latent".
+
+    Args:
+        model: whose latents they are.
+        spread: `latent`, the posterior's standard deviation, its mean over the patches.
+    """
+    found = collapsed(model.priors()[CONTENT], torch.as_tensor(spread)[None]).cpu().numpy()
+    attrs = {"long_name": "whether the latent's posterior is as wide as its prior"}
+    return xr.Variable("latent", np.atleast_1d(found), attrs)
+
+
+def _per_axis(units: Sequence[str]) -> str:
+    """The unit of all axes, or where they differ that of each: "nm, eV"."""
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+
+def _flat(numbers: Sequence[float]) -> list[float] | float:
+    """Numbers as an attribute that comes back from a file as it went in: one alone is no list."""
+    return list(numbers) if len(numbers) > 1 else numbers[0]
+
+
+def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
+    """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
+    configuration = {
+        "model": type(model).__name__,
+        "sites": {name: _in_words(prior) for name, prior in model.priors().items()},
+        "likelihood": repr(model.likelihood),
+        "decoder": type(model.decoder).__name__,
+        "encoder": type(model.encoder).__name__,
+        "guide": type(model.guide_module).__name__,
+    }
+    source = {f"source_{name}": value for name, value in plain_attributes(patches.attrs).items()}
+    return {
+        "title": f"{type(model).__name__} latent maps",
+        "pyroshift_version": __version__,
+        "configuration": json.dumps(configuration),
+        "window": _flat(model.window),
+        "normalize": str(patches.normalize),
+        **source,
+    }
+
+
+def _in_words(prior: Distribution) -> str:
+    """A prior, with its mean and width."""
+    values = [np.unique(value.cpu().numpy()) for value in moments(prior)]
+    mean, width = (", ".join(f"{number:.4g}" for number in numbers) for numbers in values)
+    return f"{prior}, mean {mean}, width {width}"
+
+
+def components(name: str, array: xr.DataArray) -> dict[str, xr.DataArray]:
+    """A variable's parts by name, one for each latent, axis or component; else the variable.
+
+    Example:
+        >>> array = xr.DataArray(np.zeros((3, 2)), {"axis": ["y", "x"]}, ("patch", "axis"))
+        >>> list(components("offset_std", array))
+        ['offset_y_std', 'offset_x_std']
+    """
+    dim = next((dim for dim in ("latent", "axis", "component") if dim in array.dims), None)
+    if dim is None:
+        return {name: array}
+    base, joint = name.removesuffix("_std"), "" if dim == "latent" else "_"
+    ending = name[len(base) :]
+    return {
+        f"{base}{joint}{part}{ending}": array.isel({dim: index}, drop=True)
+        for index, part in enumerate(array[dim].values)
+    }

@@ -1,0 +1,249 @@
+"""Decoders: from latents z and a pose to the likelihood's parameter at every pixel of the window.
+
+The pose comes as coordinates: where, in the motif's frame, each pixel of the window looks, in
+half-windows. Any module with the signature `(z, coordinates) -> output` is a decoder.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, linear
+
+from pyroshift import names
+from pyroshift.errors import SpecificationError
+from pyroshift.model.pose import half_window
+
+
+class SpatialDecoder(nn.Module):
+    """A coordinate network, evaluated at every transformed pixel: the papers' decoder.
+
+    Bepler and others, "Explicitly disentangling image content from translation and rotation with
+    spatial-VAE", NeurIPS 2019. Its cost is batch x pixels x hidden^2.
+
+    Args:
+        window: height and width of the windows (or the one length of signals), in pixels.
+        latent_dim: number of latents.
+        hidden: width of each hidden layer.
+
+    Example:
+        >>> decoder = SpatialDecoder((8, 8), latent_dim=2)
+        >>> decoder(torch.zeros(5, 2), torch.zeros(5, 8, 8, 2)).shape
+        torch.Size([5, 8, 8])
+    """
+
+    def __init__(
+        self, window: Sequence[int], latent_dim: int, hidden: Sequence[int] = (128, 128)
+    ) -> None:
+        super().__init__()
+        self.window, self.latent_dim, self.hidden = tuple(window), latent_dim, tuple(hidden)
+        self.from_coordinates = nn.Linear(len(self.window), self.hidden[0])
+        self.from_latents = nn.Linear(latent_dim, self.hidden[0], bias=False)
+        layers: list[nn.Module] = [nn.Tanh()]
+        for narrow, wide in itertools.pairwise(self.hidden):
+            layers += [nn.Linear(narrow, wide), nn.Tanh()]
+        self.layers = nn.Sequential(*layers, nn.Linear(self.hidden[-1], 1))
+
+    def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
+        """The likelihood's parameter at every pixel.
+
+        Args:
+            z: `batch x latent`.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+
+        Returns:
+            `batch x height x width` or `batch x length`.
+        """
+        latents = self.from_latents(z)
+        latents = latents.reshape(*z.shape[:-1], *(1,) * len(self.window), latents.shape[-1])
+        return self.layers(self.from_coordinates(coordinates) + latents).squeeze(-1)
+
+
+class CanvasDecoder(nn.Module):
+    """Decode z once to a canvas larger than the window, then look at it through the pose.
+
+    The canvas is resampled linearly, which is some 200 times less arithmetic than a network
+    evaluated at every pixel.
+
+    Args:
+        window: height and width of the windows (or the one length of signals), in pixels.
+        latent_dim: number of latents.
+        margin: pixels of canvas beyond the window on each side, as far as poses look; negative
+            for a canvas smaller than the window, for motifs that are. Beyond the canvas its edge
+            goes on.
+        hidden: width of each hidden layer.
+
+    Raises:
+        SpecificationError: if the margin leaves no canvas.
+
+    Example:
+        >>> decoder = CanvasDecoder((8, 8), latent_dim=2, margin=4)
+        >>> decoder.canvas(torch.zeros(5, 2)).shape
+        torch.Size([5, 16, 16])
+        >>> decoder(torch.zeros(5, 2), torch.zeros(5, 8, 8, 2)).shape
+        torch.Size([5, 8, 8])
+    """
+
+    def __init__(
+        self,
+        window: Sequence[int],
+        latent_dim: int,
+        margin: int = 0,
+        hidden: Sequence[int] = (128, 128),
+    ) -> None:
+        super().__init__()
+        self.window, self.latent_dim = tuple(window), latent_dim
+        self.margin, self.hidden = margin, tuple(hidden)
+        self.canvas_shape = tuple(size + 2 * margin for size in self.window)
+        if min(self.canvas_shape) < 2:
+            raise SpecificationError(
+                f"margin={margin} leaves nothing of a window of {self.window}: the canvas would be "
+                f"{self.canvas_shape}"
+            )
+        layers: list[nn.Module] = []
+        for narrow, wide in itertools.pairwise((latent_dim, *self.hidden)):
+            layers += [nn.Linear(narrow, wide), nn.Tanh()]
+        pixels = nn.Linear(self.hidden[-1], math.prod(size + 2 for size in self.canvas_shape))
+        # A canvas that starts almost flat: on one of random noise, poses would first be fitted to
+        # the noise, and content found later or not at all.
+        with torch.no_grad():
+            pixels.weight.mul_(0.1)
+            pixels.bias.zero_()
+        self.layers = nn.Sequential(*layers, pixels)
+
+    def canvas(self, z: Tensor) -> Tensor:
+        """The motif in its own frame, before any pose.
+
+        Args:
+            z: `batch x latent`.
+
+        Returns:
+            `batch x canvas height x canvas width` or `batch x canvas length`.
+        """
+        return self._drawn(self.layers[:-1](z))
+
+    def _drawn(self, features: Tensor) -> Tensor:
+        """Canvases of the last layer's input, `... x feature`, in which they are linear."""
+        # Noise from pixel to pixel would tell poses apart that nothing in the motif does. To smooth
+        # the last layer's weights is to smooth every canvas, and cheaper by far.
+        weight, bias = (self._smoothed(parameter) for parameter in self._pixels.parameters())
+        smooth = linear(features, weight, bias)
+        return smooth.reshape(*features.shape[:-1], *self.canvas_shape)
+
+    def _smoothed(self, raw: Tensor) -> Tensor:
+        """Values over a canvas larger by a pixel on each side, smoothed by (1, 2, 1) / 4.
+
+        Args:
+            raw: `pixels x ...`.
+        """
+        values = raw.unflatten(0, [size + 2 for size in self.canvas_shape])
+        for axis, size in enumerate(self.canvas_shape):
+            for pixels in (size + 1, size):  # the mean of two neighbours, twice
+                values = values.narrow(axis, 0, pixels) + values.narrow(axis, 1, pixels)
+        return values.flatten(0, len(self.window) - 1) / 4 ** len(self.window)
+
+    @property
+    def _pixels(self) -> nn.Linear:
+        return self.layers[-1]  # type: ignore[return-value]
+
+    @property
+    def starts_flat(self) -> bool:
+        """Whether the canvas has no mean motif yet, so that one may be given to `start_from`."""
+        return not bool(self._pixels.bias.any())
+
+    @torch.no_grad()
+    def start_from(self, template: Tensor) -> None:
+        """Give an untrained canvas a mean motif.
+
+        Args:
+            template: the likelihood's parameter over the canvas and a pixel more on each side.
+        """
+        self._pixels.bias.copy_(template.flatten())
+
+    def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
+        """The likelihood's parameter at every pixel.
+
+        Args:
+            z: `batch x latent`.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+
+        Returns:
+            `batch x height x width` or `batch x length`.
+        """
+        return look_at(self.canvas(z), coordinates, self.window)
+
+    def mean_output(self, z: Tensor, coordinates: Tensor) -> Tensor:
+        """Mean of what `forward` gives for some latents at the same coordinates, by one canvas.
+
+        Args:
+            z: `batch x latent`.
+            coordinates: `height x width x 2` or `length x 1`, half-windows.
+
+        Returns:
+            `height x width` or `length`.
+        """
+        canvas = self._drawn(self.layers[:-1](z).mean(0, keepdim=True))
+        return look_at(canvas, coordinates.unsqueeze(0), self.window)[0]
+
+    def output_and_slope(self, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, and how it changes with where each pixel looks.
+
+        Linear interpolation has a kink at every pixel, where a one-sided slope would hold a search
+        for the best pose. So the slope is the central one, over half a pixel to each side, which
+        is that of the canvas blurred by a pixel.
+
+        Args:
+            z: `batch x latent`.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+
+        Returns:
+            The output, and its slope by each coordinate, of the coordinates' shape.
+        """
+        canvas, unit = self.canvas(z), half_window(self.window)
+        slopes = []
+        for axis in range(-len(self.window), 0):
+            # Differences of neighbours lie half-way between them, so they are centred as well.
+            # Beyond the canvas its edge goes on, and there is no slope.
+            ends = torch.zeros_like(canvas.narrow(axis, 0, 1))
+            slopes.append(torch.cat((ends, canvas.diff(dim=axis), ends), axis))
+        slope = [unit * look_at(each, coordinates, self.window) for each in slopes]
+        return look_at(canvas, coordinates, self.window), torch.stack(slope, -1)
+
+
+def look_at(
+    canvas: Tensor, coordinates: Tensor, window: tuple[int, ...], beyond: str = "border"
+) -> Tensor:
+    """Read a canvas at coordinates, by linear interpolation.
+
+    Args:
+        canvas: `batch x canvas height x canvas width` or `batch x canvas length`, centred on the
+            coordinates' origin.
+        coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows of `window`.
+        window: the window that sets the coordinates' unit.
+        beyond: what to read outside the canvas: its "border", or "zeros".
+
+    Returns:
+        `batch x height x width` or `batch x length`.
+
+    Example:
+        >>> canvas = torch.arange(5.0).reshape(1, 5)
+        >>> look_at(canvas, torch.tensor([[[-0.5], [0.0], [0.25]]]), (4,))
+        tensor([[1.0000, 2.0000, 2.5000]])
+    """
+    # grid_sample wants (x, y), with -1 and 1 at the centres of the first and the last pixel.
+    axes = len(window)
+    sizes = canvas.shape[-axes:]
+    ends = [2 * half_window(window) / max(size - 1, 1) for size in sizes]
+    along = (coordinates * coordinates.new_tensor(ends)).flatten(0, -axes - 2).unbind(-1)
+    canvas = canvas.reshape(-1, 1, *sizes)
+    if axes == 1:  # a signal is an image one pixel high
+        canvas = canvas.unsqueeze(2)
+        along = (torch.zeros_like(along[0]).unsqueeze(1), along[0].unsqueeze(1))
+    grid = torch.stack(along[::-1], dim=-1)
+    seen = grid_sample(canvas, grid, padding_mode=beyond, align_corners=True)
+    return seen.reshape(coordinates.shape[:-1])
+
+
+DECODERS: dict[str, type[nn.Module]] = names.by_name(names.DECODERS, CanvasDecoder, SpatialDecoder)

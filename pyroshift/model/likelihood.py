@@ -1,0 +1,186 @@
+"""The base of likelihoods: small modules whose call makes the observed sample site.
+
+A decoder returns one unconstrained number per pixel, near 0 before it is trained; the likelihood
+turns it into a distribution of the data, in their unit. `prepare` checks the data's range once and
+sets the data's location and spread, by which encoders see data of any units alike, and most
+untrained models predict the data's mean.
+"""
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pyroshift.errors import SpecificationError
+from pyroshift.model.distributions import Rescaled
+from pyroshift.model.sites import DATA
+
+
+class Likelihood(nn.Module):
+    """Distribution of the data given the decoder's output, pixels independent.
+
+    A subclass gives `standardized`, in which the data have mean 0 and spread 1 whatever their unit:
+    decoders' outputs start near 0. It is carried to the data's unit, which bounds are in. Where
+    that makes no sense, as for counts, it gives `distribution` in the data's own unit instead, by
+    the data's `location` and `spread`; and `check` where not all real numbers are possible data.
+
+    Example:
+        >>> class StudentT(Likelihood):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.log_width = nn.Parameter(torch.tensor(-1.0))
+        ...
+        ...     def standardized(self, output):
+        ...         return dist.StudentT(4.0, output, self.log_width.exp())
+        >>> likelihood = StudentT()
+        >>> likelihood.prepare(minimum=1800.0, maximum=2300.0, mean=2000.0, stddev=50.0)
+        >>> likelihood.mean(torch.tensor([0.0, 1.0]))
+        tensor([2000., 2050.])
+    """
+
+    location: Tensor
+    spread: Tensor
+    prepared: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("location", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+        self.register_buffer("prepared", torch.tensor(False))
+
+    def forward(
+        self, output: Tensor, x: Tensor | None = None, event_dim: int | None = None
+    ) -> Tensor:
+        """Make the observed site `x`.
+
+        Args:
+            output: decoder's output, `batch x height x width` (or `batch x length`).
+            x: data of the same shape, or None to sample them.
+            event_dim: number of axes of a window; by default all but the first.
+        """
+        event_dim = output.dim() - 1 if event_dim is None else event_dim
+        distribution = dist.Independent(self.distribution(output), event_dim)
+        return pyro.sample(DATA, distribution, obs=x)
+
+    def standardized(self, output: Tensor) -> Distribution:
+        """Distribution of each pixel of the standardized data, of the output's shape.
+
+        Args:
+            output: decoder's output, any shape: what is expected, in most likelihoods.
+        """
+        raise SpecificationError(
+            f"{type(self).__name__} has no distribution: give it a method `standardized(output)` "
+            "for data of mean 0 and spread 1, or `distribution(output)` in the data's own unit"
+        )
+
+    def distribution(self, output: Tensor) -> Distribution:
+        """Distribution of each pixel in the data's unit, of the output's shape.
+
+        That of `standardized`, unless overridden.
+        """
+        base = self.standardized(output)
+        if base.support is not None and base.support.is_discrete:
+            raise SpecificationError(
+                f"{type(self).__name__}: standardized data can't be {type(base).__name__}, which "
+                "is discrete: give it a method `distribution(output)` in the data's own unit"
+            )
+        return Rescaled(base, self.location, self.spread)
+
+    @property
+    def _by_standard_units(self) -> bool:
+        """Whether a subclass has left the data's unit to this class."""
+        return type(self).distribution is Likelihood.distribution
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Expected data, of the output's shape."""
+        return self.distribution(output).mean
+
+    def standardize(self, x: Tensor) -> Tensor:
+        """Data with mean about 0 and spread about 1, as encoders like them."""
+        return (x - self.location) / self.spread
+
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """What compares every patch with every output by one matrix product.
+
+        The log likelihood of exponential families is `statistic(x) * parameter - normalizer`, up
+        to a term of the data alone. For other likelihoods in standard units this is a Normal as
+        wide as they are, which proposes poses, while the bound stays theirs.
+
+        Args:
+            output: decoder's output, any shape.
+
+        Returns:
+            The natural parameter and the log normalizer of each pixel, of the output's shape.
+        """
+        if self._by_standard_units:
+            precision = self.information(output)
+            return output * precision, output.square() * precision / 2
+        raise SpecificationError(
+            f"{type(self).__name__} has no `natural` parameters, which the anchor guide compares "
+            "patches with poses by: give it that method, or take guide='normal'"
+        )
+
+    def statistic(self, x: Tensor) -> Tensor:
+        """What of the data the natural parameter multiplies: an affine function of them."""
+        return self.standardize(x) if self._by_standard_units else x
+
+    def information(self, output: Tensor) -> Tensor:
+        """Fisher information of a pixel about the decoder's output, of the output's shape.
+
+        In standard units, that of a Normal as wide about the output: no more than there is. Else
+        the variance of the data, where the output is the natural parameter up to a constant.
+        """
+        if not self._by_standard_units:
+            return self.distribution(output).variance
+        variance = self.standardized(output).variance.expand_as(output)
+        # Tails may be so heavy that there is no variance; the data have one, which is 1.
+        known = torch.isfinite(variance) & (variance > 0)
+        return torch.where(known, variance, 1.0).reciprocal()
+
+    def score(self, x: Tensor, output: Tensor) -> Tensor:
+        """Derivative of the log likelihood by the decoder's output, of the output's shape.
+
+        It can itself be differentiated, where the output can.
+
+        Args:
+            x: data, of the output's shape.
+            output: decoder's output.
+        """
+        further = torch.is_grad_enabled() and output.requires_grad
+        with torch.enable_grad():
+            output = output if further else output.detach().requires_grad_()
+            log_likelihood = self.distribution(output).log_prob(x).sum()
+            (score,) = torch.autograd.grad(log_likelihood, output, create_graph=further)
+        return score
+
+    def check(self, minimum: float, maximum: float) -> None:
+        """Raise a DataError if data of this range can't come from this likelihood."""
+
+    def doubt(self, x: Tensor) -> str | None:
+        """What speaks against these data coming from this likelihood, in words; None if nothing.
+
+        Args:
+            x: some of the data, any shape.
+        """
+        return None
+
+    def prepare(self, minimum: float, maximum: float, mean: float, stddev: float) -> None:
+        """Check the data's range, and the first time set their location and spread.
+
+        Later data are measured by the first, since the weights were trained on that scale.
+
+        Args:
+            minimum: smallest value of the data.
+            maximum: largest value.
+            mean: their mean.
+            stddev: their standard deviation.
+
+        Raises:
+            DataError: if the range can't come from this likelihood.
+        """
+        self.check(minimum, maximum)
+        if not self.prepared:
+            self.location.fill_(mean)
+            self.spread.fill_(stddev if stddev > 0 else 1.0)
+            self.prepared.fill_(True)

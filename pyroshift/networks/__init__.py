@@ -1,1 +1,0 @@
-"""Encoders and decoders, ordinary torch modules that know nothing of Pyro."""
