@@ -3,6 +3,7 @@
 from . import data as data
 from . import errors as errors
 from . import plot as plot
+from . import testing as testing
 from ._version import __version__ as __version__
 from .analysis.blur import explained_by_blur as explained_by_blur
 from .analysis.dependence import correlation_ratio as correlation_ratio

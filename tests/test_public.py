@@ -261,7 +261,7 @@ LAYERS = [
     ["guides"],
     ["training"],
     ["maps"],
-    ["analysis"],
+    ["analysis", "testing"],
     ["search", "atoms", "pathways"],
     ["segmentation"],
     ["plot"],

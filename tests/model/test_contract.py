@@ -1,17 +1,16 @@
 """What every model does, whatever its sites, likelihood and decoder."""
 
-import copy
 import itertools
 
 import pytest
 import torch
-from pyro import poutine
 
-from pyroshift import RVAE, VAE, Angle, Content, Offset, PatchELBO, PoseVAE, ShiftVAE, load, save
+from pyroshift import RVAE, VAE, Angle, Content, Offset, PoseVAE, ShiftVAE
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.model.encoders import FullyConnectedEncoder
 from pyroshift.model.likelihoods import Gaussian
-from pyroshift.model.pose import pixel_grid
+from pyroshift.testing import MODEL_CHECKS, Subject
+from pyroshift.testing.subject import step
 
 # By name: the class, the window, the options, and the shape of one value of each site.
 MODELS = {
@@ -71,9 +70,11 @@ LIKELIHOODS = {
     "poisson": lambda: "poisson",
 }
 CASES = list(itertools.product(MODELS, LIKELIHOODS, ("canvas", "spatial")))
-AMORTISED = [case for case in CASES if "anchor" not in case[0]]
-SEARCHING = [case for case in CASES if case[0] == "ShiftVAE of signals by anchor"]
-SEARCHING += [(model, "gaussian", "canvas") for model in MODELS if "anchor" in model]
+# Training takes a second or more, so that it is tried with one likelihood and decoder.
+ONCE_EACH = [(model, "gaussian", "canvas") for model in MODELS]
+TRAININGS = ("a few steps lower the loss", "training resumes to the same result")
+SLOW = [check for check in MODEL_CHECKS if check.name in TRAININGS]
+QUICK = [check for check in MODEL_CHECKS if check not in SLOW]
 
 
 class Case:
@@ -100,201 +101,21 @@ class Case:
             torch.manual_seed(seed)
             return FullyConnectedEncoder(self.window, (16, 16))
 
-    def data(self, batch=4):
-        x = torch.rand(batch, *self.window)
-        return (9 * x).round() if self.likelihood() == "poisson" else x
-
-    def prepared(self, x, **options):
-        model = self.make(**options)
-        statistics = float(x.min()), float(x.max()), float(x.mean()), float(x.std())
-        model.likelihood.prepare(*statistics)
-        return model
-
-    def spots(self, batch=8):
-        """Bright spots near the windows' centres, which any training picks up."""
-        grid = pixel_grid(self.window)
-        axes = len(self.window)
-        place = 0.3 * torch.randn(batch, *(1,) * axes, axes)
-        width = torch.tensor([0.35, 0.2])[-axes:]
-        x = 0.1 + 0.8 * torch.exp(-((grid - place) / width).square().sum(-1) / 2)
-        return (9 * x).round() if self.likelihood() == "poisson" else x
+    @property
+    def subject(self):
+        return Subject(self.make)
 
 
-@pytest.fixture(params=CASES, ids=["-".join(case) for case in CASES])
-def case(request):
-    return Case(*request.param)
+@pytest.mark.parametrize("check", QUICK, ids=repr)
+@pytest.mark.parametrize("names", CASES, ids="-".join)
+def test_every_model(names, check):
+    check(Case(*names).subject)
 
 
-def loss_of(model, x):
-    return PatchELBO().differentiable_loss(model.sample_model, model.sample_guide, x)
-
-
-def reproducible_loss(model, x):
-    """The loss for fixed noise, as of a model in use: in training, a guide may move the frame."""
-    training = model.training
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(3)
-        loss = loss_of(model.eval(), x)
-    model.train(training)
-    return loss
-
-
-def step(model, x):
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    loss_of(model, x).backward()
-    optimizer.step()
-    optimizer.zero_grad()
-
-
-def state(model):
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def test_every_site_is_drawn_with_its_shape(case):
-    x = case.data()
-    model = case.prepared(x)
-    traces = {
-        "model": poutine.trace(model.model).get_trace(x),
-        "guide": poutine.trace(model.guide).get_trace(x),
-        "prior": poutine.trace(model.model).get_trace(n=4),
-    }
-    for which, trace in traces.items():
-        for name, event_shape in case.event_shapes.items():
-            assert trace.nodes[name]["value"].shape == (4, *event_shape)
-            assert trace.nodes[name]["fn"].batch_shape == (4,)
-        names = {name for name in trace.stochastic_nodes if name != "patches"}
-        observed = set(trace.observation_nodes)
-        assert observed == ({"x"} if which == "model" else set())
-        assert names == set(case.event_shapes) | ({"x"} if which == "prior" else set())
-    assert traces["prior"].nodes["x"]["value"].shape == (4, *case.window)
-    for site in model.sites:
-        assert site.event_shape == case.event_shapes[site.name]
-    # As drawn, a guide's own among them, and as specified.
-    assert [site.name for site in model.sites] == list(case.event_shapes)
-    assert [site.name for site in model.given_sites] == case.given
-
-
-def test_every_parameter_gets_a_gradient(case):
-    x = case.data()
-    model = case.prepared(x)
-    loss_of(model, x).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert bool(torch.isfinite(parameter.grad).all()), name
-        assert bool((parameter.grad != 0).any()), name
-
-
-@pytest.mark.parametrize("names", AMORTISED, ids="-".join)
-def test_training_lowers_the_loss(names):
-    case = Case(*names)
-    x = case.data()
-    model = case.prepared(x)
-    before = float(reproducible_loss(model, x))
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(20):
-        # The same noise at every step: plain descent, which must go down.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(3)
-            loss_of(model, x).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    assert float(reproducible_loss(model, x)) < before
-
-
-@pytest.mark.parametrize("names", SEARCHING, ids="-".join)
-def test_training_of_a_search_lowers_the_loss(names):
-    # The same noise would not give the same bins. Seen with four seeds of each: the mean of 10
-    # losses falls by 6 standard errors at least, mostly by 50.
-    case = Case(*names)
-    x = case.spots()
-    model = case.prepared(x)
-
-    def mean_loss():
-        with torch.no_grad():
-            losses = torch.stack([loss_of(model.eval(), x) for _ in range(10)])
-        model.train()
-        return float(losses.mean()), float(losses.std()) / 10**0.5
-
-    before, error = mean_loss()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(40):
-        loss_of(model, x).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    after, its_error = mean_loss()
-    assert after < before - 3 * (error + its_error)
-
-
-def test_save_and_load_is_the_same_model(case, tmp_path):
-    x = case.data()
-    model = case.prepared(x)
-    step(model, x)
-    save(model, tmp_path / "model.pt")
-    loaded = load(tmp_path / "model.pt")
-    assert type(loaded) is type(model)
-    assert repr(loaded) == repr(model)
-    assert torch.equal(reproducible_loss(loaded, x), reproducible_loss(model, x))
-    expected = model.guide_module.summary(model, x)
-    found = loaded.guide_module.summary(loaded, x)
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-    values = {name: torch.rand(2, *shape) for name, shape in case.event_shapes.items()}
-    assert torch.equal(loaded.output(values), model.output(values))
-
-
-def test_repr_is_readable(case):
-    model = case.make()
-    text = repr(model)
-    assert text.startswith(f"{case.kind.__name__}(")
-    parts = (*model.sites, model.likelihood, model.encoder, model.decoder, model.guide_module)
-    assert all(type(part).__name__ in text for part in parts)
-    assert all(type(site.family).__name__ in text for site in model.given_sites)
-    assert " object at 0x" not in text
-    assert len(text.splitlines()) < 80
-
-
-def test_a_copy_trains_on_its_own(case):
-    x = case.data()
-    model = case.prepared(x)
-    clone = copy.deepcopy(model)
-    assert torch.equal(reproducible_loss(clone, x), reproducible_loss(model, x))
-    before = state(model)
-    step(clone, x)
-    assert all(torch.equal(value, before[name]) for name, value in state(model).items())
-    for name, parameter in clone.named_parameters():
-        assert not torch.equal(parameter, before[name]), name
-
-
-def test_the_seed_alone_sets_the_weights(case, untouched):
-    with untouched():
-        first = state(case.make(seed=5))
-        torch.rand(7, generator=torch.Generator())
-        second, other = state(case.make(seed=5)), state(case.make(seed=6))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert any(not torch.equal(first[name], other[name]) for name in first)
-
-
-def test_sampling_without_registering_leaves_the_store_alone(case, untouched):
-    x = case.data()
-    model = case.prepared(x)
-    with untouched(), torch.random.fork_rng(devices=[]):
-        step(model, x)
-        model.sample_model(n=3)
-
-
-def test_a_batch_of_one(case):
-    x = case.data(batch=1)
-    model = case.prepared(case.data())
-    terms = PatchELBO().terms(model.sample_model, model.sample_guide, x)
-    assert terms.elbo.shape == (1,)
-    assert bool(torch.isfinite(terms.elbo).all())
-    assert set(terms.kl) == set(case.event_shapes)
-    assert all(kl.shape == (1,) for kl in terms.kl.values())
-    summary = model.guide_module.summary(model, x)
-    for name in case.given:
-        event_shape = case.event_shapes[name]
-        assert summary[name].shape == summary[f"{name}_std"].shape == (1, *event_shape)
-        assert bool((summary[f"{name}_std"] > 0).all())
+@pytest.mark.parametrize("check", SLOW, ids=repr)
+@pytest.mark.parametrize("names", ONCE_EACH, ids="-".join)
+def test_every_model_in_training(names, check):
+    check(Case(*names).subject)
 
 
 # Once for each model
@@ -305,18 +126,17 @@ def model_case(request):
     return Case(request.param, "gaussian", "canvas")
 
 
-def test_patches_are_independent(model_case):
-    x = model_case.data()
-    model = model_case.prepared(x)
-    together = model.guide_module.summary(model, x)
-    alone = model.guide_module.summary(model, x[2:3])
-    for name, value in alone.items():
-        torch.testing.assert_close(value[0], together[name][2])
+def test_the_sites_are_those_of_the_table(model_case):
+    model = model_case.make()
+    # As drawn, a guide's own among them, and as specified.
+    assert {site.name: site.event_shape for site in model.sites} == model_case.event_shapes
+    assert [site.name for site in model.sites] == list(model_case.event_shapes)
+    assert [site.name for site in model.given_sites] == model_case.given
 
 
 def test_untrained_posteriors_are_the_priors(model_case):
-    x = model_case.data()
-    model = model_case.prepared(x)
+    x = torch.rand(4, *model_case.window)
+    model = model_case.subject.prepared(x)
     summary = model.guide_module.summary(model, x)
     for site in model.given_sites:
         if site.name == "brightness":  # which needs no training
@@ -346,22 +166,12 @@ def test_the_guide_needs_data(model_case):
         model_case.make().guide()
 
 
-def test_double_precision(model_case):
-    x = model_case.data().double()
-    model = model_case.prepared(x).double()
-    loss = loss_of(model, x)
-    loss.backward()
-    assert loss.dtype == torch.double
-    assert {parameter.grad.dtype for parameter in model.parameters()} == {torch.double}
-
-
 def test_several_steps_of_trainable_models_at_once(model_case):
-    first, second = model_case.make(seed=1), model_case.make(seed=2)
-    x = model_case.data()
-    before = state(first), state(second)
-    step(first, x)
-    step(second, x)
-    for model, old in zip((first, second), before, strict=True):
+    models = [model_case.make(seed=seed) for seed in (1, 2)]
+    before = [{name: value.clone() for name, value in model.named_parameters()} for model in models]
+    for model in models:
+        step(model, torch.rand(4, *model_case.window))
+    for model, old in zip(models, before, strict=True):
         assert all(not torch.equal(value, old[name]) for name, value in model.named_parameters())
 
 
