@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import conv1d
 
 _BLUR = 1 / 16  # of the window's longer side: what counts as a point
-_NEAR = 0.35  # of the window's longer side: what is within is the motif's own
+_NEAR = 0.5  # of the window's longer side: what is within is the motif's own
 _OFTEN = 1 / 4  # share of the windows that must see a point for it to count
 # Of the most salient point's height, which is the highest of its window: of motifs alone nothing
-# else reaches 0.07 of it, in any noise tried, and of lattices in noise of their own height 0.12.
-_AS_SALIENT = 0.09
+# else reaches 0.03 of it, in any noise tried, and of lattices in noise of their own height 0.12.
+_AS_SALIENT = 0.06
 STRENGTH = 0.5  # of the mean window: enough to align by, and soon forgotten if it is wrong
 
 

@@ -31,10 +31,13 @@ def test_the_most_salient_point_is_in_the_middle(sign):
 @pytest.mark.parametrize("noise", [0.1, 0.5, 1.0])
 def test_isolated_motifs_stand_alone_and_those_of_lattices_do_not(noise):
     glyphs = synthetic.motifs(1000, 24, np.pi, 5, noise=noise / 2).patch.values
+    # Where none is turned, the mean glyph has all of its parts.
+    upright = synthetic.motifs(1000, 24, 0, 5, noise=noise / 2).patch.values
     lattice = synthetic.lattice(n=1000, window=24, period=9.0, noise=noise).patch.values
     image = synthetic.micrograph((200, 200), "honeycomb", 11.0, 1.8, noise=noise, seed=3).image
     honeycomb = extract_patches(image, 40, 5).gather()
-    for patches, expected in ((glyphs, True), (lattice, False), (honeycomb, False)):
+    alone, repeated = (glyphs, upright), (lattice, honeycomb)
+    for patches, expected in [(x, True) for x in alone] + [(x, False) for x in repeated]:
         x = torch.as_tensor(patches)
         assert stands_alone((x - x.mean()) / x.std()) is expected
 
