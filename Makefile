@@ -36,7 +36,7 @@ notebooks: $(STAMP)  ## execute them in place, with all of their settings
 	$(ONE_THREAD) $(BIN)/python notebooks/execute.py notebooks/*.ipynb
 
 segmenter: $(STAMP)  ## train the network for atoms that comes with the package anew
-	$(ONE_THREAD) $(BIN)/python benchmarks/train_segmenter.py
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.segmentation.train
 
 format: $(STAMP)  ## rewrite the code in the common format
 	$(BIN)/ruff check --fix

@@ -1,4 +1,4 @@
-"""Atoms by atomap (0.4.2), which needs an environment of its own: see atoms_peers.py.
+"""Atoms by atomap (0.4.2), which needs an environment of its own: see peers.py.
 
 Finds them in each image of a folder: NAME.npz, with `image` and `separation`, gives NAME.npy.
 """

@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-Array = NDArray[Any]
+from benchmarks.common.atoms import mutual_pairs
+from benchmarks.common.metrics import Array
+
 # No unbiased estimate from an atom alone, of known height, width and background, has a smaller
 # standard deviation along an axis, in pixels, times its signal-to-noise ratio.
 CRAMER_RAO = math.sqrt(2 / math.pi)
@@ -59,20 +58,20 @@ def agreement(
     """
     if not len(found):
         return Agreement(0.0, math.nan, np.empty((0, 2)), np.empty(0, int), np.empty(0, int))
-    distance, nearest = cKDTree(found).query(known)
-    mutual = cKDTree(known).query(found)[1][nearest] == np.arange(len(known))
-    paired = mutual & (distance < nearby)
-    has_partner = np.zeros(len(found), bool)
-    has_partner[nearest[paired]] = True
+    pairs = np.stack(mutual_pairs(found, known, nearby))
+    found_paired, known_paired = (
+        np.isin(np.arange(len(points)), index)
+        for points, index in zip((found, known), pairs, strict=True)
+    )
     last = np.array(shape) - 1
     whole, asked = (
         ((points >= border) & (points <= last - border)).all(1) for points in (found, known)
     )
-    pairs = np.flatnonzero(paired & asked)
+    ours, theirs = pairs[:, asked[pairs[1]]]
     return Agreement(
-        recall=float(paired[asked].mean()),
-        precision=float(has_partner[whole].mean()) if whole.any() else math.nan,
-        errors=found[nearest[pairs]] - known[pairs],
-        found=nearest[pairs],
-        known=pairs,
+        recall=float(known_paired[asked].mean()),
+        precision=float(found_paired[whole].mean()) if whole.any() else math.nan,
+        errors=found[ours] - known[theirs],
+        found=ours,
+        known=theirs,
     )

@@ -9,9 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from atoms_metrics import Array
 
-SCRIPT = Path(__file__).with_name("atoms_atomap.py")
+from benchmarks.common.metrics import Array
+
+SCRIPT = Path(__file__).with_name("atomap_worker.py")
 # Of the true distance between neighbours. Its guide has it slightly smaller than that, but with
 # 0.75 it found fewer: it looks in squares, and leaves out as much at the border.
 SEPARATION = 0.5

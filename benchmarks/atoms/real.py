@@ -7,35 +7,25 @@ from time import perf_counter
 import matplotlib
 import numpy as np
 import xarray as xr
-from atoms_metrics import Array, agreement
-from recovery_table import Row
 
-from pyroshift import find_atoms, load_image
+from benchmarks.atoms.metrics import agreement
+from benchmarks.common import data
+from benchmarks.common.metrics import Array
+from benchmarks.common.table import Row
+from pyroshift import find_atoms
 
 matplotlib.use("Agg")
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-GRAPHENE = "stem_graphene_boundary.npy"
-# By a network, so no truth either; a pickle: don't run this on one that you don't trust.
-POSITIONS = "stem_graphene_boundary_atoms.npy"
 NEARBY = 3.0  # pixels
-IMAGES = {  # and whether their atoms are dark
-    GRAPHENE: False,
-    "stem_srtio3.hf5": False,
-    "stem_srtio3_ncem.ser": False,
-    "stem_mos2_se.dm3": False,
-    "stem_nsmo_cryo.tif": False,
-    "stem_abf_stack.hspy": True,
-    "stm_graphite.tif": False,
-}
+IMAGES = {**data.MICROGRAPHS, "stm_graphite.tif": False}  # and whether their atoms are dark
 
 
-def graphene(out: Path) -> Iterator[Row]:
+def graphene() -> Iterator[Row]:
     """Atoms at default options beside those that are given."""
-    if not (path := _file(GRAPHENE)) or not (given := _file(POSITIONS)):
+    if not data.is_there(data.GRAPHENE) or not data.is_there(data.GRAPHENE_ATOMS):
         return
-    known = np.load(given, allow_pickle=True).item()[0][:, :2]
-    image = _in_pixels(load_image(path))
+    known = data.graphene_atoms()
+    image = data.in_pixels(data.GRAPHENE)
     start = perf_counter()
     atoms = find_atoms(image, progress=False)
     row = Row("graphene", "default options", 0, perf_counter() - start)
@@ -52,9 +42,9 @@ def graphene(out: Path) -> Iterator[Row]:
 def images(out: Path) -> Iterator[Row]:
     """Counts in all images at default options, and pictures with the atoms on them."""
     for name, dark in IMAGES.items():
-        if not (path := _file(name)):
+        if not data.is_there(name):
             continue
-        image = _in_pixels(load_image(path))
+        image = data.in_pixels(name)
         start = perf_counter()
         atoms = find_atoms(image, dark=dark, progress=False)
         row = Row("images", name, 0, perf_counter() - start)
@@ -66,20 +56,8 @@ def images(out: Path) -> Iterator[Row]:
         row.add("x_std px", float(atoms.x_std.median()))
         first = atoms.isel(atom=atoms.frame.values == 0)
         values = image.values[0] if image.ndim == 3 else image.values
-        _draw(values, first, out / f"{path.stem}.png")
+        _draw(values, first, out / f"{Path(name).stem}.png")
         yield row
-
-
-def _in_pixels(image: xr.DataArray) -> xr.DataArray:
-    return image.drop_vars(list(image.coords))
-
-
-def _file(name: str) -> Path | None:
-    path = DATA / name
-    if path.is_file():
-        return path
-    print(f"SKIPPED: there is no {path}", flush=True)
-    return None
 
 
 def _draw(values: Array, atoms: xr.Dataset, path: Path) -> None:

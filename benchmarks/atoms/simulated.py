@@ -10,12 +10,13 @@ from itertools import product
 from pathlib import Path
 from time import perf_counter
 
-import atoms_peers
 import numpy as np
 import xarray as xr
-from atoms_metrics import CRAMER_RAO, Agreement, Array, agreement
-from recovery_table import Row
 
+from benchmarks.atoms import peers
+from benchmarks.atoms.metrics import CRAMER_RAO, Agreement, agreement
+from benchmarks.common.metrics import Array
+from benchmarks.common.table import Row
 from pyroshift import find_atoms, synthetic
 from pyroshift.errors import DataError
 
@@ -36,7 +37,7 @@ def simulated(seed: int, peer: Path | None) -> Iterator[Row]:
     cases = list(product(TARGETS, KINDS, (1, 2), SIZES))
     images = [_image(*case, seed) for case in cases]
     by_peer = (
-        atoms_peers.by_atomap(
+        peers.by_atomap(
             peer,
             [data["image"].values for data in images],
             [_nearest(*case[1:]) for case in cases],

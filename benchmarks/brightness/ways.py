@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift import Brightness, CanvasDecoder, NormalGuide, PoseVAE
-from pyroshift.models.brightness import without_brightness
-from pyroshift.models.guides import posterior_head
-from pyroshift.networks.encoders import count_features
+from pyroshift.guides.normal import posterior_head
+from pyroshift.model.brightness import without_brightness
+from pyroshift.model.encoders import count_features
 
 
 class AmortisedGuide(NormalGuide):

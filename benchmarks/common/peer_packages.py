@@ -1,23 +1,61 @@
-"""Importing the peers, which are no dependencies, without packages that only their plots need."""
+"""The peers, which are no dependencies, without packages that only their plots need."""
 
 import importlib
 import importlib.util
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import Tensor
 
 
 class PeerMissingError(ImportError):
     """A peer that isn't installed."""
 
 
-def import_pyroved() -> Any:
-    """pyroVED, which imports torchvision for one picture that nothing here draws.
+class PyroVED(NamedTuple):
+    """A model of pyroVED, what trains it, and its batches."""
 
-    Raises:
-        PeerMissingError: if it is missing.
+    model: Any
+    trainer: Any
+    loader: Any
+
+
+def pyroved(
+    data: Tensor,
+    latent_dim: int,
+    turns: bool,
+    seed: int,
+    batch_size: int = 100,
+    learning_rate: float = 1e-3,
+    **options: Any,
+) -> PyroVED:
+    """PyroVED's invariant VAE, untrained; the script ends if the package is missing.
+
+    It imports torchvision for one picture that nothing here draws.
+
+    Args:
+        data: sample x height x width, or sample x length.
+        latent_dim: number of its z.
+        turns: whether it is invariant to rotations too, beside shifts.
+        seed: of the weights and of the training.
+        batch_size: its default.
+        learning_rate: its default.
+        options: of the model.
     """
-    return import_peer("pyroved", "0.3.0", ("torchvision", "torchvision.utils"))
+    try:
+        package = import_peer("pyroved", "0.3.0", ("torchvision", "torchvision.utils"))
+    except PeerMissingError as missing:
+        raise SystemExit(str(missing)) from missing
+    model = package.models.iVAE(
+        tuple(data.shape[1:]),
+        latent_dim=latent_dim,
+        invariances=["r", "t"] if turns else ["t"],
+        seed=seed,
+        **options,
+    )
+    trainer = package.trainers.SVItrainer(model, seed=seed, lr=learning_rate)
+    return PyroVED(model, trainer, package.utils.init_dataloader(data, batch_size=batch_size))
 
 
 def import_peer(name: str, version: str, absent: tuple[str, ...]) -> Any:

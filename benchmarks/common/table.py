@@ -1,4 +1,4 @@
-"""What a benchmark measures: rows of figures beside their targets, printed and written."""
+"""Tables of what was measured: rows of figures beside their targets, printed, written, read."""
 
 import csv
 import math
@@ -66,3 +66,45 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
                     [row.task, row.case, row.seed, f"{row.seconds:.1f}", name, f"{measured:.6g}",
                      target.lowest, target.highest, target.is_met(measured)]
                 )  # fmt: skip
+
+
+def written(rows: Iterable[Row], path: Path, before: Iterable[Row] = ()) -> list[Row]:
+    """All rows, each printed as it comes and written with those so far, so that none is lost.
+
+    Args:
+        rows: yet to be measured.
+        path: of the csv.
+        before: rows that are there already; written, not printed.
+    """
+    done = list(before)
+    for row in rows:
+        print(row, flush=True)
+        done.append(row)
+        write_csv(done, path)
+    return done
+
+
+def read_csv(path: Path) -> list[Row]:
+    """The rows that `write_csv` wrote; none if there is no such file."""
+    rows: dict[tuple[str, int], Row] = {}
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            key = line["case"], int(line["seed"])
+            row = rows.setdefault(key, Row(line["task"], *key, float(line["seconds"])))
+            limits = float(line["lowest"]), float(line["highest"])
+            row.add(line["figure"], float(line["measured"]), *limits)
+    return list(rows.values())
+
+
+def figures(rows: Iterable[Row], case: str, name: str) -> dict[int, float]:
+    """One figure of a case, by seed."""
+    return {
+        row.seed: row.figures[name][0] for row in rows if row.case == case and name in row.figures
+    }
+
+
+def worst(values: Iterable[float]) -> float:
+    """The lowest; NaN if there is none."""
+    return min(values, default=math.nan)

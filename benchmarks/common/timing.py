@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: clocks, in turns, and what the machine is."""
+"""Clocks, read in turns, and what the machine is."""
 
 import platform
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-Row = dict[str, Any]
+Record = dict[str, Any]  # one line of a table of times
 
 PACKAGES = ("pyroshift", "torch", "pyro-ppl", "numpy")
 

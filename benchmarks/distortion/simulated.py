@@ -1,33 +1,22 @@
-"""Is the distortion of a scan recovered, and are positions corrected by it?
+"""Simulated scans whose distortion is known, and how much of it is recovered."""
 
-    python benchmarks/distortion.py --seeds 0 1 2 --out distortion
-
-prints one row for each simulated scan, each figure beside its target, writes them as csv, and draws
-the displacements and distortions of two real measurements where `../shared/data` has them. Times
-depend on the machine and are shown, not judged.
-"""
-
-import argparse
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
-from recovery_table import Row, write_csv
 from scipy import ndimage
 
 import pyroshift as ps
+from benchmarks.common.metrics import Array
+from benchmarks.common.table import Row
 from pyroshift.data.atoms import labelled_atoms
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SIDE = 1024  # pixels
 NOISE = 0.1  # pixels, error of each coordinate of a position
 VACANCIES, SPURIOUS = 0.1, 0.02  # shares of the atoms
-Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,8 @@ def measured(case: str, scan: Scan, fixed: bool, seed: int) -> Row:
     distortion = ps.fit_distortion(displaced, seed=seed)
     field = distortion.on(image)
     corrected = distortion.correct(atoms)
-    row = Row(f"{case}, {'fixed' if fixed else 'free'} vectors", "", seed, _since(start))
+    seconds = time.perf_counter() - start
+    row = Row(f"{case}, {'fixed' if fixed else 'free'} vectors", "", seed, seconds)
     pixels = np.indices(image.shape).reshape(2, -1).T
     move = scan.move(pixels)
     # What a fitted lattice takes up is affine in the ideal positions.
@@ -128,44 +118,6 @@ def measured(case: str, scan: Scan, fixed: bool, seed: int) -> Row:
     return row
 
 
-def strontium_titanate(out: Path) -> None:
-    """HAADF-STEM of SrTiO3: strontium columns bright, titanium columns faint."""
-    path = DATA / "stem_srtio3.hf5"
-    if path.exists():
-        image = ps.load_image(path)
-        _draw(out / "srtio3", image, ps.suggest_window(image).vectors)
-
-
-def perovskite_stack(out: Path) -> None:
-    """Five frames of ABF-STEM of a perovskite, whose atoms are dark."""
-    path = DATA / "stem_abf_stack.hspy"
-    if path.exists():
-        image = ps.load_image(path)
-        _draw(out / "abf", image, None, dark=True)
-
-
-def _draw(stem: Path, image: xr.DataArray, vectors: Array | None, dark: bool = False) -> None:
-    """Displacements, their modes and the distortion as pictures; what was found as text."""
-    atoms = ps.find_atoms(image, dark=dark, progress=False)
-    displaced = ps.fit_lattice(atoms, vectors)
-    distortion = ps.fit_distortion(displaced)
-    again = ps.fit_lattice(distortion.correct(displaced), vectors)
-    print(f"{stem.name}: {len(atoms.atom)} atoms, {distortion}")
-    for name, each in {"seen": displaced, "corrected": again}.items():
-        print(f"  {name}: rms displacement {float((each.displacement**2).mean() ** 0.5):.4g}")
-    lengths = np.linalg.norm(displaced.lattice_vectors.values, axis=-1)
-    print(f"  lattice vectors {lengths.round(4).tolist()}, sites {int(displaced.site.max()) + 1}")
-    figures = {
-        "displacement": ps.plot.displacement(displaced, image).figure,
-        "corrected": ps.plot.displacement(again, image).figure,
-        "distortion": ps.plot.distortion(distortion.on(image)),
-    }
-    if image.ndim == 3:
-        figures["modes"] = ps.plot.displacement_modes(ps.displacement_modes(displaced, modes=3))
-    for name, figure in figures.items():
-        figure.savefig(f"{stem}_{name}.png", dpi=110)
-
-
 def _periodic(field: Array, positions: Array) -> Array:
     """A periodic field (axis x height x width) between its pixels: position x axis."""
     parts = [
@@ -180,36 +132,3 @@ def _up_to(values: Array, positions: Array, affine: bool) -> Array:
     if affine:
         design = np.hstack([design, positions])
     return values - design @ np.linalg.lstsq(design, values)[0]
-
-
-def _since(start: float) -> float:
-    return time.perf_counter() - start
-
-
-def rows(seeds: list[int]) -> Iterator[Row]:
-    """One row for each simulated scan."""
-    for case, simulate in SCANS.items():
-        for fixed in (True, False):
-            for seed in seeds:
-                yield measured(case, simulate(seed), fixed, seed)
-
-
-def main() -> None:
-    """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=Path("distortion"), help="folder of results")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
-    done: list[Row] = []
-    for row in rows(options.seeds):
-        print(row, flush=True)
-        done.append(row)
-        write_csv(done, options.out / "distortion.csv")
-    strontium_titanate(options.out)
-    perovskite_stack(options.out)
-
-
-if __name__ == "__main__":
-    main()

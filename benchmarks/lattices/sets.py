@@ -1,24 +1,17 @@
-"""Is the lattice found that an image shows, with all of its sublattices, and none in noise?
+"""Images with a lattice that is known, and noise that has none.
 
-    python benchmarks/lattices.py --seeds 0 1 2 3
-
-prints one row for each set of images: how many there are, how many have the right cell, a cell that
-is a part of it (two sublattices taken for one), another one, and none. The sets `nearly alike` and
-`weak` are `synthetic.micrograph`'s; `drawn otherwise` shares no code with these; `noise` has no
-lattice, so that all of it should be none.
+`nearly alike` and `weak` are `synthetic.micrograph`'s; `drawn otherwise` shares no code with these;
+`noise` has no lattice, so that all of it should be none.
 """
 
-import argparse
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
 
-from pyroshift import suggest_window, synthetic
-from pyroshift.errors import DataError
+from benchmarks.common.metrics import Array
+from pyroshift import synthetic
 
-Array = np.ndarray
 Case = tuple[Array, Array | None]  # an image, and its lattice vectors if it has a lattice
 HEXAGONAL = np.array([[0, 1], [np.sqrt(3) / 2, 1 / 2]])
 
@@ -144,36 +137,3 @@ SETS: dict[str, Callable[[int], Iterator[Case]]] = {
     "weak": weak,
     "noise": noise,
 }
-
-
-def judged(image: Array, vectors: Array | None) -> str:
-    """What `suggest_window` makes of an image."""
-    try:
-        found = suggest_window(image).vectors
-    except DataError:
-        return "none"
-    if vectors is None:
-        return "other"
-    index = np.asarray(found) @ np.linalg.inv(vectors)
-    whole = np.abs(index - np.round(index)).max() < 0.1
-    if whole and round(abs(np.linalg.det(index))) == 1:
-        return "right"
-    parts = vectors @ np.linalg.inv(found)
-    return "part" if np.abs(parts - np.round(parts)).max() < 0.2 else "other"
-
-
-def main() -> None:
-    """Print a row for each set."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
-    parser.add_argument("--sets", nargs="+", choices=sorted(SETS), default=list(SETS))
-    options = parser.parse_args()
-    print(f"{'set':16} images  right   part  other   none")
-    for name in options.sets:
-        counts = Counter(judged(*case) for seed in options.seeds for case in SETS[name](seed))
-        shares = "".join(f"{counts[answer]:7}" for answer in ("right", "part", "other", "none"))
-        print(f"{name:16} {sum(counts.values()):6}{shares}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,28 +1,19 @@
 """The shift-VAE paper, figure by figure, in numbers.
 
-    python benchmarks/paper.py figure2 figure3 --seeds 0 1 2 --out paper
+    python -m benchmarks.paper figure2 figure3 --seeds 0 1 2 --out paper
 
 prints one row per training, each figure beside its target, and writes them as csv, and pictures.
 A training whose row is in the csv of `--out` already isn't done again. The settings stand at the
 top of each task's module. `--small` shrinks every task to test the script itself.
 """
 
-import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-import paper_figure2
-import paper_figure3
-import paper_figure7
-import paper_figure8
-import torch
-from paper_table import read_csv
-from pose import attempt
-from pose_found import Job, Run, asked_for
-from recovery_table import Row, write_csv
-
-from pyroshift.errors import LatentWarning
+from benchmarks.common.run import Job, Run, asked_for, attempt
+from benchmarks.common.table import Row, read_csv, written
+from benchmarks.common.training import collapse_expected, print_versions
+from benchmarks.paper import figure2, figure3, figure7, figure8
 
 
 @dataclass(frozen=True)
@@ -34,37 +25,34 @@ class Task:
 
 
 TASKS = {
-    "figure2": Task(paper_figure2.jobs, paper_figure2.summary),
-    "figure3": Task(paper_figure3.jobs, paper_figure3.summary),
-    "figure7": Task(paper_figure7.jobs, paper_figure7.summary),
-    "figure8": Task(paper_figure8.jobs, paper_figure8.summary),
+    "figure2": Task(figure2.jobs, figure2.summary),
+    "figure3": Task(figure3.jobs, figure3.summary),
+    "figure7": Task(figure7.jobs, figure7.summary),
+    "figure8": Task(figure8.jobs, figure8.summary),
 }
 
 
 def main() -> None:
-    """Run the tasks that are asked for."""
-    tasks, seeds, run = asked_for(__doc__, TASKS, paper_figure3.GUIDES, "of figure3", "paper")
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
-    for name in tasks:
-        measure(name, seeds, run)
+    """Run the tasks that are asked for, and sum up each."""
+    names, seeds, run = asked_for("paper", __doc__, TASKS, figure3.GUIDES, "of figure3")
+    print_versions()
+    for name in names:
+        path = run.out / f"{name}.csv"
+        before = read_csv(path)
+        done = {(row.case, row.seed) for row in before}
+        with collapse_expected():
+            rows = written(measured(name, seeds, run, done), path, before)
+        TASKS[name].summary(rows, run)
 
 
-def measure(name: str, seeds: list[int], run: Run) -> None:
-    """Train for each seed what isn't in the csv yet, print and write the figures, and sum up."""
-    path = run.out / f"{name}.csv"
-    rows = read_csv(path)
-    done = {(row.case, row.seed) for row in rows}
+def measured(
+    name: str, seeds: list[int], run: Run, done: Collection[tuple[str, int]]
+) -> Iterator[Row]:
+    """A row for each training of a task, but for cases and seeds that are done."""
     for seed in seeds:
         for case, job in TASKS[name].jobs(seed, run):
             if (case, seed) not in done:
-                with warnings.catch_warnings():
-                    # Latents that nothing varies for are meant to collapse here.
-                    warnings.simplefilter("ignore", LatentWarning)
-                    row = attempt(job, Row(name, case, seed, math.nan))
-                print(row, flush=True)
-                rows.append(row)
-                write_csv(rows, path)
-    TASKS[name].summary(rows, run)
+                yield attempt(name, case, seed, job)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from paper_table import figures
-from pose_found import Job, Run, Settings
-from recovery_synthetic import train
-from recovery_table import Row
 
+from benchmarks.common.run import Job, Run, Settings
+from benchmarks.common.table import Row, figures
+from benchmarks.common.training import train
 from pyroshift import (
     VAE,
     KLAnnealing,
@@ -27,11 +26,11 @@ from pyroshift import (
     plot,
     synthetic,
 )
-from pyroshift.sites import OFFSET
+from pyroshift.model.sites import OFFSET
 
 FIGURE2: Settings = {
     "data": {"n": 5000, "widths": (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4), "offset_spread": 3.0},
-    # As recovery.py has it for sines: offsets and content start tied to their priors, so that one
+    # As recovery has it for sines: offsets and content start tied to their priors, so that one
     # sine serves all signals before there are several.
     "fit": {"epochs": 30, "batch_size": 128, "kl": KLAnnealing(5.0, 1.0, 15)},
     "small": {"data": {"n": 400}, "fit": {"epochs": 2}},

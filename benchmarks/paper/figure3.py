@@ -1,9 +1,9 @@
 """Figure 3 g, h: where the shift of sines is found, over the spread of the offsets and the noise.
 
-The fields, the data and the measures are those of `pose.py sines`. `anchor`, `normal` and `pyroved`
-have a prior matched to the spread, which only who made the data knows. `default` is the normal
-guide with the prior that it has by default, whatever the spread. `chosen` is whichever of anchor
-and normal has the better bound on signals held out, which needs no truth.
+The fields, the data and the measures are those of `benchmarks.pose sines`. `anchor`, `normal` and
+`pyroved` have a prior matched to the spread, which only who made the data knows. `default` is the
+normal guide with the prior that it has by default, whatever the spread. `chosen` is whichever of
+anchor and normal has the better bound on signals held out, which needs no truth.
 """
 
 import math
@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
-import pose_tasks
 import xarray as xr
-from paper_table import figures, worst
-from pose_found import Found, Job, Run, Settings, merged
-from pose_guides import train
-from pose_metrics import error_modulo_period
-from recovery_metrics import slope
-from recovery_table import Row
 
+from benchmarks.common.metrics import slope
+from benchmarks.common.run import Job, Run, Settings, merged
+from benchmarks.common.table import Row, figures, worst
+from benchmarks.pose import tasks
+from benchmarks.pose.found import Found
+from benchmarks.pose.guides import train
+from benchmarks.pose.metrics import error_modulo_period
 from pyroshift import plot, synthetic
 
 HELD_OUT = 200  # signals of the same kind, for the bound
@@ -33,10 +33,10 @@ BOUND, R2, SLOPE = "held-out bound", "offset R2", "slope"
 
 def jobs(seed: int, run: Run) -> Iterator[Job]:
     """Every field of the map, by every guide asked for."""
-    settings = run.settings(pose_tasks.SINES)
+    settings = run.settings(tasks.SINES)
     for spread in settings["spreads"]:
         for noise in settings["noises"]:
-            for guide, case in run.wanted(pose_tasks.sines_label(spread, noise)):
+            for guide, case in run.wanted(tasks.sines_label(spread, noise)):
                 yield case, partial(_field, case, guide, seed, spread, noise, settings)
 
 
@@ -47,13 +47,13 @@ def _field(
     count = settings["data"]["n"]
     data = settings["data"] | {"n": count + HELD_OUT}
     truth = synthetic.sines(noise=0.0, seed=seed, offset_spread=spread, **data)
-    signal = pose_tasks.noisy(truth.signal.values, noise, seed)
+    signal = tasks.noisy(truth.signal.values, noise, seed)
     name = "normal" if guide == "default" else guide
     trained = train(name, signal[:count], seed, _fitting(settings, guide, spread))
     truth = truth.isel(sample=slice(count))
     row = Row("figure3", case, seed, trained.seconds)
-    filtered = pose_tasks.filtered_offsets(truth, signal[:count], np.sin, spread)
-    pose_tasks.add_sines(row, trained.found, truth, filtered, -math.inf)
+    filtered = tasks.filtered_offsets(truth, signal[:count], np.sin, spread)
+    tasks.add_sines(row, trained.found, truth, filtered, -math.inf)
     row.add(SLOPE, _slope(trained.found, truth))
     held_out = trained.find(signal[count:]).extras
     if "elbo" in held_out:  # pyroVED tells none
@@ -67,7 +67,7 @@ def _fitting(settings: Settings, guide: str, spread: float) -> Settings:
     settings = merged(settings, {"fit": {"epochs": epochs}})
     if guide == "default":
         return merged(settings, {"guides": {"normal": {"offset_scale": DEFAULT_SCALE}}})
-    return pose_tasks.with_prior(settings, guide, spread)
+    return tasks.with_prior(settings, guide, spread)
 
 
 def _slope(found: Found, truth: xr.Dataset) -> float:
@@ -80,7 +80,7 @@ def _slope(found: Found, truth: xr.Dataset) -> float:
 
 def summary(rows: Sequence[Row], run: Run) -> None:
     """Print and draw the maps, the worst of the seeds."""
-    settings = run.settings(pose_tasks.SINES)
+    settings = run.settings(tasks.SINES)
     for name, file in ((R2, "r2"), (SLOPE, "slope")):
         maps = xr.Dataset({guide: _map(rows, guide, name, settings) for guide in (*GUIDES, CHOSEN)})
         if name == R2:
@@ -97,7 +97,7 @@ def _map(rows: Sequence[Row], guide: str, name: str, settings: Settings) -> xr.D
     """A figure over spread and noise, the worst of the seeds; NaN where there is none."""
     spreads, noises = settings["spreads"], settings["noises"]
     values = [
-        [worst(_by_seed(rows, guide, pose_tasks.sines_label(spread, noise), name).values())
+        [worst(_by_seed(rows, guide, tasks.sines_label(spread, noise), name).values())
          for noise in noises]
         for spread in spreads
     ]  # fmt: skip

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from pose_found import Job, Run, Settings
-from recovery_real import DATA
-from recovery_synthetic import COMMON
-from recovery_table import Row
 
+from benchmarks.common.data import in_pixels
+from benchmarks.common.run import Job, Run, Settings
+from benchmarks.common.table import Row
+from benchmarks.common.training import COMMON
 from pyroshift import (
     VAE,
     Patches,
@@ -22,7 +22,6 @@ from pyroshift import (
     explained_by_blur,
     extract_patches,
     fit,
-    load_image,
     manifold,
     plot,
     smoothness,
@@ -52,7 +51,7 @@ IMAGES: dict[str, Settings] = {
     },
 }
 
-# Guide (or VAE), and the KL weight: of all sites, or of z alone as in recovery_real, which for the
+# Guide (or VAE), and the KL weight: of all sites, or of z alone as in recovery.real, which for the
 # VAE is the same.
 CASES: dict[str, Settings] = {
     "VAE, 1": {"model": VAE, "kl": 1.0},
@@ -96,9 +95,8 @@ def summary(rows: Sequence[Row], run: Run) -> None:
 
 
 def read(settings: Settings) -> xr.DataArray:
-    """The image without units of its own, so that lengths are in pixels, reduced where asked."""
-    values = load_image(DATA / settings["file"]).values.astype(np.float32)
-    image = xr.DataArray(values, dims=("y", "x"), name="image")
+    """The image, lengths in pixels, reduced where asked."""
+    image = in_pixels(settings["file"]).astype(np.float32)
     reduction = settings.get("reduction", 1)
     return image.coarsen(y=reduction, x=reduction, boundary="trim").mean()
 

@@ -7,11 +7,11 @@ from time import process_time
 
 import numpy as np
 import xarray as xr
-from paper_figure7 import add_smoothness, read
-from pose_found import Job, Run, Settings
-from recovery_table import Row
 from scipy.stats import spearmanr
 
+from benchmarks.common.run import Job, Run, Settings
+from benchmarks.common.table import Row
+from benchmarks.paper.figure7 import add_smoothness, read
 from pyroshift import (
     ShiftVAE,
     encode,
@@ -20,10 +20,10 @@ from pyroshift import (
     plot,
     search_kl,
 )
-from pyroshift.analysis.search import WEIGHTS
-from pyroshift.analysis.space import Space
-from pyroshift.analysis.study import Study
-from pyroshift.analysis.training import physical_smoothness
+from pyroshift.search.search_kl import WEIGHTS
+from pyroshift.search.space import Space
+from pyroshift.search.study import Study
+from pyroshift.search.training import physical_smoothness
 
 IMAGE: Settings = {"file": "stm_graphite.tif", "patches": {"window": 40, "step": 20}}
 GRIDS = {"6 x 6": WEIGHTS, "3 x 3": (0.1, 1.0, 10.0)}

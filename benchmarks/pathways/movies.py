@@ -1,31 +1,17 @@
-"""Are states, rates of switching and single atoms' ways found in a movie of atoms that switch?
+"""Trainings on movies of atoms that switch, turn, shake and drift."""
 
-    python benchmarks/pathways.py --seeds 0 1 2 --out pathways
-
-prints one row per training or simulation, each figure beside its target, and writes them as csv.
-Tasks: `movie`, a training per seed and noise, at the true atoms or at those found; `intervals`,
-how often the intervals of rates hold the truth over many simulated sequences of classes, as they
-are and with errors and gaps; `hidden`, the same by the hidden Markov model. `--small` shrinks every
-task to test the script itself.
-"""
-
-import argparse
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
-from recovery_table import Row, write_csv
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 import pyroshift as ps
-
-Array = NDArray[Any]
+from benchmarks.common.metrics import Array
+from benchmarks.common.table import Row
 
 MOVIE = {"frames": 40, "sites": (6, 6)}
 RATES = np.array([[0.95, 0.05], [0.1, 0.9]])
@@ -33,31 +19,7 @@ WINDOW = 24
 # Noise, of atoms of brightness 1 and neighbours of 0.6 to 0.9, and whether atoms are found first.
 CASES = ((0.1, False), (0.1, True), (0.3, False), (0.45, False))
 FIT = {"epochs": 30, "batch_size": 64, "learning_rate": 2e-3, "schedule": "cosine"}
-# Shares of classes that are wrong, and of frames that are missing.
-SEQUENCES = ((0.0, 0.0), (0.0, 0.1), (0.01, 0.0), (0.03, 0.0), (0.05, 0.1))
-SIMULATED, SIMULATED_HIDDEN = 500, 20
 NEAR = 0.2  # radians; windows whose angle is further from the truth are counted
-
-
-def main() -> None:
-    """Run the tasks that are asked for."""
-    tasks = {"movie": movies, "intervals": intervals, "hidden": hidden}
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", default=list(tasks), metavar="TASK",
-                        help=f"of {', '.join(tasks)}; all by default")  # fmt: skip
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--small", action="store_true", help="few frames, epochs and simulations")
-    parser.add_argument("--out", type=Path, default=Path("pathways"), help="folder of the results")
-    options = parser.parse_args()
-    if unknown := set(options.tasks) - set(tasks):
-        parser.error(f"no task {', '.join(unknown)}: choose from {', '.join(tasks)}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    for task in options.tasks:
-        rows = []
-        for row in tasks[task](options.seeds, options.small):
-            print(row, flush=True)
-            rows.append(row)
-            write_csv(rows, options.out / f"{task}.csv")
 
 
 def movies(seeds: list[int], small: bool) -> Iterator[Row]:
@@ -150,57 +112,3 @@ def add_angles(row: Row, found: xr.Dataset, truth: xr.Dataset) -> None:
     row.add("median angle error", np.median(size), highest=0.05)
     row.add("angles off", (size > NEAR).mean(), highest=0.05)
     row.add("turn between classes", np.abs(np.angle(means / means[0])).max())
-
-
-def intervals(seeds: list[int], small: bool) -> Iterator[Row]:
-    """Coverage of the intervals by Dirichlet posteriors."""
-    yield from coverage("intervals", seeds, 10 if small else SIMULATED, {})
-
-
-def hidden(seeds: list[int], small: bool) -> Iterator[Row]:
-    """Coverage of the intervals by the hidden Markov model."""
-    yield from coverage("hidden", seeds, 2 if small else SIMULATED_HIDDEN, {"hidden": True})
-
-
-def coverage(task: str, seeds: list[int], count: int, options: dict[str, Any]) -> Iterator[Row]:
-    """How often the intervals hold the truth, for sequences with errors and with gaps."""
-    for errors, missing in SEQUENCES:
-        for seed in seeds:
-            rng = np.random.default_rng(seed)
-            start = time.perf_counter()
-            inside, rates = [], []
-            for _ in range(count):
-                matrix = ps.transition_matrix(sequences(rng, errors, missing), **options)
-                inside.append(within(matrix, RATES))
-                rates.append(matrix.probability.values[[0, 1], [1, 0]])
-            case = f"{errors:.0%} wrong, {missing:.0%} missing"
-            row = Row(task, case, seed, time.perf_counter() - start)
-            # Counted as they are, wrong classes are not meant to give the right rates.
-            judged = bool(options) or not errors
-            row.add("intervals with the truth", np.mean(inside), 0.9 if judged else 0)
-            row.add("mean rate, 0.05", np.mean(rates, 0)[0])
-            row.add("mean rate, 0.1", np.mean(rates, 0)[1])
-            yield row
-
-
-def sequences(rng: np.random.Generator, errors: float, missing: float) -> xr.Dataset:
-    """Classes of as many tracks and frames as in the movies, of which some are wrong."""
-    frames, tracks = MOVIE["frames"], math.prod(MOVIE["sites"])
-    state = np.empty((frames, tracks), int)
-    for frame in range(frames):
-        above = np.full(tracks, 0.5) if frame == 0 else RATES[state[frame - 1], 1]
-        state[frame] = rng.random(tracks) < above
-    seen = np.where(rng.random(state.shape) < errors, 1 - state, state)
-    kept = rng.random(state.shape) >= missing
-    frame, track = np.indices(state.shape)
-    return xr.Dataset(
-        {
-            "class_index": ("atom", seen[kept]),
-            "class_probability": (("atom", "class"), np.eye(2)[seen[kept]]),
-        },
-        {"frame": ("atom", frame[kept]), "track": ("atom", track[kept])},
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Two other ways to infer a pose, tried beside the anchor guide and not taken.
 
-    python benchmarks/pose_alternatives.py
+    python -m benchmarks.pose.alternatives
 
 `enumerated`: an amortised Categorical over angle bins, summed out (as Pyro's TraceEnum_ELBO does),
 with Normals for offset and for the angle within its bin, on motifs over the full circle.
@@ -8,21 +8,21 @@ with Normals for offset and for the angle within its bin, on motifs over the ful
 on peaks over the whole window. Both in plain PyTorch, with the networks of the package.
 """
 
-import argparse
 import math
 from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
 import torch
-from pose_tasks import noisy
-from recovery_metrics import circular_correlation, explained_offset, predictability
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal, kl_divergence
 from torch.nn.functional import softplus
 
+from benchmarks.common import command
+from benchmarks.common.metrics import circular_correlation, explained_offset, predictability
+from benchmarks.pose.tasks import noisy
 from pyroshift import CanvasDecoder, FullyConnectedEncoder, synthetic
-from pyroshift.pose import half_window, pixel_grid, unrotate, unshift
+from pyroshift.model.pose import half_window, pixel_grid, unrotate, unshift
 
 BATCH, RATE, LATENTS = 128, 2e-3, 2
 
@@ -165,10 +165,9 @@ def summed(seed: int, epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser = command.parser("pose.alternatives", __doc__)
     parser.add_argument("--epochs", type=int, default=20)
-    options = parser.parse_args()
+    options = command.asked(parser)
     for number in options.seeds:
         enumerated(number, options.epochs)
         summed(number, options.epochs)

@@ -1,30 +1,12 @@
-"""Atoms found without a model, and how offsets agree with them: pure functions."""
-
-from typing import Any
+"""Positions of atoms by fits, and how offsets agree with them: pure functions."""
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.optimize import least_squares
 from scipy.spatial import cKDTree
 
+from benchmarks.common.atoms import disc
+from benchmarks.common.metrics import Array
 from pyroshift import synthetic
-
-Array = NDArray[Any]
-
-
-def find_atoms(image: Array, smoothing: float, background: float, apart: float) -> Array:
-    """Maxima of an image (atom x axis), to whole pixels.
-
-    Args:
-        image: height x width.
-        smoothing: standard deviation of the Gaussian that takes the noise away, pixels.
-        background: of the one that the slow background is found with, pixels.
-        apart: every maximum is the highest point within this radius, pixels.
-    """
-    smooth = gaussian_filter(image, smoothing) - gaussian_filter(image, background)
-    highest = maximum_filter(smooth, footprint=_disc(apart)) == smooth
-    return np.argwhere(highest & (smooth > 0))
 
 
 def fit_atoms(image: Array, maxima: Array, radius: float) -> Array:
@@ -34,26 +16,20 @@ def fit_atoms(image: Array, maxima: Array, radius: float) -> Array:
     are left out, and fits that went away, or to another shape than a peak's.
     """
     edge = int(np.ceil(radius))
-    disc = np.argwhere(_disc(radius)) - edge
+    near = np.argwhere(disc(radius)) - edge
     inside = ((maxima >= edge) & (maxima < np.array(image.shape) - edge)).all(1)
     atoms = []
     for maximum in maxima[inside]:
-        values = image[tuple((maximum + disc).T)]
+        values = image[tuple((maximum + near).T)]
         scale = values.std() or 1.0
         start = np.array([0.0, 0.0, np.log(radius / 2), np.log(radius / 2), 2.0, -1.0])
         data = (values - values.mean()) / scale
-        found = least_squares(_misfit, start, _slopes, method="lm", args=(disc, data), max_nfev=200)
+        found = least_squares(_misfit, start, _slopes, method="lm", args=(near, data), max_nfev=200)
         shift, widths, height = found.x[:2], np.exp(found.x[2:4]), found.x[4]
         round_enough = (widths < 3 * radius).all() and (widths > 0.5).all()
         if found.success and height > 0 and np.hypot(*shift) < radius / 2 and round_enough:
             atoms.append(maximum + shift)
     return np.array(atoms)
-
-
-def _disc(radius: float) -> Array:
-    edge = int(np.ceil(radius))
-    rows, columns = np.mgrid[-edge : edge + 1, -edge : edge + 1]
-    return np.hypot(rows, columns) <= radius
 
 
 def _peak(parameters: Array, pixels: Array) -> tuple[Array, Array]:
@@ -119,7 +95,7 @@ def common_origin(points: Array, atoms: Array, period: float) -> Array:
         period: the longest distance between neighbouring atoms.
     """
     tree = cKDTree(atoms)
-    candidates = (np.argwhere(_disc(period)) - int(np.ceil(period))).astype(float)[::2]
+    candidates = (np.argwhere(disc(period)) - int(np.ceil(period))).astype(float)[::2]
     origin = min(candidates, key=lambda c: float(np.median(tree.query(points - c)[0])))
     for _ in range(20):
         left = from_nearest(points - origin, atoms)

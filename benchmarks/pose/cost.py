@@ -7,12 +7,13 @@ from time import perf_counter
 
 import numpy as np
 import pyro.distributions as dist
-from pose_found import Job, Run, Settings, as_float32, merged
-from pose_guides import make
-from recovery_table import Row
 
+from benchmarks.common.run import Job, Run, Settings, merged
+from benchmarks.common.table import Row
+from benchmarks.pose.found import as_float32
+from benchmarks.pose.guides import make
 from pyroshift import Patches, PoseVAE, fit, synthetic
-from pyroshift.inference.history import EpochRecord
+from pyroshift.training.history import EpochRecord
 
 COST: Settings = {
     "cases": {

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pose_metrics as metrics
 import pyro.distributions as dist
-from pose_found import Array, Found, Job, Run, Settings, as_float32
-from pose_guides import train
-from pose_tasks import add_state
-from recovery_metrics import circular_correlation
-from recovery_real import DATA
-from recovery_table import Row
 from scipy.ndimage import affine_transform
+
+from benchmarks.common.data import measurement
+from benchmarks.common.metrics import Array, circular_correlation
+from benchmarks.common.run import Job, Run, Settings
+from benchmarks.common.table import Row
+from benchmarks.pose import metrics
+from benchmarks.pose.found import Found, as_float32
+from benchmarks.pose.guides import train
+from benchmarks.pose.tasks import add_state
 
 DIGITS: Settings = {
     "train": 8000,
@@ -104,8 +106,8 @@ def _digits(
     count: int, held_out: int, window: int, max_offset: float, seed: int
 ) -> tuple[Digits, Digits]:
     """The first digits to train on, and the last ones to test."""
-    images = read_idx(DATA / "mnist_t10k-images-idx3-ubyte.gz") / 255
-    labels = read_idx(DATA / "mnist_t10k-labels-idx1-ubyte.gz").astype(int)
+    images = read_idx(measurement("mnist_t10k-images-idx3-ubyte.gz")) / 255
+    labels = read_idx(measurement("mnist_t10k-labels-idx1-ubyte.gz")).astype(int)
     rng = np.random.default_rng(seed)
     angle = rng.uniform(-np.pi, np.pi, len(images))
     offset = rng.uniform(-max_offset, max_offset, (len(images), 2))
@@ -140,8 +142,6 @@ def move(image: Array, angle: float, offset: Array, window: int) -> Array:
 
 def read_idx(path: Path) -> Array:
     """An array in MNIST's format: two zeros, type, number of axes, their sizes, the bytes."""
-    if not path.is_file():
-        raise SystemExit(f"there is no {path}: this task needs that file")
     with gzip.open(path) as file:
         content = file.read()
     sizes = np.frombuffer(content, ">u4", content[3], 4)

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pose_peers
 import torch
 import xarray as xr
-from pose_found import Array, Found, Settings, Trained
-from recovery_synthetic import train as train_and_encode
 
+from benchmarks.common.metrics import Array
+from benchmarks.common.run import Settings
+from benchmarks.common.training import train as train_and_encode
+from benchmarks.pose import peers
+from benchmarks.pose.found import Found, Trained
 from pyroshift import RVAE, AnchorGuide, CanvasDecoder, Patches, PoseVAE, ShiftVAE, encode
 
 GUIDES = ("anchor", "normal", "pyroved")
@@ -29,7 +31,7 @@ def train(guide: str, data: Array, seed: int, settings: Settings) -> Trained:
         settings: the task's, of which "model", "guides", "fit", "turns" and "peer" count.
     """
     if guide == "pyroved":
-        return pose_peers.train(data, seed, settings)
+        return peers.train(data, seed, settings)
     model = make(guide, data.shape[1:], seed, settings)
     patches = Patches.from_array(data)
     maps, history, seconds = train_and_encode(model, patches, seed, settings["fit"])

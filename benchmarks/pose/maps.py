@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from pose_found import Array, Run
-from pose_tasks import SINES, sines_label
-from recovery_table import Row
+
+from benchmarks.common.metrics import Array
+from benchmarks.common.run import Run
+from benchmarks.common.table import Row, figures, worst
+from benchmarks.pose.tasks import SINES, sines_label
 
 
 def sines_maps(rows: Sequence[Row], run: Run) -> None:
@@ -18,7 +20,7 @@ def sines_maps(rows: Sequence[Row], run: Run) -> None:
     shown.append(("matched filter", run.guides[0], "filter R2"))
     maps = {
         title: np.array(
-            [[worst(rows, f"{guide}, {sines_label(s, n)}", name) for n in noises] for s in spreads]
+            [[_worst(rows, f"{guide}, {sines_label(s, n)}", name) for n in noises] for s in spreads]
         )
         for title, guide, name in shown
     }
@@ -27,10 +29,9 @@ def sines_maps(rows: Sequence[Row], run: Run) -> None:
     draw(maps, spreads, noises, run.out / "sines.png")
 
 
-def worst(rows: Sequence[Row], case: str, figure: str) -> float:
+def _worst(rows: Sequence[Row], case: str, name: str) -> float:
     """The lowest figure of all seeds; NaN if there is none."""
-    found = [row.figures[figure][0] for row in rows if row.case == case and figure in row.figures]
-    return min(found, default=np.nan)
+    return worst(figures(rows, case, name).values())
 
 
 def table(

@@ -1,16 +1,13 @@
-"""How well poses were found: pure functions from arrays to numbers, beside recovery_metrics."""
+"""How well poses were found: pure functions from arrays to numbers, beside common.metrics."""
 
 from collections.abc import Callable
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from recovery_metrics import mean_angle
 from scipy.cluster.vq import kmeans2
 from scipy.optimize import linear_sum_assignment
 
-Array = NDArray[Any]
+from benchmarks.common.metrics import Array, mean_angle
 
 
 def coverage(error: Array, stddev: Array, level: float) -> float:
@@ -139,7 +136,7 @@ def explained_modulo_period(error: Array, truth: Array, period: Array) -> float:
 def offset_error(found: Array, truth: Array, angle: Array) -> Array:
     """Errors of offsets (sample x axis), less one gauge for all samples.
 
-    The gauge is a constant and a constant that turns with the motif (recovery_metrics tells why),
+    The gauge is a constant and a constant that turns with the motif (common.metrics tells why),
     here fitted to samples whose error is not far beyond the median.
     """
     cos, sin, one, zero = np.cos(angle), np.sin(angle), np.ones_like(angle), np.zeros_like(angle)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from peer_packages import PeerMissingError, import_pyroved
-from pose_found import Array, Found, Settings, Trained, as_float32
+
+from benchmarks.common.metrics import Array
+from benchmarks.common.peer_packages import pyroved
+from benchmarks.common.run import Settings
+from benchmarks.pose.found import Found, Trained, as_float32
 
 
 def train(data: Array, seed: int, settings: Settings) -> Trained:
@@ -20,21 +23,11 @@ def train(data: Array, seed: int, settings: Settings) -> Trained:
         seed: of the weights and of the training.
         settings: the task's, of which "model" (latent_dim), "turns", "guides" and "peer" count.
     """
-    try:
-        pyroved = import_pyroved()
-    except PeerMissingError as missing:
-        raise SystemExit(str(missing)) from missing
     options = dict(settings["guides"]["pyroved"])
     clipped = options.get("sampler_d", "bernoulli") != "gaussian"
-    model = pyroved.models.iVAE(
-        data.shape[1:],
-        latent_dim=settings["model"]["latent_dim"],
-        invariances=["r", "t"] if settings["turns"] else ["t"],
-        seed=seed,
-        **options,
+    model, trainer, loader = pyroved(
+        _tensor(data, clipped), settings["model"]["latent_dim"], settings["turns"], seed, **options
     )
-    trainer = pyroved.trainers.SVItrainer(model, seed=seed)
-    loader = pyroved.utils.init_dataloader(_tensor(data, clipped))
     start = perf_counter()
     for _ in range(settings["peer"]["epochs"]):
         trainer.step(loader)

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pose_atoms
-import recovery_metrics as metrics
 import xarray as xr
-from pose_found import Array, Job, Run, Settings
-from recovery_real import DATA, read_atoms
-from recovery_synthetic import train
-from recovery_table import Row
 from scipy.spatial import cKDTree
 
-from pyroshift import RVAE, Patches, PoseVAE, ShiftVAE, extract_patches, load_image, manifold, plot
+from benchmarks.common import data, grains, metrics
+from benchmarks.common.atoms import find_atoms
+from benchmarks.common.metrics import Array
+from benchmarks.common.run import Job, Run, Settings
+from benchmarks.common.table import Row
+from benchmarks.common.training import save_pictures, train
+from benchmarks.pose import atoms as fits
+from pyroshift import RVAE, Patches, PoseVAE, ShiftVAE, extract_patches
 
 POSITIONS: dict[str, Settings] = {
     "graphite": {
@@ -48,8 +49,7 @@ POSITIONS: dict[str, Settings] = {
 }
 
 GRAPHENE: Settings = {
-    "file": "stem_graphene_boundary.npy",
-    "positions": "stem_graphene_boundary_atoms.npy",
+    "file": data.GRAPHENE,
     "n": 2000,
     "window": 32,
     "model": {"likelihood": "gaussian", "latent_dim": 2, "offsets": True, "offset_scale": 0.3},
@@ -58,8 +58,6 @@ GRAPHENE: Settings = {
     "neighbours": 3,
     # Positions further from atoms than this show none, for the specimen is covered there.
     "near": 20.0,
-    # Smallest bond order inside a grain, as in recovery_real.
-    "inside": 0.7,
     "small": {"n": 300, "fit": {"epochs": 2}},
 }
 
@@ -98,16 +96,16 @@ def _positions(name: str, guide: str, case: str, seed: int, run: Run) -> Row:
     period = float(np.linalg.norm(vectors, axis=1).max())
     row = Row("real", case, seed, seconds)
     points = centres + maps.offset.values
-    points = points - pose_atoms.common_origin(points, atoms, period)
-    nearest = _sizes(pose_atoms.from_nearest(points, atoms))
+    points = points - fits.common_origin(points, atoms, period)
+    nearest = _sizes(fits.from_nearest(points, atoms))
     row.add("from nearest atom, px", float(np.median(nearest)), highest=0.5)
     row.add("within 1 px", float(np.mean(nearest <= 1)))
-    local = pose_atoms.from_local_lattice(points, atoms, vectors, 1.5 * period)
+    local = fits.from_local_lattice(points, atoms, vectors, 1.5 * period)
     local = _sizes(local - np.nanmedian(local, 0))
     row.add("from local lattice, px", float(np.nanmedian(local)), highest=0.5)
-    row.add("atoms from it, px", pose_atoms.jitter(atoms, vectors, 1.5 * period))
-    blind = centres - pose_atoms.common_origin(centres, atoms, period)
-    row.add("by chance, px", float(np.median(_sizes(pose_atoms.from_nearest(blind, atoms)))))
+    row.add("atoms from it, px", fits.jitter(atoms, vectors, 1.5 * period))
+    blind = centres - fits.common_origin(centres, atoms, period)
+    row.add("by chance, px", float(np.median(_sizes(fits.from_nearest(blind, atoms)))))
     row.add("atoms", len(atoms))
     _finish(row, maps, history, image, model, run.out / f"{_slug(case)}_{seed}")
     return row
@@ -117,32 +115,28 @@ def _grains(guide: str, case: str, seed: int, run: Run) -> Row:
     """Angles at random positions, modulo 60 degrees, against the bonds of the atoms nearby."""
     settings = run.settings(GRAPHENE)
     image = _image(settings)
-    atoms = read_atoms(_file(settings["positions"]))
+    atoms = data.graphene_atoms()
     patches = at_random(image, settings["window"], settings["n"], seed)
     model = RVAE(settings["window"], guide=guide, seed=seed, **_options(settings, guide))
     maps, history, seconds = train(model, patches, seed, settings["fit"])
     centres = np.stack([maps.y.values, maps.x.values], 1)
     distance, nearest = cKDTree(atoms).query(centres, settings["neighbours"])
-    order = metrics.bond_order(atoms)[nearest].mean(1)
+    order = grains.bond_order(atoms)[nearest].mean(1)
     seen = distance[:, -1] <= settings["near"]
-    inside = seen & (np.abs(order) > settings["inside"])
+    inside = seen & (np.abs(order) > grains.INSIDE)
     sixfold = 6 * maps.angle.values
     grain = np.zeros(len(order), bool)
-    grain[seen] = metrics.two_arcs(np.angle(order[seen]))
+    grain[seen] = grains.two_arcs(np.angle(order[seen]))
     found = np.zeros(len(order), bool)
-    found[seen] = metrics.two_arcs(sixfold[seen])
+    found[seen] = grains.two_arcs(sixfold[seen])
     row = Row("real", case, seed, seconds)
-    row.add("grains told apart", metrics.agreement(found[seen], grain[seen]), lowest=0.9)
-    agreement = metrics.agreement(found[inside], grain[inside])
+    row.add("grains told apart", grains.agreement(found[seen], grain[seen]), lowest=0.9)
+    agreement = grains.agreement(found[inside], grain[inside])
     row.add("inside the grains", agreement, lowest=0.95)
     row.add("larger grain's share", max(grain[inside].mean(), 1 - grain[inside].mean()))
     row.add("angle with bonds", abs(np.mean(np.exp(1j * (sixfold - np.angle(order)))[inside])))
     row.add("positions", float(seen.sum()))
-    modulo = maps.angle.copy(data=np.degrees(np.angle(np.exp(1j * sixfold))) / 6)
-    modulo.attrs = {"long_name": "angle modulo 60°", "units": "°"}
-    bonds = maps.angle.copy(data=np.degrees(np.angle(order)) / 6)
-    bonds.attrs = {"long_name": "orientation of the bonds", "units": "°"}
-    shown = maps.assign(angle_modulo_60=modulo, bonds_modulo_60=bonds)
+    shown = grains.with_orientations(maps, order)
     _finish(row, shown, history, image, model, run.out / f"{_slug(case)}_{seed}")
     return row
 
@@ -185,23 +179,15 @@ def _atoms(name: str, small: bool) -> tuple[xr.DataArray, Array, Array]:
     settings = POSITIONS[name]
     image = _image(settings | settings["small"] if small else settings)
     values = image.values.astype(float)
-    maxima = pose_atoms.find_atoms(values, **settings["maxima"])
-    atoms = pose_atoms.fit_atoms(values, maxima, settings["fit_radius"])
-    return image, atoms, pose_atoms.lattice_vectors(atoms, settings["longest"])
+    maxima = find_atoms(values, **settings["maxima"])
+    atoms = fits.fit_atoms(values, maxima, settings["fit_radius"])
+    return image, atoms, fits.lattice_vectors(atoms, settings["longest"])
 
 
 def _image(settings: Settings) -> xr.DataArray:
-    """The image without its own units, so that all lengths are in pixels."""
-    values = load_image(_file(settings["file"])).values
+    """The image, or a part of it."""
     crop = settings.get("crop")
-    return xr.DataArray(values[:crop, :crop], dims=("y", "x"), name="image")
-
-
-def _file(name: str) -> Path:
-    path = DATA / name
-    if not path.is_file():
-        raise SystemExit(f"there is no {path}: this task needs that measurement")
-    return path
+    return data.in_pixels(settings["file"])[:crop, :crop]
 
 
 def _sizes(vectors: Array) -> Array:
@@ -223,6 +209,4 @@ def _finish(
     """The loss, and pictures of the maps and the manifold."""
     if "loss per pixel" not in row.figures:
         row.add("loss per pixel", float(history.loss[-1]) / np.prod(model.window))
-    plot.maps(maps, image).savefig(f"{stem}_maps.png", dpi=110)
-    figure: Any = plot.manifold(manifold(model)).figure
-    figure.savefig(f"{stem}_manifold.png", dpi=110)
+    save_pictures(stem, maps, image, model)

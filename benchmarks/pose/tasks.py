@@ -5,18 +5,24 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-import pose_metrics as metrics
 import pyro.distributions as dist
 import xarray as xr
-from pose_found import Array, Found, Job, Run, Settings, Trained, as_float32, merged
-from pose_guides import train
-from recovery_metrics import circular_correlation, predictability, squared_correlation
-from recovery_table import Row
 
+from benchmarks.common.metrics import (
+    Array,
+    circular_correlation,
+    predictability,
+    squared_correlation,
+)
+from benchmarks.common.run import Job, Run, Settings, merged
+from benchmarks.common.table import Row
+from benchmarks.pose import metrics
+from benchmarks.pose.found import Found, Trained, as_float32
+from benchmarks.pose.guides import train
 from pyroshift import synthetic
 
 # Each guide gets the prior that it can best use, matched to the data's spread. Everything else is
-# the same for all: training at weight 1 from the start, with the learning rate of recovery.py.
+# the same for all: training at weight 1 from the start, with the learning rate of common.training.
 
 PEAKS: Settings = {
     "data": {

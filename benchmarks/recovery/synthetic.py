@@ -2,27 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from time import perf_counter
-from typing import Any
 
-import recovery_metrics as metrics
 import xarray as xr
-from recovery_table import Row
 
-from pyroshift import (
-    RVAE,
-    KLAnnealing,
-    Patches,
-    PoseVAE,
-    ShiftVAE,
-    encode,
-    fit,
-    synthetic,
-)
-
-Settings = dict[str, Any]
-
-COMMON: Settings = {"learning_rate": 2e-3, "schedule": "cosine", "progress": False}
+from benchmarks.common import metrics
+from benchmarks.common.run import Settings
+from benchmarks.common.table import Row
+from benchmarks.common.training import train
+from pyroshift import RVAE, KLAnnealing, Patches, ShiftVAE, synthetic
 
 SINES: Settings = {
     "data": {},
@@ -108,16 +95,6 @@ def decoders(seed: int) -> Iterator[Row]:
         model = LATTICE["model"] | decoder
         options = DECODERS["lattice"]
         yield _lattice("decoders", f"phases, {name}", "two phases", seed, model, options)
-
-
-def train(
-    model: PoseVAE, patches: Patches, seed: int, options: Settings
-) -> tuple[xr.Dataset, xr.Dataset, float]:
-    """Maps, history, and how many seconds the training took."""
-    start = perf_counter()
-    history = fit(model, patches, seed=seed, **COMMON, **options)
-    seconds = perf_counter() - start
-    return encode(model, patches), history, seconds
 
 
 def _sines(task: str, case: str, seed: int, model: Settings, options: Settings) -> Row:

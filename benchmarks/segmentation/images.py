@@ -1,61 +1,27 @@
-"""Does the segmenter find atoms: on simulated micrographs, and on real images it has never seen?
+"""Atoms by the segmenter: of simulated micrographs beside the truth, and of real images."""
 
-    OMP_NUM_THREADS=1 python benchmarks/segmentation.py [--out segmentation] [--no-denoise]
-
-The real images are read from `../shared/data`, which isn't part of the project. The given positions
-of the graphene's atoms are a pickle: don't run this on one that you don't trust.
-"""
-
-import argparse
 import warnings
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from numpy.typing import NDArray
-from pose_atoms import find_atoms
-from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial import cKDTree
 
 import pyroshift as ps
+from benchmarks.common import data
+from benchmarks.common.atoms import find_atoms, is_highest, mutual_pairs
+from benchmarks.common.metrics import Array
 
-Array = NDArray[Any]
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 LATTICES = {  # period, brightness of the sublattices, separation: pixels; atoms' width is 2.2
     "square": (14.0, (1.0,), 14.0),
     "square, two": (20.0, (1.0, 0.5), 14.1),
     "hexagonal": (14.0, (1.0,), 14.0),
     "honeycomb": (22.0, (1.0,), 12.7),
 }
-REAL = {  # whether atoms are dark
-    "stem_graphene_boundary.npy": False,
-    "stem_srtio3.hf5": False,
-    "stem_srtio3_ncem.ser": False,
-    "stem_mos2_se.dm3": False,
-    "stem_nsmo_cryo.tif": False,
-    "stem_abf_stack.hspy": True,
-}
 LEAST = 0.25  # probability of a peak, smoothed
 SMOOTHED, APART = 0.1, 0.4  # separations: the smoothing before, and that no other peak is higher in
 MATCHED = 3  # pixels, on real images
-
-
-def main() -> None:
-    """Print the tables, and draw the probabilities of real images."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--segmenter", type=Path, help="another one than the package's")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 1001, 1002])
-    parser.add_argument("--out", type=Path, help="folder for the pictures of real images")
-    parser.add_argument("--no-denoise", dest="denoise", action="store_false")
-    options = parser.parse_args()
-    segmenter = ps.load_segmenter(options.segmenter)
-    simulated(segmenter, options.seeds, options.denoise)
-    for name, dark in REAL.items():
-        if (DATA / name).is_file():
-            real(segmenter, name, dark, options.denoise, options.out)
-        else:
-            print(f"NOT MEASURED: there is no {DATA / name}")
 
 
 def simulated(segmenter: ps.Segmenter, seeds: list[int], denoise: bool) -> None:
@@ -91,32 +57,27 @@ def real(segmenter: ps.Segmenter, name: str, dark: bool, denoise: bool, out: Pat
     """How many atoms there are, how many of those that others find, and a picture."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of files without a pixel size
-        image = ps.load_image(DATA / name)
+        image = ps.load_image(data.measurement(name))
     image = image[0] if image.ndim == 3 else image
     found = ps.segment(image, segmenter, dark=dark, denoise=denoise)
     separation = found.attrs["separation"]
     atoms = peaks(found.values, separation)
     line = f"{name}: separation {separation:.1f} px, {len(atoms)} atoms"
-    if name == "stem_graphene_boundary.npy":
-        table = np.load(DATA / f"{name.removesuffix('.npy')}_atoms.npy", allow_pickle=True)
-        given = table.item()[0][:, :2].astype(float)
+    if name == data.GRAPHENE:
+        given = data.graphene_atoms()
         recall = (cKDTree(atoms).query(given)[0] < MATCHED).mean()
         precision = (cKDTree(given).query(atoms)[0] < MATCHED).mean()
         line += f"; {recall:.1%} of the {len(given)} given within {MATCHED} px"
         line += f"; {precision:.1%} of these are near a given one"
     print(line)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         draw(image.values, found.values, atoms, separation, out / f"{Path(name).stem}.png")
 
 
 def peaks(probability: Array, separation: float) -> Array:
     """Maxima of a smoothed probability (atom x axis), to a fraction of a pixel."""
     smooth = gaussian_filter(probability, SMOOTHED * separation)
-    reach = int(np.ceil(APART * separation))
-    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = np.hypot(rows, columns) <= APART * separation
-    highest = maximum_filter(smooth, footprint=disc) == smooth
+    highest = is_highest(smooth, APART * separation)
     found = np.argwhere(highest & (smooth > LEAST)).reshape(-1, 2).astype(float)
     for axis in np.eye(2):  # the summit of the parabola through three values along each axis
         before, here, after = (
@@ -142,14 +103,12 @@ def scores(
         near = separation / 2
         return ((points > near) & (points < np.array(shape) - 1 - near)).all(1)
 
-    distance, index = cKDTree(atoms).query(found)
-    back = cKDTree(found).query(atoms)[1]
-    mutual = back[index] == np.arange(len(found))
-    right = mutual & (distance < separation / 2)
-    hit = np.isin(np.arange(len(atoms)), index[right])
-    precision = right[inner(found)].mean()
-    error = np.sqrt(np.mean(distance[right & inner(found)] ** 2))
-    return float(precision), float(hit[inner(atoms)].mean()), float(error)
+    right, hit = mutual_pairs(found, atoms, separation / 2)
+    distance = np.linalg.norm(found[right] - atoms[hit], axis=1)
+    precision = np.isin(np.flatnonzero(inner(found)), right).mean()
+    recall = np.isin(np.flatnonzero(inner(atoms)), hit).mean()
+    error = np.sqrt(np.mean(distance[inner(found)[right]] ** 2))
+    return float(precision), float(recall), float(error)
 
 
 def draw(image: Array, probability: Array, atoms: Array, separation: float, path: Path) -> None:
@@ -165,7 +124,3 @@ def draw(image: Array, probability: Array, atoms: Array, separation: float, path
         axis.set(xlim=(100, 300), ylim=(300, 100), xticks=[], yticks=[])
     figure.savefig(path, dpi=70)
     plt.close(figure)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,24 +1,24 @@
 """Make the segmenter that comes with the package, on simulated micrographs alone.
 
-    OMP_NUM_THREADS=1 python benchmarks/train_segmenter.py
+    OMP_NUM_THREADS=1 python -m benchmarks.segmentation.train
 
 The weights are kept in half precision, which halves the file.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import torch
 
 import pyroshift as ps
+from benchmarks.common import command
 
 SHIPPED = Path(ps.__file__).parent / "segmentation" / "segmenter.pt"
 
 
 def main() -> None:
     """Train, and write the state."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser("segmentation.train", __doc__, seeds=())
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=SHIPPED)

@@ -1,7 +1,7 @@
 """How fast, and in how much memory: every benchmark of speed by one command.
 
-    OMP_NUM_THREADS=1 python benchmarks/speed.py all --out speed
-    python benchmarks/speed.py step peers --seeds 0 1 2 --out speed
+    OMP_NUM_THREADS=1 python -m benchmarks.speed all --out speed
+    python -m benchmarks.speed step peers --seeds 0 1 2 --out speed
 
 Each measures its sides in one run, in turns. Read the ratios: seconds are those of a machine that
 may be doing other things.
@@ -13,25 +13,22 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import speed_choices
-import speed_peers
-import speed_scale
-import speed_step
 import torch
-from speed_common import Row, machine
+
+from benchmarks.common import command
+from benchmarks.common.timing import Record, machine
+from benchmarks.speed import choices, peers, scale, step
 
 
 def main() -> None:
     """Run what was asked for; print tables, and write them with plots."""
-    arguments = _parser().parse_args()
+    arguments = command.asked(_parser(), TASKS)
     torch.set_num_threads(arguments.threads)
     print(machine())
-    tasks = list(TASKS) if "all" in arguments.tasks else arguments.tasks
-    for task in tasks:
+    for task in arguments.tasks:
         rows = TASKS[task](arguments)
         table = pd.DataFrame(rows).drop(columns="curve", errors="ignore")
         if arguments.out is not None:
-            arguments.out.mkdir(parents=True, exist_ok=True)
             table.to_csv(arguments.out / f"{task}.csv", index=False)
             (arguments.out / "machine.txt").write_text(machine() + "\n")
             PLOTS.get(task, _no_plot)(rows, arguments.out / f"{task}.png")
@@ -39,36 +36,36 @@ def main() -> None:
         print(f"\n{task}\n{shown}", flush=True)
 
 
-def _peers(arguments: argparse.Namespace) -> list[Row]:
-    return [row for seed in arguments.seeds for row in speed_peers.measure(seed, arguments.small)]
+def _peers(arguments: argparse.Namespace) -> list[Record]:
+    return [row for seed in arguments.seeds for row in peers.measure(seed, arguments.small)]
 
 
-def _step(arguments: argparse.Namespace) -> list[Row]:
+def _step(arguments: argparse.Namespace) -> list[Record]:
     sizes = ((32, 256),) if arguments.small else ((32, 256), (32, 128), (16, 256), (64, 256))
     rounds = 3 if arguments.small else 9
-    return [row for window, batch in sizes for row in speed_step.measure(window, batch, rounds)]
+    return [row for window, batch in sizes for row in step.measure(window, batch, rounds)]
 
 
-TASKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
+TASKS: dict[str, Callable[[argparse.Namespace], list[Record]]] = {
     "peers": _peers,
     "step": _step,
-    "choices": lambda arguments: speed_choices.measure(*((2, 96) if arguments.small else ())),
-    "patches": lambda arguments: speed_scale.patches(arguments.small, arguments.threads),
-    "windows": lambda arguments: speed_scale.windows(arguments.small, arguments.threads),
-    "batches": lambda arguments: speed_scale.batches(arguments.small, arguments.threads),
-    "dense": lambda arguments: speed_scale.dense(arguments.small, arguments.threads),
-    "cores": lambda arguments: speed_scale.cores(arguments.small),
+    "choices": lambda arguments: choices.measure(*((2, 96) if arguments.small else ())),
+    "patches": lambda arguments: scale.patches(arguments.small, arguments.threads),
+    "windows": lambda arguments: scale.windows(arguments.small, arguments.threads),
+    "batches": lambda arguments: scale.batches(arguments.small, arguments.threads),
+    "dense": lambda arguments: scale.dense(arguments.small, arguments.threads),
+    "cores": lambda arguments: scale.cores(arguments.small),
 }
 
 
-def _no_plot(rows: list[Row], path: Path) -> None:
+def _no_plot(rows: list[Record], path: Path) -> None:
     """Some tables say all."""
 
 
-def _plot_scale(key: str) -> Callable[[list[Row], Path], None]:
+def _plot_scale(key: str) -> Callable[[list[Record], Path], None]:
     """Rates and memory against a size, from zero on, so that noise is not made much of."""
 
-    def draw(rows: list[Row], path: Path) -> None:
+    def draw(rows: list[Record], path: Path) -> None:
         numbers = [row for row in rows if not isinstance(row[key], str)]
         sizes = [row[key] for row in numbers]
         figure, (rates, memory) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
@@ -84,8 +81,8 @@ def _plot_scale(key: str) -> Callable[[list[Row], Path], None]:
     return draw
 
 
-PLOTS: dict[str, Callable[[list[Row], Path], None]] = {
-    "peers": speed_peers.plot,
+PLOTS: dict[str, Callable[[list[Record], Path], None]] = {
+    "peers": peers.plot,
     "patches": _plot_scale("patches"),
     "windows": _plot_scale("window"),
     "batches": _plot_scale("batch_size"),
@@ -93,9 +90,7 @@ PLOTS: dict[str, Callable[[list[Row], Path], None]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("tasks", nargs="+", choices=[*TASKS, "all"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of `peers`")
+    parser = command.parser("speed", __doc__, TASKS, seeds=[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--small", action="store_true", help="a quick look, to see that it runs")
     parser.add_argument("--out", type=Path, help="folder of tables (csv) and plots")

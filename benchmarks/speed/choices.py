@@ -10,20 +10,20 @@ from time import process_time
 import numpy as np
 import pyro.distributions as dist
 import torch
-from speed_common import Row, in_turns, seconds
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, linear
 
+from benchmarks.common.timing import Record, in_turns, seconds
 from pyroshift import CanvasDecoder, PatchELBO, ShiftVAE
 from pyroshift.data.windows import gather
-from pyroshift.distributions import HomoscedasticNormal
-from pyroshift.pose import affine_grid, pixel_grid, unrotate, unshift
+from pyroshift.model.distributions import HomoscedasticNormal
+from pyroshift.model.pose import affine_grid, pixel_grid, unrotate, unshift
 
 WINDOW, BATCH = 32, 256
 Side = Callable[[], Tensor]
 
 
-def measure(rounds: int = 15, side: int = 256) -> list[Row]:
+def measure(rounds: int = 15, side: int = 256) -> list[Record]:
     """All pairs, one row each.
 
     Args:
@@ -36,7 +36,7 @@ def measure(rounds: int = 15, side: int = 256) -> list[Row]:
     return rows + [_row(name, pair, 3) for name, *pair in _first_layer(side)]
 
 
-def _row(name: str, pair: list[Side], rounds: int) -> Row:
+def _row(name: str, pair: list[Side], rounds: int) -> Record:
     """Milliseconds of what is taken, of what is not, and their ratio."""
     taken, other = pair
     times = in_turns(

@@ -2,20 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.common.data import DATA
+from benchmarks.common.metrics import Array
+from benchmarks.common.run import Settings
 from pyroshift import Patches, extract_patches, load_image, synthetic
 
-Array = NDArray[Any]
-Settings = dict[str, Any]
-
-GRAPHITE = Path(__file__).resolve().parents[2] / "shared" / "data" / "stm_graphite.tif"
+GRAPHITE = DATA / "stm_graphite.tif"
 
 
 @dataclass(frozen=True)

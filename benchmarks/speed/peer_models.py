@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
-from peer_packages import import_peer, import_pyroved
-from speed_peer_data import Array, Settings, Split
 from torch import Tensor
+
+from benchmarks.common.metrics import Array
+from benchmarks.common.peer_packages import import_peer, pyroved
+from benchmarks.common.run import Settings
+from benchmarks.speed.peer_data import Split
 
 # Samples of the posterior per held-out patch, by the same random numbers every time, so that the
 # losses of neighbouring epochs compare.
@@ -87,16 +90,10 @@ def train_pyroved(
         learning_rate: its default.
         target: held-out loss at which to stop.
     """
-    pyroved = import_pyroved()
-    model = pyroved.models.iVAE(
-        split.window,
-        latent_dim=settings["latent_dim"],
-        invariances=["r", "t"] if settings["turns"] else ["t"],
-        seed=seed,
-    )
-    trainer = pyroved.trainers.SVItrainer(model, seed=seed, lr=learning_rate)
     data = torch.from_numpy(split.training)
-    loader = pyroved.utils.init_dataloader(data, batch_size=batch_size)
+    model, trainer, loader = pyroved(
+        data, settings["latent_dim"], settings["turns"], seed, batch_size, learning_rate
+    )
     curve = Curve("pyroVED")
     # Its own evaluation takes steps of the optimiser. This one only evaluates a Pyro bound.
     bound = pyro.infer.TraceMeanField_ELBO()

@@ -11,23 +11,21 @@ A seed takes some three quarters of an hour on one thread, most of it pyroVED's 
 """
 
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from peer_packages import PeerMissingError
-from speed_peer_data import Portions, Settings, Split, split
-from speed_peer_models import Curve, per_pixel, train_atomai, train_pyroved
 from torch import Tensor
 
+from benchmarks.common.peer_packages import PeerMissingError
+from benchmarks.common.run import Settings
+from benchmarks.common.timing import Record
+from benchmarks.common.training import collapse_expected
+from benchmarks.speed.peer_data import Portions, Split, split
+from benchmarks.speed.peer_models import Curve, per_pixel, train_atomai, train_pyroved
 from pyroshift import RVAE, PatchELBO, Patches, PoseVAE, ShiftVAE, fit
-from pyroshift.errors import LatentWarning
-
-Row = dict[str, Any]
 
 # Ours may choose what the peers' defaults choose for them. So the last method trains pyroVED with
 # the settings of our spatial decoder: its ratio is what settings do, and the rest is the package.
@@ -89,7 +87,7 @@ PEERS = ("pyroVED", "AtomAI")
 DECODERS = ("canvas", "spatial")
 
 
-def measure(seed: int, small: bool, tasks: Sequence[str] = ()) -> list[Row]:
+def measure(seed: int, small: bool, tasks: Sequence[str] = ()) -> list[Record]:
     """Train the peers, then ours until it is as good, one after another in this process.
 
     Args:
@@ -104,7 +102,7 @@ def measure(seed: int, small: bool, tasks: Sequence[str] = ()) -> list[Row]:
         clock on the wall. Ratios are each peer's time to its own last loss over the time to the
         same loss. `curve` is (seconds, held-out loss) over the training.
     """
-    rows: list[Row] = []
+    rows: list[Record] = []
     for task in tasks or SETTINGS:
         settings = COMMON | SETTINGS[task]
         if small:
@@ -121,7 +119,7 @@ def measure(seed: int, small: bool, tasks: Sequence[str] = ()) -> list[Row]:
     return rows
 
 
-def plot(rows: Sequence[Row], path: Path) -> None:
+def plot(rows: Sequence[Record], path: Path) -> None:
     """Draw held-out loss over seconds of training, one panel per task and one line per training.
 
     Args:
@@ -178,9 +176,7 @@ def train_ours(
         curve.start()
         return curve.losses[-1] <= target
 
-    with warnings.catch_warnings():
-        # Narrow priors and collapsed latents are the peers' own settings.
-        warnings.simplefilter("ignore", LatentWarning)
+    with collapse_expected():  # narrow priors and collapsed latents are the peers' own settings
         curve.start()
         fit(
             model,
@@ -213,10 +209,7 @@ def _model(window: tuple[int, ...], seed: int, decoder: str, settings: Settings)
 
 def _trainings(data: Split, seed: int, settings: Settings) -> Iterator[Curve]:
     """The peers by their defaults, ours with each decoder, and pyroVED with our settings."""
-    try:
-        default = train_pyroved(data, seed, settings)
-    except PeerMissingError as missing:
-        raise SystemExit(str(missing)) from missing
+    default = train_pyroved(data, seed, settings)
     target = default.losses[-1]
     yield default
     if settings["atomai"]:
@@ -242,12 +235,12 @@ def _warm_up(data: Split, settings: Settings) -> None:
         train_ours(few, 0, decoder, settings | {decoder: brief})
 
 
-def _row(task: str, seed: int, curve: Curve, curves: Sequence[Curve], data: Split) -> Row:
+def _row(task: str, seed: int, curve: Curve, curves: Sequence[Curve], data: Split) -> Record:
     """One training, beside each peer's by its own defaults."""
     peers = {name: other for other in curves for name in PEERS if other.method == name}
     target = peers["pyroVED"].losses[-1]
     seconds, wall_seconds, epochs = curve.until(target)
-    row: Row = {
+    row: Record = {
         "task": task,
         "seed": seed,
         "method": curve.method,

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from speed_common import Row, fitted_exponent
 
 import pyroshift
+from benchmarks.common.timing import Record, fitted_exponent
 
-WORKER = Path(__file__).with_name("speed_worker.py")
+WORKER = "benchmarks.speed.worker"
+# Where a worker finds the benchmarks, and the package that this process measures.
+PLACES = [Path(__file__).parents[2], Path(pyroshift.__file__).parents[1]]
 STEP = 4
 
 
-def patches(small: bool, threads: int) -> list[Row]:
+def patches(small: bool, threads: int) -> list[Record]:
     """From a thousand patches to a million, of windows of 32 pixels.
 
     The rate of each run is held against one of 10,000 patches made just before and just after, and
@@ -39,25 +41,25 @@ def patches(small: bool, threads: int) -> list[Row]:
     return rows + _exponents(rows)
 
 
-def windows(small: bool, threads: int) -> list[Row]:
+def windows(small: bool, threads: int) -> list[Record]:
     """Windows of 16 to 128 pixels, some 10,000 patches of each."""
     sizes = (16, 32, 64, 128) if not small else (16, 32)
     jobs = [{"side": 400 + size, "window": size, "threads": threads} for size in sizes]
     return [{"window": job["window"], **_run(job)} for job in jobs]
 
 
-def batches(small: bool, threads: int) -> list[Row]:
+def batches(small: bool, threads: int) -> list[Record]:
     """Batches of 64 to 4096 patches."""
     sizes = (64, 256, 1024, 4096) if not small else (64, 256)
     jobs = [{"side": 828, "batch_size": size, "threads": threads} for size in sizes]
     return [{"batch_size": job["batch_size"], **_run(job)} for job in jobs]
 
 
-def cores(small: bool, rounds: int = 3) -> list[Row]:
+def cores(small: bool, rounds: int = 3) -> list[Record]:
     """1, 2 and 4 threads, as far as there are cores, in turns."""
     counts = [count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]
     side = 428 if small else 828
-    found: dict[int, list[Row]] = {count: [] for count in counts}
+    found: dict[int, list[Record]] = {count: [] for count in counts}
     for _ in range(rounds):
         for count in counts:
             found[count].append(_run({"side": side, "threads": count, "epochs": 2}))
@@ -71,7 +73,7 @@ def cores(small: bool, rounds: int = 3) -> list[Row]:
     return rows
 
 
-def dense(small: bool, threads: int) -> list[Row]:
+def dense(small: bool, threads: int) -> list[Record]:
     """All windows of 32 pixels of an image of 1024, one at every pixel."""
     side = 128 if small else 1024
     found = _run({"side": side, "step": 1, "threads": threads, "encode_only": True})
@@ -86,15 +88,15 @@ def _epochs(side: int) -> int:
     return max(1, round(100_000 / count))
 
 
-def _run(job: dict[str, Any]) -> Row:
+def _run(job: dict[str, Any]) -> Record:
     """What a process measures."""
-    command = [sys.executable, str(WORKER), json.dumps({"window": 32, "step": STEP, **job})]
+    command = [sys.executable, "-m", WORKER, json.dumps({"window": 32, "step": STEP, **job})]
     threads = str(job["threads"])
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
-        "PYTHONPATH": str(Path(pyroshift.__file__).parents[1]),
+        "PYTHONPATH": os.pathsep.join(map(str, PLACES)),
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -102,7 +104,7 @@ def _run(job: dict[str, Any]) -> Row:
     return json.loads(done.stdout)
 
 
-def _exponents(rows: Sequence[Row]) -> list[Row]:
+def _exponents(rows: Sequence[Record]) -> list[Record]:
     """By which powers of the number of patches time and memory grow, from 10,000 on."""
     many = [row for row in rows if row["patches"] >= 9_000]
     if len(many) < 2:

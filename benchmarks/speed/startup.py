@@ -1,4 +1,6 @@
-"""How long the package takes to say hello, and in how much memory: `python benchmarks/startup.py`.
+"""How long the package takes to say hello, and in how much memory.
+
+    python -m benchmarks.speed.startup
 
 With paths of checkouts as arguments (by default the one that this file is in) it compares them, as
 of a revision before and after: `git worktree add /tmp/before REVISION`. Each start is a process of
@@ -11,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median
+
+from benchmarks.common import command
 
 ROUNDS = 5
 PYTHON, TORCH = "python -c pass", "python -c 'import torch'"
@@ -38,8 +42,10 @@ def start(arguments: list[str], checkout: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Measure every start in every checkout, and print a table."""
-    here = Path(__file__).parents[1]
-    checkouts = [Path(path).resolve() for path in sys.argv[1:]] or [here]
+    here = Path(__file__).resolve().parents[2]
+    parser = command.parser("speed.startup", __doc__, seeds=())
+    parser.add_argument("checkouts", nargs="*", type=Path, help="default: this one")
+    checkouts = [path.resolve() for path in command.asked(parser).checkouts] or [here]
     sides = [(name, here) for name in BESIDE]
     sides += [(name, checkout) for checkout in checkouts for name in STARTS]
     found: dict[tuple[str, Path], list[tuple[float, float]]] = {side: [] for side in sides}

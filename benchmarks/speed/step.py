@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from speed_common import Row, in_turns, seconds
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, linear, softplus
 from torch.nn.utils import clip_grad_norm_
 
+from benchmarks.common.timing import Record, in_turns, seconds
 from pyroshift import Patches, PoseVAE, ShiftVAE, extract_patches, fit
-from pyroshift.inference.elbo import PatchELBO
+from pyroshift.training.elbo import PatchELBO
 
 STEPS = 40  # of an epoch
 
 
-def measure(window: int = 32, batch_size: int = 256, rounds: int = 9) -> list[Row]:
+def measure(window: int = 32, batch_size: int = 256, rounds: int = 9) -> list[Record]:
     """Milliseconds per step: ours, by hand, and the least that the machine could take.
 
     Args:
@@ -33,7 +33,7 @@ def measure(window: int = 32, batch_size: int = 256, rounds: int = 9) -> list[Ro
         rounds: how often both are timed, in turns; the medians count.
     """
     patches = _patches(window, batch_size * STEPS)
-    model = ShiftVAE(window)
+    model = ShiftVAE(window, guide="normal")
     model.likelihood.prepare(**patches.statistics())
     by_hand = ByHand(copy.deepcopy(model))
     _check_same(model, by_hand, patches.gather(torch.arange(batch_size)))
@@ -44,7 +44,9 @@ def measure(window: int = 32, batch_size: int = 256, rounds: int = 9) -> list[Ro
         },
         rounds,
     )
-    rows: list[Row] = [{"step": name, "ms": 1e3 * np.median(each)} for name, each in taken.items()]
+    rows: list[Record] = [
+        {"step": name, "ms": 1e3 * np.median(each)} for name, each in taken.items()
+    ]
     ratio = np.median(np.divide(taken["pyroshift"], taken["by hand"]))
     rows[0] |= {"ratio": ratio, "target": "<= 1.25"}
     return [
@@ -160,7 +162,7 @@ def _epoch_by_hand(by_hand: ByHand, patches: Patches, batch_size: int) -> float:
     return taken / len(batches)
 
 
-def _limits(model: PoseVAE, batch_size: int) -> list[Row]:
+def _limits(model: PoseVAE, batch_size: int) -> list[Record]:
     """The least time for the step's matrix products, and for the memory that it must move."""
     layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
     weights = sum(layer.weight.numel() for layer in layers)

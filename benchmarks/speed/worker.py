@@ -1,6 +1,6 @@
 """One training and one encoding in a process of its own, so that its memory is its own.
 
-    python benchmarks/speed_worker.py '{"side": 512, "window": 32, "step": 4}'
+    python -m benchmarks.speed.worker '{"side": 512, "window": 32, "step": 4}'
 
 prints one line of JSON. The sizes and what is measured are told at `main`.
 """
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from speed_common import seconds
 
 import pyroshift
+from benchmarks.common.timing import seconds
 from pyroshift.errors import LatentWarning
 
 

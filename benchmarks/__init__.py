@@ -1,0 +1,1 @@
+"""Benchmarks, a folder per question: `python -m benchmarks.NAME`, as README.md lists them."""

@@ -1,0 +1,1 @@
+"""Are atoms found where they are, and nowhere else?"""

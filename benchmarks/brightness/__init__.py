@@ -1,0 +1,1 @@
+"""Does z tell structure, or how bright a window is?"""

@@ -1,0 +1,1 @@
+"""What several benchmarks share: tables, command lines, data, trainings, metrics."""

@@ -1,0 +1,1 @@
+"""What does a frame of their own do to latents?"""

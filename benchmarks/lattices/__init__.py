@@ -1,0 +1,1 @@
+"""Is the lattice found that an image shows, and none in noise?"""

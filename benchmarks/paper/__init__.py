@@ -1,0 +1,1 @@
+"""The shift-VAE paper, figure by figure, in numbers."""

@@ -1,0 +1,1 @@
+"""Do the models recover what is known to be in the data?"""

@@ -1,0 +1,1 @@
+"""Does the segmenter that comes with the package find atoms?"""
