@@ -5,12 +5,18 @@ in every run; the failure rates that they state are those of a fresh seed. Tests
 of their own take a `torch.Generator`, or `torch.random.fork_rng`, as the library does.
 """
 
+import os
 from contextlib import contextmanager
 
 import matplotlib
 import pyro
 import pytest
 import torch
+
+if os.environ.get("PYROSHIFT_CHECK_SHAPES"):  # see test_shapes.py; before the package is imported
+    from checked import check_shapes
+
+    check_shapes()
 
 from pyroshift.model.families import GuideFamily
 

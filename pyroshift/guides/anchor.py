@@ -30,6 +30,7 @@ from pyroshift.model.decoders import CanvasDecoder
 from pyroshift.model.distributions import divergence, moments
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
+from pyroshift.model.shapes import Windows
 from pyroshift.model.sites import CONTENT, Angle, Content, Offset, PoseSite, Site
 
 
@@ -134,7 +135,7 @@ class AnchorGuide(Guide):
             shape = tuple(size + 2 for size in decoder.canvas_shape)
             decoder.start_from(STRENGTH * salient_mean(x, shape))
 
-    def forward(self, pair: Pair, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
+    def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
         """Draw the bin, z given the patch aligned by it, and the pose given z."""
         # In single precision throughout: poses are told apart by small differences of large sums.
         with torch.autocast(x.device.type, enabled=False):
@@ -164,7 +165,7 @@ class AnchorGuide(Guide):
 
     @torch.no_grad()
     def summary(
-        self, pair: Pair, x: Tensor, drawn: Mapping[str, Distribution] | None = None
+        self, pair: Pair, x: Windows, drawn: Mapping[str, Distribution] | None = None
     ) -> dict[str, Tensor]:
         """Location and standard deviation of every site at the best of the candidate poses.
 

@@ -16,6 +16,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.model.distributions import moments
 from pyroshift.model.families import elementwise
 from pyroshift.model.pose import half_window
+from pyroshift.model.shapes import PerBin, PerPatch
 from pyroshift.model.sites import ANGLE, Angle, Offset, PoseSite, Site
 
 POSE = "pose"
@@ -111,7 +112,7 @@ class PoseBins(Site):
             return self.angles[pose // len(self.shifts)]
         return self.shifts[pose % len(self.shifts)]
 
-    def neighbours(self, pose: Tensor) -> Tensor:
+    def neighbours(self, pose: PerPatch) -> PerBin:
         """Which bins are next to a bin, or that bin itself: `batch x bin`."""
         near = torch.ones(len(pose), 1, dtype=torch.bool, device=pose.device)
         # Axis by axis: distances of all bins from all poses would be much larger than the answer.

@@ -7,6 +7,7 @@ import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.distributions.transforms import identity_transform
 
 from pyroshift.guides.bins import Binned
@@ -44,7 +45,7 @@ def draw_pose(
         mean = laplace.mean[:, rows] + (factor[:, rows, :done] @ noise.unsqueeze(-1)).squeeze(-1)
         own = factor[:, rows, rows]
         with pair.latent_scale(kl_weight, site.name):
-            value = pyro.sample(site.name, _conditional(site, mean, own))
+            value = pyro.sample(site.name, _conditional(site, mean, own))  # type: ignore[arg-type]
         values[site.name] = value
         drawn = transform_of(site).inv(value).reshape(mean.shape) - mean
         white = torch.linalg.solve_triangular(own, drawn.unsqueeze(-1), upper=False)
@@ -52,9 +53,9 @@ def draw_pose(
     return values
 
 
-def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> dist.TorchDistribution:
+def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> Distribution:
     """Normal over a site's elements of the pose's vector, carried to where its values are."""
-    normal: dist.TorchDistribution = dist.MultivariateNormal(mean, scale_tril=factor)
+    normal: Distribution = dist.MultivariateNormal(mean, scale_tril=factor)
     if not site.event_shape:
         normal = dist.Normal(mean.squeeze(-1), factor[:, 0, 0])
     transform = transform_of(site)

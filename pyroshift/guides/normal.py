@@ -18,6 +18,7 @@ from pyroshift.model.brightness import (
 )
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
+from pyroshift.model.shapes import Windows
 from pyroshift.model.sites import Site
 
 
@@ -53,7 +54,7 @@ class NormalGuide(Guide):
             for site in _amortised(pair)
         }
 
-    def forward(self, pair: Pair, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
+    def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
         """Draw every site from its family."""
         values = {}
         for name, distribution in self.posterior(pair, x, self.training).items():
@@ -62,7 +63,7 @@ class NormalGuide(Guide):
         draw_brightness(pair, x, values, kl_weight)
 
     def summary(
-        self, pair: Pair, x: Tensor, drawn: Mapping[str, Distribution] | None = None
+        self, pair: Pair, x: Windows, drawn: Mapping[str, Distribution] | None = None
     ) -> dict[str, Tensor]:
         """Location and standard deviation of every site."""
         posterior = self.posterior(pair, x) if drawn is None else drawn

@@ -17,6 +17,7 @@ from pyroshift.model.brightness import at_its_best, shared_information
 from pyroshift.model.decoders import look_at
 from pyroshift.model.guide import Pair
 from pyroshift.model.pose import half_window
+from pyroshift.model.shapes import Latents, Matrices, PerPatch, Vectors, Windows
 from pyroshift.model.sites import CONTENT
 
 _REACH = 4  # standard deviations to either side by which a posterior is followed
@@ -36,16 +37,16 @@ class Laplace:
             may outweigh what is known of another by more than floats have digits.
     """
 
-    mean: Tensor
-    precision: Tensor
+    mean: Vectors
+    precision: Matrices
 
     @property
-    def covariance(self) -> Tensor:
+    def covariance(self) -> Matrices:
         """`batch x element x element`."""
         return torch.linalg.inv(self.precision).to(self.mean)
 
 
-def align(pair: Pair, x: Tensor, pose: Tensor, unseen: Tensor) -> Tensor:
+def align(pair: Pair, x: Windows, pose: Vectors, unseen: Tensor) -> Windows:
     """Patches brought back into the motif's frame.
 
     Args:
@@ -64,9 +65,9 @@ def align(pair: Pair, x: Tensor, pose: Tensor, unseen: Tensor) -> Tensor:
 
 def refine(
     pair: Pair,
-    x: Tensor,
-    z: Tensor,
-    start: Tensor,
+    x: Windows,
+    z: Latents,
+    start: Vectors,
     prior: Independent,
     limit: Tensor | None = None,
 ) -> Laplace:
@@ -97,8 +98,8 @@ def refine(
 
 
 def quadrature(
-    pair: Pair, x: Tensor, z: Tensor, laplace: Laplace, prior: Independent
-) -> tuple[Tensor, Tensor]:
+    pair: Pair, x: Windows, z: Latents, laplace: Laplace, prior: Independent
+) -> tuple[Vectors, Vectors]:
     """Mean and variance of the pose about a mode, at given latents, `batch x element` each.
 
     Along each axis of a root of the Normal's covariance, where its elements are independent, the
@@ -136,7 +137,7 @@ def quadrature(
     return mean, variance
 
 
-def _moved(pair: Pair, pose: Tensor, step: Tensor) -> Tensor:
+def _moved(pair: Pair, pose: Vectors, step: Vectors) -> PerPatch:
     """By how many pixels of the window a step of the pose moves the motif, in the mean, `batch`."""
 
     def change(points: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ def _moved(pair: Pair, pose: Tensor, step: Tensor) -> Tensor:
     return half_window(pair.window) * (square / math.prod(pair.window)).sqrt()
 
 
-def _log_density(pair: Pair, x: Tensor, z: Tensor, pose: Tensor, prior: Independent) -> Tensor:
+def _log_density(pair: Pair, x: Windows, z: Latents, pose: Vectors, prior: Independent) -> PerPatch:
     """Log likelihood and log prior of a pose, up to a constant, `batch`."""
     output, _ = at_its_best(pair, x, pair.decoded(unpack(pair, pose) | {CONTENT: z}))
     likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)

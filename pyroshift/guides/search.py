@@ -18,6 +18,7 @@ from pyroshift.guides.vector import neutral
 from pyroshift.model.brightness import brightness_of, marginal_gain
 from pyroshift.model.guide import Pair
 from pyroshift.model.pose import half_window
+from pyroshift.model.shapes import PerBin, Windows
 from pyroshift.model.sites import ANGLE
 
 _FEW = 8  # inputs of a motif that a decoder without a mean of its own is asked for, one by one
@@ -32,11 +33,11 @@ class Found:
         anchor: number of the latents that explain the patch best in each bin, `batch x bin`.
     """
 
-    logits: Tensor
-    anchor: Tensor
+    logits: PerBin
+    anchor: PerBin
 
 
-def search(pair: Pair, bins: PoseBins, x: Tensor, motifs: Sequence[Tensor]) -> Found:
+def search(pair: Pair, bins: PoseBins, x: Windows, motifs: Sequence[Tensor]) -> Found:
     """The posterior of each bin, if what patches show is one of a few motifs.
 
     Exact at the bins' centres, up to the reduction of pixels by the bins' pitch. A motif is the

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
+from pyroshift.model.shapes import Windows
+
 _BLUR = 1 / 16  # of the window's longer side: what counts as a point
 _NEAR = 0.5  # of the window's longer side: what is within is the motif's own
 _OFTEN = 1 / 4  # share of the windows that must see a point for it to count
@@ -18,7 +20,7 @@ _AS_SALIENT = 0.06
 STRENGTH = 0.5  # of the mean window: enough to align by, and soon forgotten if it is wrong
 
 
-def salient_mean(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+def salient_mean(x: Windows, shape: tuple[int, ...]) -> Tensor:
     """Mean of windows, each moved so that its most salient point is in the middle of a frame.
 
     Args:
@@ -37,7 +39,7 @@ def salient_mean(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return _sum_about(x, _salience(x), shape) / len(x)
 
 
-def stands_alone(x: Tensor) -> bool:
+def stands_alone(x: Windows) -> bool:
     """Whether windows show one motif each: nothing else in them is as salient in the mean.
 
     Of a lattice, which has its motif again and again, windows tell one motif in any case, and one
@@ -63,7 +65,7 @@ def stands_alone(x: Tensor) -> bool:
     return bool((mean[other] - level < _AS_SALIENT * (mean[tuple(middle)] - level)).all())
 
 
-def _salience(x: Tensor) -> Tensor:
+def _salience(x: Windows) -> Windows:
     """How far each point is from its window's median, in the noise of the mean over a Gaussian.
 
     Nearer to an end there is less to take the mean of, and were that forgotten, the most salient

@@ -18,6 +18,7 @@ from pyroshift.guides.bins import Binned
 from pyroshift.model.distributions import moments
 from pyroshift.model.families import onto_support, real_moments
 from pyroshift.model.guide import Pair
+from pyroshift.model.shapes import PerPatch, Vectors, Widths
 from pyroshift.model.sites import PoseSite
 
 
@@ -30,8 +31,8 @@ class Independent:
         width: standard deviations, `element`.
     """
 
-    mean: Tensor
-    width: Tensor
+    mean: Vectors
+    width: Widths
 
 
 def transform_of(site: PoseSite) -> Transform:
@@ -44,18 +45,18 @@ def size_of(site: PoseSite) -> int:
     return math.prod(site.event_shape)
 
 
-def pack(pair: Pair, values: Mapping[str, Tensor]) -> Tensor:
+def pack(pair: Pair, values: Mapping[str, Tensor]) -> Vectors:
     """The values of all pose sites as one vector, `batch x element`."""
     parts = [transform_of(site).inv(values[site.name]) for site in pair.pose_sites]
     return torch.cat([part.reshape(len(part), -1) for part in parts], -1)
 
 
-def unpack(pair: Pair, vector: Tensor) -> dict[str, Tensor]:
+def unpack(pair: Pair, vector: Vectors) -> dict[str, Tensor]:
     """The values of the pose sites by name, from one vector `batch x element`."""
     return {site.name: transform_of(site)(part) for site, part in _parts(pair, vector)}
 
 
-def unpack_widths(pair: Pair, vector: Tensor, widths: Tensor) -> dict[str, Tensor]:
+def unpack_widths(pair: Pair, vector: Vectors, widths: Vectors) -> dict[str, Tensor]:
     """Standard deviations of the pose sites by name, to first order.
 
     Args:
@@ -81,7 +82,7 @@ def neutral(pair: Pair, count: int) -> dict[str, Tensor]:
     return values
 
 
-def within(pair: Pair, pose: Tensor) -> Independent:
+def within(pair: Pair, pose: PerPatch) -> Independent:
     """The prior of the vector in bins.
 
     Args:
@@ -111,7 +112,7 @@ def specified(pair: Pair, count: int) -> Independent:
     return Independent(torch.cat(means).expand(count, -1), torch.cat(widths))
 
 
-def _parts(pair: Pair, vector: Tensor) -> list[tuple[PoseSite, Tensor]]:
+def _parts(pair: Pair, vector: Vectors) -> list[tuple[PoseSite, Tensor]]:
     """Each pose site with its part of a vector, `batch x event shape`."""
     sites = pair.pose_sites
     parts = vector.split([size_of(site) for site in sites], -1)

@@ -15,6 +15,7 @@ from torch.nn.functional import grid_sample, linear
 from pyroshift import names
 from pyroshift.errors import SpecificationError
 from pyroshift.model.pose import half_window
+from pyroshift.model.shapes import AtPoints, Coordinates, Inputs
 
 
 class SpatialDecoder(nn.Module):
@@ -46,7 +47,7 @@ class SpatialDecoder(nn.Module):
             layers += [nn.Linear(narrow, wide), nn.Tanh()]
         self.layers = nn.Sequential(*layers, nn.Linear(self.hidden[-1], 1))
 
-    def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
+    def forward(self, z: Inputs, coordinates: Coordinates) -> AtPoints:
         """The likelihood's parameter at every pixel.
 
         Args:
@@ -162,7 +163,7 @@ class CanvasDecoder(nn.Module):
         """
         self._pixels.bias.copy_(template.flatten())
 
-    def forward(self, z: Tensor, coordinates: Tensor) -> Tensor:
+    def forward(self, z: Inputs, coordinates: Coordinates) -> AtPoints:
         """The likelihood's parameter at every pixel.
 
         Args:
@@ -174,7 +175,7 @@ class CanvasDecoder(nn.Module):
         """
         return look_at(self.canvas(z), coordinates, self.window)
 
-    def mean_output(self, z: Tensor, coordinates: Tensor) -> Tensor:
+    def mean_output(self, z: Inputs, coordinates: Coordinates) -> AtPoints:
         """Mean of what `forward` gives for some latents at the same coordinates, by one canvas.
 
         Args:
@@ -187,7 +188,7 @@ class CanvasDecoder(nn.Module):
         canvas = self._drawn(self.layers[:-1](z).mean(0, keepdim=True))
         return look_at(canvas, coordinates.unsqueeze(0), self.window)[0]
 
-    def output_and_slope(self, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+    def output_and_slope(self, z: Inputs, coordinates: Coordinates) -> tuple[AtPoints, Coordinates]:
         """What `forward` gives, and how it changes with where each pixel looks.
 
         Linear interpolation has a kink at every pixel, where a one-sided slope would hold a search
@@ -213,8 +214,8 @@ class CanvasDecoder(nn.Module):
 
 
 def look_at(
-    canvas: Tensor, coordinates: Tensor, window: tuple[int, ...], beyond: str = "border"
-) -> Tensor:
+    canvas: Tensor, coordinates: Coordinates, window: tuple[int, ...], beyond: str = "border"
+) -> AtPoints:
     """Read a canvas at coordinates, by linear interpolation.
 
     Args:

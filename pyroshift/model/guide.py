@@ -7,16 +7,18 @@ object of your own as a model's `guide` argument.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift.model.likelihood import Likelihood
+from pyroshift.model.shapes import Windows
 from pyroshift.model.sites import PoseSite, Site
 
 
+@runtime_checkable
 class Pair(Protocol):
     """What a guide sees of its pair; see `PoseVAE` for what each gives."""
 
@@ -87,7 +89,7 @@ class Guide(nn.Module, ABC):
             pair: the pair.
         """
 
-    def start(self, pair: Pair, x: Tensor) -> None:
+    def start(self, pair: Pair, x: Windows) -> None:
         """Prepare an untrained pair for some of its data; called once, before the first step.
 
         Args:
@@ -96,7 +98,7 @@ class Guide(nn.Module, ABC):
         """
 
     @abstractmethod
-    def forward(self, pair: Pair, x: Tensor, kl_weight: float | Mapping[str, float]) -> None:
+    def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
         """Draw every site as a Pyro sample statement, inside the patches' plate.
 
         Args:
@@ -107,7 +109,7 @@ class Guide(nn.Module, ABC):
 
     @abstractmethod
     def summary(
-        self, pair: Pair, x: Tensor, drawn: Mapping[str, Distribution] | None = None
+        self, pair: Pair, x: Windows, drawn: Mapping[str, Distribution] | None = None
     ) -> dict[str, Tensor]:
         """Location and standard deviation of every site, the latter under the name `..._std`.
 

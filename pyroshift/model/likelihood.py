@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
 from pyroshift.model.distributions import Rescaled
+from pyroshift.model.shapes import Pixelwise
 from pyroshift.model.sites import DATA
 
 
@@ -92,15 +93,15 @@ class Likelihood(nn.Module):
         """Whether a subclass has left the data's unit to this class."""
         return type(self).distribution is Likelihood.distribution
 
-    def mean(self, output: Tensor) -> Tensor:
+    def mean(self, output: Pixelwise) -> Pixelwise:
         """Expected data, of the output's shape."""
         return self.distribution(output).mean
 
-    def standardize(self, x: Tensor) -> Tensor:
+    def standardize(self, x: Pixelwise) -> Pixelwise:
         """Data with mean about 0 and spread about 1, as encoders like them."""
         return (x - self.location) / self.spread
 
-    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
+    def natural(self, output: Pixelwise) -> tuple[Pixelwise, Pixelwise]:
         """What compares every patch with every output by one matrix product.
 
         The log likelihood of exponential families is `statistic(x) * parameter - normalizer`, up
@@ -121,11 +122,11 @@ class Likelihood(nn.Module):
             "patches with poses by: give it that method, or take guide='normal'"
         )
 
-    def statistic(self, x: Tensor) -> Tensor:
+    def statistic(self, x: Pixelwise) -> Pixelwise:
         """What of the data the natural parameter multiplies: an affine function of them."""
         return self.standardize(x) if self._by_standard_units else x
 
-    def information(self, output: Tensor) -> Tensor:
+    def information(self, output: Pixelwise) -> Pixelwise:
         """Fisher information of a pixel about the decoder's output, of the output's shape.
 
         In standard units, that of a Normal as wide about the output: no more than there is. Else
@@ -138,7 +139,7 @@ class Likelihood(nn.Module):
         known = torch.isfinite(variance) & (variance > 0)
         return torch.where(known, variance, 1.0).reciprocal()
 
-    def score(self, x: Tensor, output: Tensor) -> Tensor:
+    def score(self, x: Tensor, output: Pixelwise) -> Pixelwise:
         """Derivative of the log likelihood by the decoder's output, of the output's shape.
 
         It can itself be differentiated, where the output can.

@@ -16,6 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pyroshift.model.shapes import Coordinates, Offsets, Pixelwise
+
 
 def half_window(window: tuple[int, ...]) -> float:
     """Half of the window's longer side in pixels: the unit of length of all coordinates.
@@ -75,7 +77,7 @@ def _over_pixels(value: Tensor, axes: int, event_dim: int) -> Tensor:
     return value.reshape(value.shape[:batch_dims] + (1,) * axes + value.shape[batch_dims:])
 
 
-def unshift(coordinates: Tensor, offset: Tensor) -> Tensor:
+def unshift(coordinates: Coordinates, offset: Offsets) -> Coordinates:
     """Coordinates relative to a motif that sits at `offset`.
 
     Args:
@@ -92,7 +94,7 @@ def unshift(coordinates: Tensor, offset: Tensor) -> Tensor:
     return coordinates - _over_pixels(offset, coordinates.shape[-1], event_dim=1)
 
 
-def unrotate(coordinates: Tensor, angle: Tensor) -> Tensor:
+def unrotate(coordinates: Coordinates, angle: Tensor) -> Coordinates:
     """Coordinates in the frame of a motif that is turned by `angle`.
 
     Args:
@@ -113,7 +115,7 @@ def unrotate(coordinates: Tensor, angle: Tensor) -> Tensor:
     return torch.stack((cosine * y + sine * x, cosine * x - sine * y), dim=-1)
 
 
-def unscale(coordinates: Tensor, scale: Tensor) -> Tensor:
+def unscale(coordinates: Coordinates, scale: Tensor) -> Coordinates:
     """Coordinates in the frame of a motif that is magnified by `scale`.
 
     Args:
@@ -130,7 +132,7 @@ def unscale(coordinates: Tensor, scale: Tensor) -> Tensor:
     return coordinates / _over_pixels(scale.unsqueeze(-1), coordinates.shape[-1], event_dim=1)
 
 
-def wrap_angle(angle: Tensor) -> Tensor:
+def wrap_angle(angle: Pixelwise) -> Pixelwise:
     """The same angle in (-pi, pi].
 
     Example:

@@ -1,7 +1,7 @@
 """The base of latent sample sites: a name, a prior, a guide family."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyro
@@ -45,7 +45,7 @@ class Site(nn.Module):
         self,
         name: str,
         prior: Prior,
-        event_shape: tuple[int, ...],
+        event_shape: Sequence[int],
         family: GuideFamily | None = None,
         circular: bool = False,
     ) -> None:

@@ -1,7 +1,7 @@
 """What the segmenting network is trained on: simulated micrographs, or labelled images."""
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,7 @@ _SPACINGS = {
 }
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where training images come from."""
 
