@@ -11,10 +11,10 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests notebooks segmenter format clean
+.PHONY: help demo test test-oldest lint types tests notebooks segmenter format clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## the main job on a real STM image; leaves its results in demo/
 	$(BIN)/pyroshift demo --out demo --overwrite
@@ -32,6 +32,13 @@ types: $(STAMP)  ## mypy
 tests: $(STAMP)  ## pytest alone
 	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS)
 
+OLDEST := .venv-oldest
+test-oldest:  ## the tests with the lowest versions that setup.cfg allows, in an environment of their own
+	$(PYTHON) -m venv $(OLDEST)
+	sed -n 's/^ *\([A-Za-z0-9_.-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
+	$(OLDEST)/bin/python -m pip install --constraint $(OLDEST)/lowest.txt --editable ".[$(EXTRAS)]"
+	$(ONE_THREAD) $(OLDEST)/bin/pytest --numprocesses $(WORKERS)
+
 notebooks: $(STAMP)  ## execute them in place, with all of their settings
 	$(ONE_THREAD) $(BIN)/python notebooks/execute.py notebooks/*.ipynb
 
@@ -43,7 +50,7 @@ format: $(STAMP)  ## rewrite the code in the common format
 	$(BIN)/ruff format
 
 clean:  ## remove the environment, caches and the demo's results
-	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find pyroshift tests -name __pycache__ -type d -exec rm -rf {} +
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
