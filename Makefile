@@ -37,7 +37,7 @@ test-oldest:  ## the tests with the lowest versions that setup.cfg allows, in an
 	$(PYTHON) -m venv $(OLDEST)
 	sed -n 's/^ *\([A-Za-z0-9_.-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
 	$(OLDEST)/bin/python -m pip install --constraint $(OLDEST)/lowest.txt --editable ".[$(EXTRAS)]"
-	$(ONE_THREAD) $(OLDEST)/bin/pytest --numprocesses $(WORKERS)
+	$(ONE_THREAD) $(OLDEST)/bin/pytest --numprocesses $(WORKERS) -W ignore::DeprecationWarning
 
 notebooks: $(STAMP)  ## execute them in place, with all of their settings
 	$(ONE_THREAD) $(BIN)/python notebooks/execute.py notebooks/*.ipynb

@@ -169,11 +169,14 @@ class Rescaled(dist.TransformedDistribution):
         return self.spread.square() * self.base_dist.variance
 
 
-@biject_to.register(constraints.MixtureSameFamilyConstraint)
-@transform_to.register(constraints.MixtureSameFamilyConstraint)
 def _onto_mixture(constraint: Any) -> Transform:
     """A mixture's support is its components', which torch doesn't say: NUTS needs it of priors."""
     return biject_to(constraint.base_constraint)
+
+
+if hasattr(constraints, "MixtureSameFamilyConstraint"):  # as of torch 2.7
+    biject_to.register(constraints.MixtureSameFamilyConstraint, _onto_mixture)
+    transform_to.register(constraints.MixtureSameFamilyConstraint, _onto_mixture)
 
 
 def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
