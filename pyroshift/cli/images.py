@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from xarray import DataArray
 
+from pyroshift.data.readers.basic import NPY
 from pyroshift.data.readers.channels import image_dims
-from pyroshift.data.readers.load import NPY, find_format, load_image, reading
+from pyroshift.data.readers.load import find_format, load_image, reading
 from pyroshift.errors import ReaderError
 
 

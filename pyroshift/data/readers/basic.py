@@ -7,6 +7,7 @@ import numpy as np
 
 from pyroshift.data.readers.channels import (
     Channel,
+    Format,
     grey,
     image_channel,
     index_axis,
@@ -72,3 +73,15 @@ def picture_channels(path: Path) -> list[Channel]:
         width, height = picture.size
     check_claim(path, ((height, width, 3), np.dtype(np.uint8)))
     return [image_channel("grey", (height, width), partial(picture_values, path))]
+
+
+_JPEG = Format("JPEG", picture_channels)
+NPY = Format("NPY", npy_channels)
+FORMATS = {
+    ".bmp": Format("BMP", picture_channels),
+    ".jpeg": _JPEG,
+    ".jpg": _JPEG,
+    ".npy": NPY,
+    ".png": Format("PNG", picture_channels),
+}
+SPECTRAL_FORMATS = {".npy": Format("NPY", npy_spectra)}

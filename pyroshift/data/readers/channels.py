@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +37,19 @@ class Axis:
         """Mean distance between neighbours, 1 where there is only one value."""
         size = len(self.values)
         return float(self.values[-1] - self.values[0]) / (size - 1) if size > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: its name, its reader, and the extra that installs what the reader needs.
+
+    Every module in this folder lists what it reads as `FORMATS`, by a file's ending, and in
+    `SPECTRAL_FORMATS` what it reads otherwise where spectra are wanted.
+    """
+
+    name: str
+    channels: "Callable[[Path], list[Channel]]"
+    extra: str = "io"
 
 
 @dataclass(frozen=True)

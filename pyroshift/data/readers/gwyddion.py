@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyroshift.data.readers.channels import Channel, image_channel, unique_names
+from pyroshift.data.readers.channels import Channel, Format, image_channel, unique_names
 
 MAGIC = b"GWYP"
 NUMBERS = {"b": "<?", "c": "<b", "i": "<i", "q": "<q", "d": "<d"}
@@ -87,3 +87,6 @@ def field_channel(name: str, field: dict[str, Any]) -> Channel:
     units = [field.get(f"si_unit_{axes}", {}).get("unitstr", "") for axes in ("xy", "z")]
     steps = field.get("yreal", 0.0) / rows, field.get("xreal", 0.0) / columns
     return image_channel(name, values.shape, partial(np.asarray, values), steps, *units)
+
+
+FORMATS = {".gwy": Format("Gwyddion", gwyddion_channels)}

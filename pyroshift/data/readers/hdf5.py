@@ -10,6 +10,7 @@ import numpy as np
 from pyroshift.data.readers.channels import (
     Axis,
     Channel,
+    Format,
     frame_axis,
     image_channel,
     image_dims,
@@ -173,3 +174,7 @@ def mean_step(values: np.ndarray) -> float:
 def reshaped(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The values of a dataset in another shape."""
     return dataset_values(path, name).reshape(shape)
+
+
+_HDF5 = Format("HDF5", hdf5_channels)
+FORMATS = dict.fromkeys((".h5", ".hdf5", ".hf5", ".hspy"), _HDF5)

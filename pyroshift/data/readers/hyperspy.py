@@ -13,6 +13,7 @@ import numpy as np
 from pyroshift.data.readers.channels import (
     Axis,
     Channel,
+    Format,
     frame_axis,
     image_dims,
     index_axis,
@@ -201,3 +202,19 @@ def zspy_channels(path: Path) -> list[Channel]:
                     "they are read: save the image again as numbers."
                 )
     return experiments(zarr.open_group(str(path), mode="r"), path, zarr_values)
+
+
+_DM = Format(
+    "DigitalMicrograph",
+    partial(rosettasciio_channels, module="digitalmicrograph", axes_of=dm_axes),
+)
+_TIA = Format("TIA", partial(rosettasciio_channels, module="tia", axes_of=tia_axes))
+FORMATS = {
+    ".dm3": _DM,
+    ".dm4": _DM,
+    ".emd": Format("EMD", partial(emd_channels, select_type="images")),
+    ".emi": _TIA,
+    ".ser": _TIA,
+    ".zspy": Format("ZSPY", zspy_channels, extra="io,big"),
+}
+SPECTRAL_FORMATS = {".emd": Format("EMD", partial(emd_channels, select_type="spectrum_image"))}

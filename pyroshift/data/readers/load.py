@@ -5,66 +5,30 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import numpy as np
 from xarray import DataArray
 
-from pyroshift.data.readers import basic, gwyddion, hdf5, hyperspy, probe, tiff
-from pyroshift.data.readers.channels import Channel, same_units
+from pyroshift.data.readers.channels import Channel, Format, same_units
 from pyroshift.data.readers.guards import bounded
 from pyroshift.errors import PyroshiftError, ReaderError
 
-
-@dataclass(frozen=True)
-class Format:
-    """A file format: its name, its reader, and the extra that installs what the reader needs."""
-
-    name: str
-    channels: Callable[[Path], list[Channel]]
-    extra: str = "io"
-
-
-TIFF = Format("TIFF", tiff.tiff_channels)
-NPY = Format("NPY", basic.npy_channels)
-HDF5 = Format("HDF5", hdf5.hdf5_channels)
-DM, TIA = (
-    Format(name, partial(hyperspy.rosettasciio_channels, module=module, axes_of=axes_of))
-    for name, module, axes_of in (
-        ("DigitalMicrograph", "digitalmicrograph", hyperspy.dm_axes),
-        ("TIA", "tia", hyperspy.tia_axes),
-    )
-)
-EMD, EMD_SPECTRA = (
-    Format("EMD", partial(hyperspy.emd_channels, select_type=wanted))
-    for wanted in ("images", "spectrum_image")
-)
-JPEG = Format("JPEG", basic.picture_channels)
-FORMATS: dict[str, Format] = {
-    ".bmp": Format("BMP", basic.picture_channels),
-    ".dm3": DM,
-    ".dm4": DM,
-    ".emd": EMD,
-    ".emi": TIA,
-    ".gwy": Format("Gwyddion", gwyddion.gwyddion_channels),
-    ".h5": HDF5,
-    ".hdf5": HDF5,
-    ".hf5": HDF5,
-    ".hspy": HDF5,
-    ".ibw": Format("Igor binary wave", probe.igor_channels),
-    ".jpeg": JPEG,
-    ".jpg": JPEG,
-    ".npy": NPY,
-    ".png": Format("PNG", basic.picture_channels),
-    ".ser": TIA,
-    ".sxm": Format("Nanonis scan", probe.nanonis_channels),
-    ".tif": TIFF,
-    ".tiff": TIFF,
-    ".zspy": Format("ZSPY", hyperspy.zspy_channels, extra="io,big"),
-}
-SPECTRAL_FORMATS = {**FORMATS, ".npy": Format("NPY", basic.npy_spectra), ".emd": EMD_SPECTRA}
+# Whatever modules there are beside this one, so that a new one is all that a new format takes.
+_HERE = Path(__file__)
+_READERS = [
+    import_module(f"{__package__}.{found.name}")
+    for found in iter_modules([str(_HERE.parent)])
+    if found.name != _HERE.stem
+]
+FORMATS: dict[str, Format] = {}
+SPECTRAL_FORMATS: dict[str, Format] = {}
+for _reader in _READERS:
+    FORMATS |= getattr(_reader, "FORMATS", {})
+    SPECTRAL_FORMATS |= getattr(_reader, "SPECTRAL_FORMATS", {})
+SPECTRAL_FORMATS = FORMATS | SPECTRAL_FORMATS
 
 
 def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:

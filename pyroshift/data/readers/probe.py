@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyroshift.data.readers.channels import Channel, image_channel, unique_names
+from pyroshift.data.readers.channels import Channel, Format, image_channel, unique_names
 from pyroshift.data.readers.units import text
 from pyroshift.errors import ReaderError
 
@@ -81,3 +81,9 @@ def nanonis_channels(path: Path) -> list[Channel]:
                 image_channel(name + suffix, values.shape, read, steps, "m", units[name])
             )
     return channels
+
+
+FORMATS = {
+    ".ibw": Format("Igor binary wave", igor_channels),
+    ".sxm": Format("Nanonis scan", nanonis_channels),
+}

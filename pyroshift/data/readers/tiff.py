@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from pyroshift.data.readers.channels import Channel, grey, image_channel, unique_names
+from pyroshift.data.readers.channels import Channel, Format, grey, image_channel, unique_names
 from pyroshift.data.readers.guards import check_claim
 from pyroshift.data.readers.tiff_tags import Calibration, calibration
 
@@ -117,3 +117,7 @@ def names_among(part: list[Channel], number: int) -> list[str]:
     if len(part) == 1:
         return [f"pages {number}"]
     return [f"pages {number}: {channel.name}" for channel in part]
+
+
+_TIFF = Format("TIFF", tiff_channels)
+FORMATS = {".tif": _TIFF, ".tiff": _TIFF}
