@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -27,7 +27,6 @@ FAINTEST = 0.15  # of the strong atoms' amplitude
 TOUCHING = 2.0  # widths around an atom, in which no pixel may be missing
 
 
-@runtime_checkable
 class ProbabilityMap(Protocol):
     """What finds atoms in another way, such as a `Segmenter`."""
 

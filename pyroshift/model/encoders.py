@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pyroshift import names
 from pyroshift.errors import SpecificationError
+from pyroshift.model.parts import evaluating
 
 
 class FullyConnectedEncoder(nn.Module):
@@ -111,10 +112,8 @@ def count_features(encoder: nn.Module, window: tuple[int, ...]) -> int:
     Raises:
         SpecificationError: if it does not return `batch x features`.
     """
-    training = encoder.training
-    with torch.no_grad():
-        features = encoder.eval()(torch.zeros(1, *window))
-    encoder.train(training)
+    with evaluating(encoder), torch.no_grad():
+        features = encoder(torch.zeros(1, *window))
     if not isinstance(features, Tensor) or features.dim() != 2:
         got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise SpecificationError(f"an encoder must return `batch x features`, but gave {got}")

@@ -1,7 +1,7 @@
 """What the segmenting network is trained on: simulated micrographs, or labelled images."""
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
@@ -19,7 +19,6 @@ _SPACINGS = {
 }
 
 
-@runtime_checkable
 class Source(Protocol):
     """Where training images come from."""
 

@@ -1,7 +1,7 @@
 """What every decoder must satisfy."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,9 +47,6 @@ class _Inputs:
         return torch.randn(count, self.latent_dim), pixel_grid(self.window) - shift
 
 
-Inputs = Callable[..., tuple[Tensor, Tensor]]
-
-
 def _varied(decoder: nn.Module) -> nn.Module:
     """A copy with weights that are none of a start's, which may be zero."""
     twin = copy.deepcopy(decoder)
@@ -59,7 +56,7 @@ def _varied(decoder: nn.Module) -> nn.Module:
     return twin
 
 
-def _gives_a_number_per_pixel(decoder: nn.Module, draw: Inputs) -> None:
+def _gives_a_number_per_pixel(decoder: nn.Module, draw: _Inputs) -> None:
     z, coordinates = draw()
     found = decoder(z, coordinates)
     expected = tuple(coordinates.shape[:-1])
@@ -69,7 +66,7 @@ def _gives_a_number_per_pixel(decoder: nn.Module, draw: Inputs) -> None:
     require(tuple(one.shape) == (1, *expected[1:]), f"of a batch of one it gives {one.shape}")
 
 
-def _takes_any_coordinates(decoder: nn.Module, draw: Inputs) -> None:
+def _takes_any_coordinates(decoder: nn.Module, draw: _Inputs) -> None:
     z, coordinates = draw()
     some = coordinates.flatten(1, -2)[:, ::3].unsqueeze(1)
     if coordinates.dim() == 4:
@@ -83,13 +80,13 @@ def _takes_any_coordinates(decoder: nn.Module, draw: Inputs) -> None:
     require(bool(torch.isfinite(far).all()), "far outside of the window it gives no numbers")
 
 
-def _patches_are_independent(decoder: nn.Module, draw: Inputs) -> None:
+def _patches_are_independent(decoder: nn.Module, draw: _Inputs) -> None:
     z, coordinates = draw()
     twin = _varied(decoder).eval()
     require_close(twin(z, coordinates)[2:3], twin(z[2:3], coordinates[2:3]), "a patch on its own")
 
 
-def _depends_on_both(decoder: nn.Module, draw: Inputs) -> None:
+def _depends_on_both(decoder: nn.Module, draw: _Inputs) -> None:
     z, coordinates = (value.requires_grad_() for value in draw())
     twin = _varied(decoder)
     weights = torch.randn(coordinates.shape[:-1])
@@ -99,13 +96,13 @@ def _depends_on_both(decoder: nn.Module, draw: Inputs) -> None:
         require_gradient(name, value)
 
 
-def _moves_to_double_precision(decoder: nn.Module, draw: Inputs) -> None:
+def _moves_to_double_precision(decoder: nn.Module, draw: _Inputs) -> None:
     z, coordinates = draw()
     found = copy.deepcopy(decoder).double()(z.double(), coordinates.double())
     require(found.dtype == torch.double, f"after .double(), it gives {found.dtype}")
 
 
-def _state_holds_all(decoder: nn.Module, draw: Inputs) -> None:
+def _state_holds_all(decoder: nn.Module, draw: _Inputs) -> None:
     twin, (z, coordinates) = _varied(decoder), draw()
     other = copy.deepcopy(decoder)
     other.load_state_dict(twin.state_dict())
@@ -114,7 +111,7 @@ def _state_holds_all(decoder: nn.Module, draw: Inputs) -> None:
     )
 
 
-def _extras_agree(decoder: nn.Module, draw: Inputs) -> None:
+def _extras_agree(decoder: nn.Module, draw: _Inputs) -> None:
     twin, (z, coordinates) = _varied(decoder).eval(), draw()
     output = twin(z, coordinates)
     if (mean_output := getattr(twin, "mean_output", None)) is not None:

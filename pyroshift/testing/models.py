@@ -16,6 +16,7 @@ from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError, LatentWarning
 from pyroshift.maps.storage import load, save
 from pyroshift.model.pair import PoseVAE
+from pyroshift.model.parts import evaluating
 from pyroshift.testing.report import (
     Check,
     CheckError,
@@ -56,10 +57,8 @@ def check_model(
         >>> print(check_model(partial(ShiftVAE, 8)).subject)
         ShiftVAE
     """
-    model = make(seed=0)
-    return run(
-        type(model).__name__, MODEL_CHECKS, Subject(make, (type(model), *classes), data)
-    )  # fmt: skip
+    kind = type(make(seed=0))
+    return run(kind.__name__, MODEL_CHECKS, Subject(make, (kind, *classes), data))
 
 
 def _state(model: PoseVAE) -> dict[str, Tensor]:
@@ -68,12 +67,9 @@ def _state(model: PoseVAE) -> dict[str, Tensor]:
 
 def _loss(model: PoseVAE, x: Tensor) -> Tensor:
     """The loss for fixed noise, as of a model in use: in training, a guide may move the frame."""
-    training = model.training
-    with torch.random.fork_rng(), torch.no_grad():
+    with evaluating(model), torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(3)
-        loss = loss_of(model.eval(), x)
-    model.train(training)
-    return loss
+        return loss_of(model, x)
 
 
 def _same(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
@@ -156,10 +152,8 @@ def _a_few_steps_lower_the_loss(subject: Subject) -> None:
     model = subject.prepared(x)
 
     def losses() -> Tensor:
-        with torch.no_grad():
-            found = torch.stack([loss_of(model.eval(), x) for _ in range(10)])
-        model.train()
-        return found
+        with evaluating(model), torch.no_grad():
+            return torch.stack([loss_of(model, x) for _ in range(10)])
 
     before = losses()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)

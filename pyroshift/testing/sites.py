@@ -3,7 +3,6 @@
 import copy
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pyro
 import torch
@@ -45,10 +44,6 @@ def _drawn(site: Site, count: int = 4) -> Tensor:
         return site.draw({})
 
 
-def _posterior(site: Site, raw: Tensor) -> Any:
-    return site.posterior(raw)
-
-
 def _raw(site: Site, count: int, spread: float = 1.0) -> Tensor:
     return spread * torch.randn(count, site.family.size(site.event_shape))
 
@@ -61,7 +56,7 @@ def _draws_have_the_event_shape(site: Site, classes: tuple[type, ...]) -> None:
 
 
 def _posterior_has_the_event_shape(site: Site, classes: tuple[type, ...]) -> None:
-    posterior = _posterior(site, _raw(site, 4))
+    posterior = site.posterior(_raw(site, 4))
     for what, shape in (("batch", (4,)), ("event", site.event_shape)):
         found = tuple(getattr(posterior, f"{what}_shape"))
         require(found == tuple(shape), f"the posterior's {what} shape is {found}, not {shape}")
@@ -74,7 +69,7 @@ def _posterior_has_the_event_shape(site: Site, classes: tuple[type, ...]) -> Non
 
 
 def _posterior_starts_at_the_prior(site: Site, classes: tuple[type, ...]) -> None:
-    location, width = site.family.summary(_posterior(site, 0 * _raw(site, 1)))
+    location, width = site.family.summary(site.posterior(0 * _raw(site, 1)))
     mean, spread = (moment.reshape(1, *site.event_shape) for moment in moments(site.reference))
     known = torch.isfinite(mean) & torch.isfinite(spread) & (spread > 0)
     if site.circular or not bool(known.all()):
@@ -93,7 +88,7 @@ def _posterior_starts_at_the_prior(site: Site, classes: tuple[type, ...]) -> Non
 
 def _posterior_stays_within_the_support(site: Site, classes: tuple[type, ...]) -> None:
     prior = site.prior_given({})
-    value = _posterior(site, _raw(site, 200, 3.0)).rsample()
+    value = site.posterior(_raw(site, 200, 3.0)).rsample()
     support = prior.support
     require(
         support is None or bool(support.check(value).all()),
@@ -103,7 +98,7 @@ def _posterior_stays_within_the_support(site: Site, classes: tuple[type, ...]) -
 
 def _gradients_reach_the_raw_outputs(site: Site, classes: tuple[type, ...]) -> None:
     raw = _raw(site, 4).requires_grad_()
-    posterior = _posterior(site, raw)
+    posterior = site.posterior(raw)
     require(posterior.has_rsample, f"{posterior} can't be reparametrised")
     value = posterior.rsample()
     weights = torch.randn_like(value)
@@ -116,7 +111,7 @@ def _gradients_reach_the_raw_outputs(site: Site, classes: tuple[type, ...]) -> N
 def _divergence_is_its_samples_mean(site: Site, classes: tuple[type, ...]) -> None:
     prior = site.prior_given({})
     raw = _raw(site, 1, 0.5)
-    posterior = _posterior(site, raw.expand(_SAMPLES, -1))
+    posterior = site.posterior(raw.expand(_SAMPLES, -1))
     value = posterior.rsample()
     ratios = (posterior.log_prob(value) - prior.log_prob(value)).detach()
     require(bool(torch.isfinite(ratios).all()), "a density is infinite or no number")

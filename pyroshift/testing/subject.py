@@ -1,7 +1,7 @@
 """A model to be checked: how to make it, and data for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class Subject:
 
     make: Callable[..., PoseVAE]
     classes: tuple[type, ...] = ()
-    data: Callable[[int], Tensor] | None = field(default=None)
+    data: Callable[[int], Tensor] | None = None
 
     def windows(self, count: int = 4) -> Tensor:
         """Data, `count x height x width` or `count x length`."""

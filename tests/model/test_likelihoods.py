@@ -20,6 +20,7 @@ from pyroshift.model.likelihoods import (
     Poisson,
 )
 from pyroshift.model.vae import VAE, ShiftVAE
+from pyroshift.testing.subject import prepare
 
 EVERY_LIKELIHOOD = pytest.mark.parametrize(
     "make", [*LIKELIHOODS.values(), lambda: Gaussian(0.2)], ids=[*LIKELIHOODS, "fixed sigma"]
@@ -27,7 +28,7 @@ EVERY_LIKELIHOOD = pytest.mark.parametrize(
 
 
 def prepared(likelihood, x):
-    likelihood.prepare(float(x.min()), float(x.max()), float(x.mean()), float(x.std()))
+    prepare(likelihood, x)
     return likelihood
 
 

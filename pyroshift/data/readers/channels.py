@@ -40,19 +40,6 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Format:
-    """A file format: its name, its reader, and the extra that installs what the reader needs.
-
-    Every module in this folder lists what it reads as `FORMATS`, by a file's ending, and in
-    `SPECTRAL_FORMATS` what it reads otherwise where spectra are wanted.
-    """
-
-    name: str
-    channels: "Callable[[Path], list[Channel]]"
-    extra: str = "io"
-
-
-@dataclass(frozen=True)
 class Channel:
     """One image, stack or cube of a file; `read` gives its values with these dims.
 
@@ -70,6 +57,19 @@ class Channel:
     def shape(self) -> tuple[int, ...]:
         """How many values along each of `dims`."""
         return tuple(len(axis.values) for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: its name, its reader, and the extra that installs what the reader needs.
+
+    Every module in this folder lists what it reads as `FORMATS`, by a file's ending, and in
+    `SPECTRAL_FORMATS` what it reads otherwise where spectra are wanted.
+    """
+
+    name: str
+    channels: Callable[[Path], list[Channel]]
+    extra: str = "io"
 
 
 def index_axis(size: int, units: str = "px", label: str = "", remark: str = "") -> Axis:

@@ -24,11 +24,11 @@ _READERS = [
     if found.name != _HERE.stem
 ]
 FORMATS: dict[str, Format] = {}
-SPECTRAL_FORMATS: dict[str, Format] = {}
+_OTHERWISE: dict[str, Format] = {}
 for _reader in _READERS:
     FORMATS |= getattr(_reader, "FORMATS", {})
-    SPECTRAL_FORMATS |= getattr(_reader, "SPECTRAL_FORMATS", {})
-SPECTRAL_FORMATS = FORMATS | SPECTRAL_FORMATS
+    _OTHERWISE |= getattr(_reader, "SPECTRAL_FORMATS", {})
+SPECTRAL_FORMATS = FORMATS | _OTHERWISE
 
 
 def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
