@@ -72,6 +72,7 @@ class AnchorGuide(Guide):
     typical: Tensor
     displacement: Tensor
     centres: Tensor
+    aligns = True
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
     remembered = 64  # latents of which the mean motif is made

@@ -75,8 +75,12 @@ class Pair(Protocol):
 class Guide(nn.Module, ABC):
     """How the posterior over a pair's sites is found.
 
-    The pair is handed to every call rather than kept, so that no module holds another twice.
+    The pair is handed to every call rather than kept, so that no module holds another twice. A
+    guide that reads z off windows brought into the motif's frame, where they tell nothing of the
+    pose, says so by `aligns = True`.
     """
+
+    aligns = False
 
     @abstractmethod
     def setup(self, pair: Pair) -> None:

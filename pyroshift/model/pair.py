@@ -113,6 +113,9 @@ class PoseVAE(nn.Module):
                 raise SpecificationError(
                     f"guide must be one of {sorted(GUIDES)} or a pyroshift.Guide, got {guide!r}"
                 )
+            if self.pose_sites and not self.guide_module.aligns:
+                for site in self.contents:
+                    site.keep_frame()
             self.guide_module.setup(self)
 
     @property

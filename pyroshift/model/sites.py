@@ -202,14 +202,17 @@ class Content(Site):
     """What the motif looks like: the conventional latents z.
 
     Unless a prior is given, the latents are those of a `LatentFrame`: their prior is a standard
-    Normal in the frame in which they are uncorrelated, the most telling first.
+    Normal in the frame in which they are uncorrelated, the most telling first. Where a guide reads
+    them off windows whose motif it hasn't brought into one pose, the frame would follow the pose,
+    which z tells first, and stay where that led: there the prior is the papers' standard Normal.
 
     Args:
         latent_dim: number of latents.
         prior: Pyro distribution of the latents, taken as it is; default standard Normal, in a
             frame that is learned.
         family: guide family; by default the one that fits the prior's support.
-        canonical: whether the frame is learned; by default if neither prior nor family is given.
+        canonical: whether the frame is learned; by default if neither prior nor family is given,
+            and the guide aligns windows or there is no pose.
         name: name of the site. A model may have several, of different names: its decoder gets the
             latents of all, one after the other.
 
@@ -232,6 +235,7 @@ class Content(Site):
         if latent_dim < 1:
             raise SpecificationError(f"latent_dim must be at least 1, got {latent_dim}")
         own = type(self).prior_given is not Site.prior_given
+        self._told = canonical is not None
         if canonical is None:
             canonical = prior is None and family is None and not own
         prior = dist.Normal(0.0, 1.0) if prior is None else prior
@@ -244,6 +248,12 @@ class Content(Site):
             )
         if canonical:
             self.frame = LatentFrame(latent_dim)
+
+    def keep_frame(self) -> None:
+        """Have latents in the decoder's own frame, unless a learned one was asked for."""
+        if self.canonical and not self._told:
+            self.canonical = False
+            del self.frame
 
     def posterior(self, raw: Tensor, learn: bool = False) -> Distribution:
         """The guide's distribution of the latents; their frame follows it where it may learn."""

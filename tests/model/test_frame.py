@@ -122,7 +122,8 @@ def small(**options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = FullyConnectedEncoder((8, 8), (16,))
-    return ShiftVAE(8, encoder=encoder, **options)
+    priors = {"z": Content(2, canonical=True)}
+    return ShiftVAE(8, encoder=encoder, priors=priors, **options)
 
 
 @pytest.mark.parametrize("guide", ["normal", "anchor"])
@@ -194,6 +195,14 @@ def test_a_prior_that_is_given_is_taken_as_it_is(content):
     model.sample_guide(torch.rand(6, 8, 8))
     assert torch.equal(content.decoded(z), z)
     assert not [name for name in model.state_dict() if "frame" in name]
+
+
+def test_by_default_no_frame_is_learned_of_latents_that_may_tell_the_pose():
+    framed = [VAE(8), VAE(8, guide="normal"), ShiftVAE(8), small(guide="normal")]
+    assert all(hasattr(model.contents[0], "frame") for model in framed)
+    model = ShiftVAE(8, guide="normal")
+    assert not model.contents[0].canonical
+    assert not hasattr(model.contents[0], "frame")
 
 
 def test_a_posterior_that_is_no_normal_has_no_frame():
