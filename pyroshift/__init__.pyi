@@ -33,7 +33,10 @@ from .maps.decode import manifold as manifold
 from .maps.encode import encode as encode
 from .maps.storage import load as load
 from .maps.storage import save as save
+from .model.batch import Batch as Batch
 from .model.brightness import Brightness as Brightness
+from .model.channels import ByChannel as ByChannel
+from .model.classes import Class as Class
 from .model.decoders import CanvasDecoder as CanvasDecoder
 from .model.decoders import SpatialDecoder as SpatialDecoder
 from .model.encoders import ConvolutionalEncoder as ConvolutionalEncoder

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import pyro
 import pyro.distributions as dist
@@ -10,28 +11,24 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
-from pyroshift.guides.bins import POSE, Binned, PoseBins
+from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
+from pyroshift.guides.candidates import candidates, pose_moments, pursue
 from pyroshift.guides.drawing import draw_pose, without_repeats
+from pyroshift.guides.kinds import summary_of
 from pyroshift.guides.normal import posterior_head
-from pyroshift.guides.refinement import align, quadrature, refine
+from pyroshift.guides.refinement import align, refine
 from pyroshift.guides.search import Found, search
-from pyroshift.guides.template import STRENGTH, salient_mean, stands_alone
-from pyroshift.guides.vector import (
-    Independent,
-    neutral,
-    pack,
-    specified,
-    unpack,
-    unpack_widths,
-    within,
-)
-from pyroshift.model.brightness import draw_brightness, posterior_given, without_brightness
+from pyroshift.guides.seeding import Sorter
+from pyroshift.guides.template import STRENGTH, salience, stands_alone, sum_about
+from pyroshift.guides.vector import neutral, specified, unpack, within
+from pyroshift.model.batch import Batch, as_batch
+from pyroshift.model.brightness import draw_brightness
+from pyroshift.model.classes import CLASS
 from pyroshift.model.decoders import CanvasDecoder
-from pyroshift.model.distributions import divergence, moments
+from pyroshift.model.distributions import moments
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
-from pyroshift.model.shapes import Windows
-from pyroshift.model.sites import CONTENT, Angle, Content, Offset, PoseSite, Site
+from pyroshift.model.sites import CONTENT, Angle, Content, Offset
 
 
 class AnchorGuide(Guide):
@@ -39,8 +36,9 @@ class AnchorGuide(Guide):
 
     For each patch:
 
-        pose ~ Categorical: the exact posterior over bins of offset and angle, given that the motif
-            looks like an anchor: the mean of what the decoder makes of the latents of late
+        class, pose ~ Categorical: the exact posterior over classes and bins of offset and angle,
+            given that the motif looks like its class's anchor: the mean of what the decoder makes
+            of the latents of late
         z ~ what the encoder says of the patch, brought back into the motif's frame
         offset, angle, scale ~ Normal: Laplace's approximation, given z, within the bin
 
@@ -75,6 +73,7 @@ class AnchorGuide(Guide):
     aligns = True
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
+    sorted = 512  # windows by which classes are told apart at first
     remembered = 64  # latents of which the mean motif is made
     renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
 
@@ -104,11 +103,16 @@ class AnchorGuide(Guide):
         mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
         # One by one: no mixture can be asked for no draws at all.
         draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
-        self.register_buffer("anchor_latents", torch.stack([mean, *draws]))
-        self.register_buffer("typical", pair.decoder_input(mean.expand(self.remembered, -1)))
-        self.register_buffer("displacement", torch.zeros(len(pair.window)))
+        latents = torch.stack([mean, *draws])
+        self.register_buffer("anchor_latents", latents)
+        typical = pair.decoder_input(self._codes(pair, latents[0]))
+        typical = typical.unsqueeze(1).expand(-1, self.remembered, -1)
+        stack = (pair.classes,) if pair.classes else ()
+        self.register_buffer("typical", typical.reshape(*stack, *typical.shape[1:]).clone())
+        self.register_buffer("displacement", torch.zeros(*stack, len(pair.window)))
         self.register_buffer("centres", torch.tensor(True))
-        self.head = posterior_head(content, count_features(pair.encoder, pair.window))
+        features = count_features(pair.encoder, pair.seen_shape) + pair.told
+        self.head = posterior_head(content, features)
 
     def respecify(self, pair: Pair) -> None:
         """Bin the pose sites as they are now."""
@@ -120,166 +124,173 @@ class AnchorGuide(Guide):
                 "quarter of its shorter side"
             )
         binned = [site for site in pair.given_sites if isinstance(site, Offset | Angle)]
-        _check_sites(pair, binned)
+        check_binned(pair, binned)
         bins = PoseBins(binned, pair.window, pitch, self.turn).to(pair.device)
         sites = [Binned(site, bins) if site in binned else site for site in pair.given_sites]
         pair.sites = [bins, *sites]
 
-    def start(self, pair: Pair, x: Tensor) -> None:
+    def start(self, pair: Pair, x: Tensor | Batch) -> None:
         """Where windows show one motif each, let the canvas start from it, and keep it centred.
 
         A lattice has no middle: an origin that follows its offsets leads to the canvas's edge.
         """
-        decoder, x = pair.decoder, pair.likelihood.standardize(x)
-        self.centres.fill_(stands_alone(x))
-        if self.centres and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
+        batch = as_batch(x)
+        x = pair.standardized(batch.x).nan_to_num(0.0)
+        planes = x if x.dim() > 1 + len(pair.window) else x.unsqueeze(1)
+        salient = salience(planes)
+        self.centres.fill_(stands_alone(salient))
+        decoder = pair.decoder
+        if pair.classes and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
+            self._sort(pair, batch)
+        elif self.centres and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
             shape = tuple(size + 2 for size in decoder.canvas_shape)
-            decoder.start_from(STRENGTH * salient_mean(x, shape))
+            mean = torch.stack([sum_about(each, salient, shape) for each in planes.unbind(1)], -1)
+            mean = STRENGTH * mean / len(x)
+            stacked = pair.likelihood.statistics is not None
+            decoder.start_from(pair.likelihood.start(mean if stacked else mean.squeeze(-1)))
 
-    def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
-        """Draw the bin, z given the patch aligned by it, and the pose given z."""
+    def _sort(self, pair: Pair, batch: Batch) -> None:
+        """Let classes start from different kinds of windows."""
+        few = batch[: self.sorted]
+        x = pair.standardized(few.x)
+        planes = x if x.dim() > 1 + len(pair.window) else x.unsqueeze(1)
+        motifs = self._motifs(pair)
+        Sorter(pair, _bins(pair), planes, lambda: search(pair, _bins(pair), few, motifs)).start()
+
+    def forward(
+        self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]
+    ) -> None:
+        """Draw class and bin, z given the patch aligned by it, and the pose given z."""
+        batch = as_batch(x)
+        x = batch.x
         # In single precision throughout: poses are told apart by small differences of large sums.
         with torch.autocast(x.device.type, enabled=False):
             with torch.no_grad():
                 if self.training:
                     self._centre(pair)
-                found = search(pair, _bins(pair), x, self._motifs(pair))
+                found = search(pair, _bins(pair), batch, self._motifs(pair))
+            values: dict[str, Tensor] = pair.covariates(batch.known, len(batch))
+            if pair.classes:
+                with pair.latent_scale(kl_weight, CLASS):
+                    values[CLASS] = pyro.sample(CLASS, dist.Categorical(logits=found.class_logits))
+                _check_particles(values[CLASS])
             with pair.latent_scale(kl_weight, POSE):
-                pose = pyro.sample(POSE, dist.Categorical(logits=found.logits))
-            if pose.dim() > 1:
-                raise SpecificationError(
-                    "guide='anchor' draws one particle after the other: give the bound "
-                    "vectorize_particles=False, which takes as many"
-                )
+                logits = found.given(values.get(CLASS))
+                pose = pyro.sample(POSE, dist.Categorical(logits=logits))
+            _check_particles(pose)
             with torch.no_grad():
                 prior = within(pair, pose)
-                start = refine(pair, x, self._anchor(found, pose), prior.mean, prior).mean
+                anchor = self._anchor(pair, found, pose, values)
+                start = refine(pair, x, anchor, prior.mean, prior).mean
             with pair.latent_scale(kl_weight, CONTENT):
-                posterior = self._posterior(pair, x, start, self._unseen(pair), self.training)
-                z = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
+                posterior = self._posterior(
+                    pair, x, start, self._unseen(pair), values, self.training
+                )
+                values[CONTENT] = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
-                laplace = refine(pair, x, z, start, prior)
+                code = pair.code(values)
+                laplace = refine(pair, x, code, start, prior)
                 if self.training:
-                    self._remember(pair, laplace.mean, z)
-            values = draw_pose(pair, laplace, kl_weight)
-            draw_brightness(pair, x, values | {CONTENT: z}, kl_weight)
+                    self._remember(pair, laplace.mean, code, values.get(CLASS))
+            values |= draw_pose(pair, laplace, kl_weight)
+            draw_brightness(pair, x, values, kl_weight)
 
     @torch.no_grad()
     def summary(
-        self, pair: Pair, x: Windows, drawn: Mapping[str, Distribution] | None = None
+        self,
+        pair: Pair,
+        x: Tensor | Batch,
+        drawn: Mapping[str, Distribution] | None = None,
     ) -> dict[str, Tensor]:
         """Location and standard deviation of every site at the best of the candidate poses.
 
         Beside them `pose_entropy` of the bins, and of all candidates, best first, the values of
-        the pose sites, `mode_offset` and so on, with `mode_probability`.
+        the pose sites, `mode_offset` and so on, with `mode_probability`. Of classes the best, and
+        `class_probability`.
         """
-        found = search(pair, _bins(pair), x, self._motifs(pair))
+        batch = as_batch(x)
+        x, bins = batch.x, _bins(pair)
+        found = search(pair, bins, batch, self._motifs(pair))
         prior, unseen = specified(pair, len(x)), self._unseen(pair)
-        modes = [
-            self._pursue(pair, x, found, pose, prior, unseen) for pose in self._modes(pair, found)
-        ]
+        told = pair.covariates(batch.known, len(batch))
+        modes = []
+        for kind, pose in candidates(bins, found, self.candidates):
+            given = {**told, CLASS: kind} if pair.classes else told
+            mode = pursue(
+                pair, x, self._anchor(pair, found, pose, given), within(pair, pose),
+                partial(self._posterior, pair, x, unseen=unseen, given=given),
+                {**pair.global_values(), **given, POSE: pose}, prior,
+            )  # fmt: skip
+            mode["evidence"] = mode["evidence"] + bins.log_mass[pose]
+            if (kinds := pair.class_site) is not None:
+                mode["evidence"] = mode["evidence"] + kinds.log_weights[kind]
+                mode[CLASS] = kind
+            modes.append(mode)
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
         evidence = without_repeats(pair, each)
         order = evidence.argsort(1, descending=True)
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
-        result |= self._pose_moments(pair, x, result, prior)
+        result |= pose_moments(pair, x, result | told, prior)
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name].clone()
             result[f"mode_{site.name}"][:, 0] = result[site.name]
-        result["mode_probability"] = evidence[rows, order].softmax(1)
+        probability = evidence[rows, order].softmax(1)
+        result["mode_probability"] = probability
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
+        if (kinds := pair.class_site) is not None:
+            shares = torch.zeros(len(x), kinds.count, device=x.device)
+            result |= summary_of(kinds, shares.scatter_add(1, each[CLASS], probability).log())
         return result
 
-    def _motifs(self, pair: Pair) -> list[Tensor]:
-        """What is searched for, as decoder inputs: the mean motif and each anchor drawn."""
-        return [self.typical, *pair.decoder_input(self.anchor_latents[1:]).unsqueeze(1)]
+    def _codes(self, pair: Pair, latents: Tensor) -> Tensor:
+        """Codes of one vector of latents in each class, `class x code`; one without classes."""
+        kinds = torch.arange(max(pair.classes, 1), device=latents.device)
+        each = latents.expand(len(kinds), -1)
+        return torch.cat([each, pair.telling({CLASS: kinds}, each)], -1) if pair.told else each
 
-    def _anchor(self, found: Found, pose: Tensor) -> Tensor:
-        """Latents of the anchor that explains each patch best in its bin."""
-        return self.anchor_latents[found.anchor.gather(1, pose.unsqueeze(1)).squeeze(1)]
+    def _motifs(self, pair: Pair) -> list[list[Tensor]]:
+        """What is searched for, as decoder inputs: of each class its mean, and what was drawn."""
+        means = self.typical.reshape(-1, *self.typical.shape[-2:])
+        drawn = [pair.decoder_input(self._codes(pair, z)) for z in self.anchor_latents[1:]]
+        return [[mean, *[codes[i : i + 1] for codes in drawn]] for i, mean in enumerate(means)]
+
+    def _anchor(
+        self, pair: Pair, found: Found, pose: Tensor, given: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Code of the anchor that explains each patch best in its class and bin."""
+        kind = given.get(CLASS, torch.zeros_like(pose))
+        best = found.anchor[torch.arange(len(pose), device=pose.device), kind, pose]
+        return pair.code({**given, CONTENT: self.anchor_latents[best]})
 
     @torch.no_grad()
     def _unseen(self, pair: Pair) -> Tensor:
-        """What stands beyond the ends of aligned patches: the first anchor, standardized."""
-        z = self.anchor_latents[:1]
+        """What stands beyond the ends of aligned patches, by class: the first anchor, as seen."""
+        code = self._codes(pair, self.anchor_latents[0])
         origin = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1))
-        expected = pair.likelihood.standardize(pair.likelihood.mean(pair.decode(z, origin)))
-        return without_brightness(pair, expected)[0]
+        expected = pair.likelihood.mean(
+            pair.decode(code, origin.expand(len(code), *origin.shape[1:]))
+        )
+        return pair.seen(expected)
 
     def _posterior(
-        self, pair: Pair, x: Tensor, pose: Tensor, unseen: Tensor, learn: bool = False
-    ) -> Distribution:
-        """Posterior of z, of patches brought back into the motif's frame."""
-        with torch.no_grad():
-            shown = without_brightness(pair, pair.likelihood.standardize(x))
-            aligned = align(pair, shown, pose, unseen)
-        return _content(pair).posterior(self.head(pair.encoder(aligned)), learn)
-
-    def _modes(self, pair: Pair, found: Found) -> list[Tensor]:
-        """The candidates of each patch: its most probable bins, no two of them neighbours."""
-        left, modes = found.logits, []
-        for _ in range(min(self.candidates, left.shape[1])):
-            modes.append(left.argmax(1))
-            left = left.masked_fill(_bins(pair).neighbours(modes[-1]), -math.inf)
-        return modes
-
-    def _pursue(
         self,
         pair: Pair,
         x: Tensor,
-        found: Found,
         pose: Tensor,
-        prior: Independent,
         unseen: Tensor,
-    ) -> dict[str, Tensor]:
-        """What a patch would be if its pose were near that bin, and how well this explains it."""
-        bounds = within(pair, pose)
-        at = bounds.mean
-        for _ in range(2):
-            at = refine(pair, x, self._anchor(found, pose), at, bounds).mean
-        content = _content(pair)
-        for _ in range(2):
-            posterior = self._posterior(pair, x, at, unseen)
-            z, spread = content.family.summary(posterior)
-            laplace = refine(pair, x, z, at, prior, limit=2 * bounds.width)
-            at = laplace.mean
-        values = unpack(pair, at)
-        brightness = posterior_given(pair, x, values | {CONTENT: z})
-        bright = {name: given.mean for name, given in brightness.items()}
-        output = pair.output(values | {CONTENT: z} | bright)
-        likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
-        volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
-        evidence = likelihood + _bins(pair).log_mass[pose] + volume
-        drawn = {**pair.global_values(), POSE: pose, **values}
-        evidence = evidence - divergence(posterior, content.prior_given(drawn), z)
-        spreads = {f"{CONTENT}_std": spread}
-        for name, given in brightness.items():
-            known = next(site.prior for site in pair.sites if site.name == name)
-            evidence = evidence - divergence(given, known, bright[name])
-            values, spreads = values | bright, spreads | {f"{name}_std": given.stddev}
-        return {CONTENT: z, "evidence": evidence, **values, **spreads}
-
-    def _pose_moments(
-        self, pair: Pair, x: Tensor, found: Mapping[str, Tensor], prior: Independent
-    ) -> dict[str, Tensor]:
-        """Mean and standard deviation of the pose sites about a mode, z not known exactly either.
-
-        Var(pose) = E[Var(pose | z)] + Var(E[pose | z]): the first by quadrature along the axes of
-        Laplace's Normal, as noise bends the likelihood; the second to first order in z, as a motif
-        that may be wider may as well be further to one side.
-        """
-        z, spread = found[CONTENT], found[f"{CONTENT}_std"]
-        laplace = refine(pair, x, z, pack(pair, found), prior, limit=torch.zeros(()))
-        mean, variance = quadrature(pair, x, z, laplace, prior)
-        for latent in range(z.shape[-1]):
-            step = torch.zeros_like(z)
-            step[:, latent] = spread[:, latent]
-            above, below = (refine(pair, x, z + s * step, mean, prior).mean for s in (1, -1))
-            variance = variance + ((above - below) / 2).square()
-        widths = unpack_widths(pair, mean, variance.sqrt())
-        return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}
+        given: Mapping[str, Tensor],
+        learn: bool = False,
+    ) -> Distribution:
+        """Posterior of z, of patches brought back into the motif's frame."""
+        with torch.no_grad():
+            beyond = unseen[given[CLASS]] if pair.classes else unseen[0]
+            aligned = align(pair, pair.seen(x), pose, beyond)
+        features = pair.encoder(aligned)
+        if pair.told:
+            features = torch.cat([features, pair.telling(given, features)], -1)
+        return _content(pair).posterior(self.head(features), learn)
 
     def _centre(self, pair: Pair) -> None:
         """Move the motif's origin to where the last batch's windows had their middle in the mean.
@@ -292,47 +303,36 @@ class AnchorGuide(Guide):
         # zero by where its ends fall among the bins: the origin would run away at a constant rate.
         offsets = [site for site in pair.given_sites if isinstance(site, Offset)]
         if self.centres and any(site.vectors is None for site in offsets):
-            moved = pair.origin + self.centring * self.displacement
-            pair.origin.copy_(moved.clamp(-self.farthest, self.farthest))
+            origin = pair.class_origin if pair.classes else pair.origin
+            moved = origin + self.centring * self.displacement
+            origin.copy_(moved.clamp(-self.farthest, self.farthest))
 
-    def _remember(self, pair: Pair, pose: Tensor, z: Tensor) -> None:
+    def _remember(self, pair: Pair, pose: Tensor, code: Tensor, kind: Tensor | None) -> None:
         """Keep for the next step some latents, and where windows have their middle in the mean."""
-        drawn = pair.decoder_input(z[: self.renewed])
-        self.typical = torch.cat((self.typical[len(drawn) :], drawn))
         axes = len(pair.window)
         middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
-        seen = pair.into_motif(middle, unpack(pair, pose)).flatten(0, -2)
-        self.displacement.copy_(seen.mean(0) - pair.origin)
+        seen = pair.into_motif(middle, unpack(pair, pose)).flatten(0, -2) - pair.origin
+        if kind is None:
+            drawn = pair.decoder_input(code[: self.renewed])
+            self.typical = torch.cat((self.typical[len(drawn) :], drawn))
+            self.displacement.copy_(seen.mean(0))
+            return
+        typical = self.typical.clone()
+        for each in kind.unique():
+            own = kind == each
+            drawn = pair.decoder_input(code[own][: self.renewed])
+            typical[each] = torch.cat((typical[each, len(drawn) :], drawn))
+            self.displacement[each] = seen[own].mean(0)
+        self.typical = typical
 
 
-def _check_sites(pair: Pair, binned: list[Offset | Angle]) -> None:
-    """Raise a SpecificationError if a pair's sites aren't such as can be searched."""
-    acting = [site for site in pair.given_sites if isinstance(site, PoseSite)]
-    if acting[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
+def _check_particles(value: Tensor) -> None:
+    """Raise a SpecificationError if several particles are drawn at once."""
+    if value.dim() > 1:
         raise SpecificationError(
-            "guide='anchor' needs the offset to act first, then the angle, but the sites are "
-            f"{[site.name for site in acting]}"
+            "guide='anchor' draws one particle after the other: give the bound "
+            "vectorize_particles=False, which takes as many"
         )
-    contents = [site.name for site in pair.given_sites if isinstance(site, Content)]
-    if contents != [CONTENT]:
-        raise SpecificationError(
-            f"guide='anchor' needs one Content site, named {CONTENT!r}, but there are {contents}: "
-            "put all latents into one, or take guide='normal'"
-        )
-    for site in binned:
-        if not isinstance(site.given_prior, Distribution):
-            raise SpecificationError(
-                f"guide='anchor' draws {site.name!r} about bins of its prior as it was at the "
-                "start, so that a prior that learns would have no effect: give the site a fixed "
-                "prior, or take guide='normal'"
-            )
-        kind = type(site)
-        if kind.prior_given is not Site.prior_given or kind.draw is not Site.draw:
-            raise SpecificationError(
-                f"guide='anchor' draws {site.name!r} about bins of its prior, so that what "
-                f"{kind.__name__} does in prior_given or draw would have no effect: give the site "
-                "a fixed prior, or take guide='normal'"
-            )
 
 
 def _bins(pair: Pair) -> PoseBins:

@@ -15,9 +15,10 @@ from torch.distributions import Distribution
 from pyroshift.errors import SpecificationError
 from pyroshift.model.distributions import moments
 from pyroshift.model.families import elementwise
+from pyroshift.model.guide import Pair
 from pyroshift.model.pose import half_window
 from pyroshift.model.shapes import PerBin, PerPatch
-from pyroshift.model.sites import ANGLE, Angle, Offset, PoseSite, Site
+from pyroshift.model.sites import ANGLE, CONTENT, Angle, Content, Offset, PoseSite, Site
 
 POSE = "pose"
 # A bin's Normal has this share of the bins' distance for its width: neighbours then add up to a
@@ -224,3 +225,33 @@ def _offsets(site: Offset, step: float, axes: int) -> list[Tensor]:
         step * torch.arange(begin, max(end, begin) + 1)
         for begin, end in zip(first.tolist(), last.tolist(), strict=True)
     ]
+
+
+def check_binned(pair: Pair, binned: list[Offset | Angle]) -> None:
+    """Raise a SpecificationError if a pair's sites aren't such as can be searched."""
+    acting = [site for site in pair.given_sites if isinstance(site, PoseSite)]
+    if acting[:1] != binned[:1] or any(isinstance(site, Offset) for site in binned[1:]):
+        raise SpecificationError(
+            "guide='anchor' needs the offset to act first, then the angle, but the sites are "
+            f"{[site.name for site in acting]}"
+        )
+    contents = [site.name for site in pair.given_sites if isinstance(site, Content)]
+    if contents != [CONTENT]:
+        raise SpecificationError(
+            f"guide='anchor' needs one Content site, named {CONTENT!r}, but there are {contents}: "
+            "put all latents into one, or take guide='normal'"
+        )
+    for site in binned:
+        if not isinstance(site.given_prior, Distribution):
+            raise SpecificationError(
+                f"guide='anchor' draws {site.name!r} about bins of its prior as it was at the "
+                "start, so that a prior that learns would have no effect: give the site a fixed "
+                "prior, or take guide='normal'"
+            )
+        kind = type(site)
+        if kind.prior_given is not Site.prior_given or kind.draw is not Site.draw:
+            raise SpecificationError(
+                f"guide='anchor' draws {site.name!r} about bins of its prior, so that what "
+                f"{kind.__name__} does in prior_given or draw would have no effect: give the site "
+                "a fixed prior, or take guide='normal'"
+            )

@@ -6,24 +6,24 @@ Heads on an encoder's features, which other guides use as well.
 from collections.abc import Mapping
 
 import pyro
+import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pyroshift.model.brightness import (
-    Brightness,
-    draw_brightness,
-    posterior_given,
-    without_brightness,
-)
+from pyroshift.guides.kinds import class_logits, summary_of
+from pyroshift.model.batch import Batch, as_batch
+from pyroshift.model.brightness import Brightness, draw_brightness, posterior_given
+from pyroshift.model.classes import Class
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
-from pyroshift.model.shapes import Windows
 from pyroshift.model.sites import Site
 
 
 class NormalGuide(Guide):
     """The papers' amortised mean-field guide: every site's family, set by one shared encoder.
+
+    A class and brightness, which are known exactly where all else is, need no network.
 
     Example:
         >>> from pyroshift import ShiftVAE
@@ -34,50 +34,72 @@ class NormalGuide(Guide):
     heads: nn.ModuleDict
 
     def setup(self, pair: Pair) -> None:
-        """One linear head per site, on the encoder's features."""
-        features = count_features(pair.encoder, pair.window)
+        """One linear head per site, on the encoder's features and the covariates."""
+        features = count_features(pair.encoder, pair.seen_shape) + len(pair.condition)
         self.heads = nn.ModuleDict()
         for site in _amortised(pair):
             self.heads[site.name] = posterior_head(site, features)
 
-    def posterior(self, pair: Pair, x: Tensor, learn: bool = False) -> dict[str, Distribution]:
-        """The posterior of each site by name, but of brightness, which is known given the others.
+    def posterior(
+        self, pair: Pair, x: Tensor | Batch, learn: bool = False
+    ) -> dict[str, Distribution]:
+        """The posterior of each site by name, but of those known exactly given the others.
 
         Args:
             pair: the pair.
-            x: data, `batch x height x width` or `batch x length`.
+            x: data, and what else is known of them.
             learn: whether what sites learn from their posteriors may follow these.
         """
-        features = pair.encoder(without_brightness(pair, pair.likelihood.standardize(x)))
+        batch = as_batch(x)
+        # What wasn't taken is as the data are on average.
+        features = pair.encoder(pair.seen(batch.x).nan_to_num(0.0))
+        covariates = pair.covariates(batch.known, len(batch)).values()
+        features = torch.cat([features, *covariates], -1)
         return {
             site.name: site.posterior(self.heads[site.name](features), learn)
             for site in _amortised(pair)
         }
 
-    def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
-        """Draw every site from its family."""
-        values = {}
-        for name, distribution in self.posterior(pair, x, self.training).items():
+    def forward(
+        self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]
+    ) -> None:
+        """Draw every site from its family, then the class and brightness given these."""
+        batch = as_batch(x)
+        values = dict(pair.covariates(batch.known, len(batch)))
+        for name, distribution in self.posterior(pair, batch, self.training).items():
             with pair.latent_scale(kl_weight, name):
                 values[name] = pyro.sample(name, distribution)  # type: ignore[arg-type]
-        draw_brightness(pair, x, values, kl_weight)
+        if (site := pair.class_site) is not None:
+            logits = class_logits(pair, batch, values)
+            with pair.latent_scale(kl_weight, site.name):
+                values[site.name] = pyro.sample(site.name, dist.Categorical(logits=logits))
+        draw_brightness(pair, batch.x, values, kl_weight)
 
     def summary(
-        self, pair: Pair, x: Windows, drawn: Mapping[str, Distribution] | None = None
+        self,
+        pair: Pair,
+        x: Tensor | Batch,
+        drawn: Mapping[str, Distribution] | None = None,
     ) -> dict[str, Tensor]:
-        """Location and standard deviation of every site."""
-        posterior = self.posterior(pair, x) if drawn is None else drawn
-        found, spreads = {}, {}
+        """Location and standard deviation of every site; of a class, each one's probability."""
+        batch = as_batch(x)
+        posterior = self.posterior(pair, batch) if drawn is None else drawn
+        found = dict(pair.covariates(batch.known, len(batch)))
+        spreads, told, kinds = {}, set(found), {}
         for site in _amortised(pair):
             found[site.name], spreads[site.name] = site.family.summary(posterior[site.name])
-        for name, given in posterior_given(pair, x, found).items():
+        if (kind := pair.class_site) is not None:
+            kinds = summary_of(kind, class_logits(pair, batch, found))
+            found |= kinds
+        for name, given in posterior_given(pair, batch.x, found).items():
             found[name], spreads[name] = given.mean, given.stddev
-        return found | {f"{name}_std": spread for name, spread in spreads.items()}
+        own = {name: value for name, value in found.items() if name not in told}
+        return own | {f"{name}_std": spread for name, spread in spreads.items()}
 
 
 def _amortised(pair: Pair) -> list[Site]:
     """The sites whose posteriors a network sets."""
-    return [site for site in pair.sites if not isinstance(site, Brightness)]
+    return [site for site in pair.sites if not isinstance(site, Brightness | Class)]
 
 
 class Head(nn.Linear):

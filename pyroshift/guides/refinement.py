@@ -18,7 +18,6 @@ from pyroshift.model.decoders import look_at
 from pyroshift.model.guide import Pair
 from pyroshift.model.pose import half_window
 from pyroshift.model.shapes import Latents, Matrices, PerPatch, Vectors, Windows
-from pyroshift.model.sites import CONTENT
 
 _REACH = 4  # standard deviations to either side by which a posterior is followed
 _LOCAL = 1 / 16  # of the window: a wider posterior reaches to other modes, which aren't this one
@@ -51,16 +50,23 @@ def align(pair: Pair, x: Windows, pose: Vectors, unseen: Tensor) -> Windows:
 
     Args:
         pair: the pair.
-        x: data, standardized, `batch x height x width` or `batch x length`.
+        x: what encoders see of the data, `batch x seen_shape`; not a number where it wasn't taken.
         pose: `batch x element`.
-        unseen: what stands beyond the patches' ends, one window. Where the motif was in the patch
-            could be read off their edges, unless they end in what is expected there.
+        unseen: what stands beyond the patches' ends and where pixels weren't taken, a window for
+            all or for each. Where the motif was in the patch could be read off their edges, unless
+            they end in what is expected there.
     """
     values = unpack(pair, pose)
     coordinates = pair.over_window([len(x)], lambda points: pair.out_of_motif(points, values))
-    difference = look_at(x, coordinates, pair.window, beyond="zeros")
-    seen = look_at(torch.ones_like(x), coordinates, pair.window, beyond="zeros")
-    return difference + (1 - seen) * unseen
+    stack = None if x.dim() == 1 + len(pair.window) else x.shape[1]
+
+    def turned(values: Tensor) -> Tensor:
+        there = look_at(values, coordinates, pair.window, beyond="zeros", maps=stack)
+        return there if stack is None else there.movedim(-1, 1)
+
+    taken = ~torch.isnan(x)
+    seen = turned(taken.to(x))
+    return turned(torch.where(taken, x, 0.0)) + (1 - seen) * unseen
 
 
 def refine(
@@ -76,17 +82,20 @@ def refine(
     Args:
         pair: the pair.
         x: data, `batch x height x width` or `batch x length`.
-        z: the decoder's input, `batch x latent`.
+        z: latents, and what else the decoder is told, `batch x code`.
         start: pose to start from, `batch x element`.
         prior: the pose's prior.
         limit: largest change of each element; by default two widths of its prior.
     """
     coordinates, columns = _coordinates(pair, start)
-    decoded, slope = _output_and_slope(pair, z, coordinates)
+    decoded, slope = pair.output_and_slope(z, coordinates)
+    if pair.likelihood.maps is not None:
+        columns = [column.unsqueeze(-2) for column in columns]
     output, gain = at_its_best(pair, x, decoded)
     slope = gain * slope
     jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1).double()
-    information = pair.likelihood.information(output).flatten(1).unsqueeze(1)
+    information = pair.likelihood.of_known(pair.likelihood.information(output), x)
+    information = information.flatten(1).unsqueeze(1)
     certainty = prior.width.square().reciprocal()
     precision = (jacobian * information) @ jacobian.mT + torch.diag_embed(certainty)
     precision = precision - shared_information(pair, decoded, jacobian, information)
@@ -111,7 +120,7 @@ def quadrature(
     Args:
         pair: the pair.
         x: data, `batch x height x width` or `batch x length`.
-        z: the decoder's input, `batch x latent`.
+        z: latents, and what else the decoder is told, `batch x code`.
         laplace: the Normal about the mode.
         prior: the pose's prior.
     """
@@ -150,8 +159,10 @@ def _moved(pair: Pair, pose: Vectors, step: Vectors) -> PerPatch:
 
 def _log_density(pair: Pair, x: Windows, z: Latents, pose: Vectors, prior: Independent) -> PerPatch:
     """Log likelihood and log prior of a pose, up to a constant, `batch`."""
-    output, _ = at_its_best(pair, x, pair.decoded(unpack(pair, pose) | {CONTENT: z}))
-    likelihood = pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1)
+    values = unpack(pair, pose)
+    pixels = pair.over_window([len(pose)], lambda points: pair.into_motif(points, values))
+    output, _ = at_its_best(pair, x, pair.decode(z, pixels))
+    likelihood = pair.likelihood.log_prob(x, output).flatten(1).sum(1)
     return likelihood - ((pose - prior.mean) / prior.width).square().sum(-1) / 2
 
 
@@ -169,15 +180,3 @@ def _coordinates(pair: Pair, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
     steps = _STEP * torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device)
     columns = [pair.over_window(batch, partial(changed, step=step)) for step in steps]
     return pair.over_window(batch, partial(carried, pose=pose)), columns
-
-
-def _output_and_slope(pair: Pair, z: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
-    """The decoder's output, and its derivative by the coordinates of the same pixel."""
-    if (both := getattr(pair.decoder, "output_and_slope", None)) is not None:
-        return both(pair.decoder_input(z), coordinates)
-    with torch.enable_grad():
-        coordinates = coordinates.detach().requires_grad_()
-        output = pair.decode(z.detach(), coordinates)
-        # One backward pass gives all, since a pixel depends on its own coordinates alone.
-        (slope,) = torch.autograd.grad(output.sum(), coordinates)
-    return output.detach(), slope

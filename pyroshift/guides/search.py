@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d, avg_pool2d
 
 from pyroshift.guides.bins import PoseBins
+from pyroshift.guides.kinds import labelled
 from pyroshift.guides.vector import neutral
+from pyroshift.model.batch import Batch, as_batch, has_gaps
 from pyroshift.model.brightness import brightness_of, marginal_gain
 from pyroshift.model.guide import Pair
 from pyroshift.model.pose import half_window
-from pyroshift.model.shapes import PerBin, Windows
+from pyroshift.model.shapes import PerBin
 from pyroshift.model.sites import ANGLE
 
 _FEW = 8  # inputs of a motif that a decoder without a mean of its own is asked for, one by one
@@ -29,15 +31,39 @@ class Found:
     """What a search finds in a batch of patches.
 
     Args:
-        logits: log posterior of each bin, `batch x bin`.
-        anchor: number of the latents that explain the patch best in each bin, `batch x bin`.
+        joint: log posterior of each class with each bin, `batch x class x bin`; one class, where
+            there are no classes.
+        anchor: number of the anchor that explains the patch best in each of them, `batch x class x
+            bin`.
+        evidence: log of what all of them together are worth, up to a term of the patch alone,
+            `batch`.
     """
 
-    logits: PerBin
-    anchor: PerBin
+    joint: Tensor
+    anchor: Tensor
+    evidence: Tensor
+
+    @property
+    def logits(self) -> PerBin:
+        """Log posterior of each bin, whatever the class."""
+        return self.joint[:, 0] if self.joint.shape[1] == 1 else self.joint.logsumexp(1)
+
+    @property
+    def class_logits(self) -> Tensor:
+        """Log posterior of each class, wherever the motif is, `batch x class`."""
+        return self.joint.logsumexp(2)
+
+    def given(self, kind: Tensor | None) -> PerBin:
+        """Log posterior of each bin, given each patch's class, if there are classes."""
+        if kind is None:
+            return self.logits
+        rows = torch.arange(len(kind), device=kind.device)
+        return self.joint[rows, kind].log_softmax(-1)
 
 
-def search(pair: Pair, bins: PoseBins, x: Windows, motifs: Sequence[Tensor]) -> Found:
+def search(
+    pair: Pair, bins: PoseBins, x: Tensor | Batch, motifs: Sequence[Sequence[Tensor]]
+) -> Found:
     """The posterior of each bin, if what patches show is one of a few motifs.
 
     Exact at the bins' centres, up to the reduction of pixels by the bins' pitch. A motif is the
@@ -48,42 +74,85 @@ def search(pair: Pair, bins: PoseBins, x: Windows, motifs: Sequence[Tensor]) -> 
     Args:
         pair: the pair.
         bins: the bins.
-        x: data, `batch x height x width` or `batch x length`.
-        motifs: the decoder's inputs for each motif, `point x latent`, all equally probable.
+        x: data, and what else is known of them.
+        motifs: for each class, or for the only one, some motifs that are all equally probable: the
+            decoder's inputs for each, `point x input`.
+    """
+    batch = as_batch(x)
+    outputs = [_mean_output(pair, bins, inputs) for anchors in motifs for inputs in anchors]
+    score = _scores(pair, bins, batch.x, torch.cat(outputs))
+    score = score.reshape(len(batch), len(motifs), len(motifs[0]), -1)
+    total = score.logsumexp(2) if score.shape[2] > 1 else score[:, :, 0]
+    joint = total + bins.log_mass
+    if (site := pair.class_site) is not None:
+        joint = joint + site.log_weights.unsqueeze(-1)
+        every = joint.logsumexp(2)
+        told = labelled(pair, batch, every)
+        joint = joint + (told - every).unsqueeze(-1)
+    evidence = joint.flatten(1).logsumexp(1)
+    return Found(joint - evidence.reshape(-1, 1, 1), score.argmax(2), evidence)
+
+
+def _scores(pair: Pair, bins: PoseBins, x: Tensor, output: Tensor) -> Tensor:
+    """Log likelihood of patches in each bin of each motif, up to a term of the patch alone.
+
+    Args:
+        pair: the pair.
+        bins: the bins.
+        x: data.
+        output: the decoder's, over all offsets of each motif at each angle.
+
+    Returns:
+        `batch x row`: motif, angle, and offset along each axis.
+    """
+    likelihood, axes = pair.likelihood, len(pair.window)
+    parameter, normalizer = likelihood.natural(output)
+    statistic, taken = likelihood.statistic(x), None
+    if has_gaps(x):
+        mask = ~torch.isnan(x)
+        statistic = torch.where(likelihood.over_statistics(mask), statistic, 0.0)
+        taken = _planes(likelihood.over_channels(mask).to(x), axes)
+        taken = _reduced(taken, bins.pitch).flatten(1)
+    seen = _reduced(_planes(statistic, axes), bins.pitch)
+    size = seen.shape[2:]
+    product = seen.flatten(1) @ _windows(_planes(parameter, axes), size).mT
+    cost = _windows(_planes(normalizer, axes), size)
+
+    def total(values: Tensor) -> Tensor:
+        """Sum of what each pixel costs in each row, over the pixels that each patch has."""
+        return values.sum(-1) if taken is None else taken @ values.mT
+
+    share = bins.pitch**axes
+    score = share * (product - total(cost))
+    if brightness_of(pair) is not None:
+        wide = _windows(_planes(output, axes), size)
+        score = score + marginal_gain(pair, product, seen.flatten(1).sum(1), wide, share, total)
+    return score
+
+
+def _planes(values: Tensor, axes: int) -> Tensor:
+    """Values with what there is of each pixel before the pixels' axes, `n x plane x pixels`."""
+    return values.unsqueeze(1) if values.dim() == axes + 1 else values.movedim(-1, 1)
+
+
+def _mean_output(pair: Pair, bins: PoseBins, inputs: Tensor) -> Tensor:
+    """Mean of what the decoder makes of some inputs of one class, over all offsets, by angle.
+
+    All poses are decoded as one tall window, so that each input has but one canvas.
     """
     values = neutral(pair, len(bins.angles))  # the offsets are in the grid
     if ANGLE in bins.widths:
         values[ANGLE] = bins.angles
     grid = _all_offsets(pair.window, bins).expand(len(bins.angles), *(-1,) * (len(pair.window) + 1))
     coordinates = pair.into_motif(grid, values)
-    output = torch.cat([_mean_output(pair, inputs, coordinates) for inputs in motifs])
-    parameter, normalizer = pair.likelihood.natural(output)
-    reduced = _reduced(pair.likelihood.statistic(x), bins.pitch)
-    size = reduced.shape[1:]
-    normalizer = _windows(normalizer, size).flatten(-len(size)).sum(-1).flatten()
-    pixels = _windows(parameter, size).reshape(len(normalizer), -1)
-    product, share = reduced.flatten(1) @ pixels.mT, bins.pitch ** len(size)
-    score = share * (product - normalizer)
-    if brightness_of(pair) is not None:
-        outputs = _windows(output, size).reshape(len(normalizer), -1)
-        score = score + marginal_gain(pair, product, reduced.flatten(1).sum(1), outputs, share)
-    score = score.reshape(len(x), len(motifs), -1)
-    total = score.logsumexp(1) if len(motifs) > 1 else score[:, 0]
-    return Found((total + bins.log_mass).log_softmax(-1), score.argmax(1))
-
-
-def _mean_output(pair: Pair, inputs: Tensor, coordinates: Tensor) -> Tensor:
-    """Mean of what the decoder makes of some inputs, at coordinates `pose x height x width x 2`.
-
-    All poses are decoded as one tall window, so that each input has but one canvas.
-    """
-    tall = coordinates.flatten(0, 1)
+    tall = coordinates.flatten(0, 1).unsqueeze(0)
+    tall = pair.in_class_frame(inputs[:1], tall)
     if (mean := getattr(pair.decoder, "mean_output", None)) is not None:
-        output = mean(inputs, tall)
+        output = mean(inputs, tall[0])
     else:
         few = inputs[:: math.ceil(len(inputs) / _FEW)].split(1)
-        output = torch.stack([pair.decoder(one, tall.unsqueeze(0))[0] for one in few]).mean(0)
-    return output.reshape(coordinates.shape[:-1])
+        output = torch.stack([pair.decoder(one, tall)[0] for one in few]).mean(0)
+    return output.reshape(*coordinates.shape[:-1], *output.shape[tall.dim() - 2 :])
 
 
 def _all_offsets(window: tuple[int, ...], bins: PoseBins) -> Tensor:
@@ -99,15 +168,24 @@ def _all_offsets(window: tuple[int, ...], bins: PoseBins) -> Tensor:
 
 
 def _reduced(x: Tensor, pitch: int) -> Tensor:
-    """Means over blocks of pixels."""
+    """Means over blocks of pixels, `n x plane x pixels`."""
     if pitch == 1:
         return x
-    pool = avg_pool1d if x.dim() == 2 else avg_pool2d
-    return pool(x.unsqueeze(1), pitch).squeeze(1)
+    return (avg_pool1d if x.dim() == 3 else avg_pool2d)(x, pitch)
 
 
 def _windows(wide: Tensor, size: torch.Size) -> Tensor:
-    """All windows of a size in a wider field, the last first, as offsets run against pixels."""
-    for axis, length in enumerate(size, start=1):
+    """All windows of a size in wider fields, the last first, as offsets run against pixels.
+
+    Args:
+        wide: `n x plane x pixels`.
+        size: of the windows.
+
+    Returns:
+        `n and window x plane and pixel`.
+    """
+    for axis, length in enumerate(size, start=2):
         wide = wide.unfold(axis, length, 1)
-    return wide.flip(tuple(range(1, len(size) + 1)))
+    axes = len(size)
+    wide = wide.flip(tuple(range(2, axes + 2))).movedim(1, axes + 1)
+    return wide.flatten(axes + 1).flatten(0, axes)

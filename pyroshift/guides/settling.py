@@ -8,9 +8,10 @@ from torch import Tensor
 
 from pyroshift.guides.refinement import refine
 from pyroshift.guides.vector import pack, specified, unpack
+from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.pose import half_window
-from pyroshift.model.sites import ANGLE, AUTO, CONTENT, Angle, Offset
+from pyroshift.model.sites import ANGLE, AUTO, Angle, Offset
 
 SYMMETRIES = (6, 4, 3, 2)  # of motifs on lattices, the highest first
 # A motif looks the same if a turn costs less than this share of what half of that turn costs.
@@ -34,12 +35,12 @@ def settle_period(pair: PoseVAE, vectors: Tensor) -> None:
 
 
 @torch.no_grad()
-def settle_symmetry(pair: PoseVAE, x: Tensor) -> None:
+def settle_symmetry(pair: PoseVAE, x: Tensor | Batch) -> None:
     """Let angles that wait for it be meant modulo the symmetry of the trained motif.
 
     Args:
         pair: a trained pair.
-        x: data, `batch x height x width`.
+        x: data, and what else is known of them.
     """
     for site in pair.given_sites:
         if isinstance(site, Angle) and site.symmetry == AUTO:
@@ -48,7 +49,7 @@ def settle_symmetry(pair: PoseVAE, x: Tensor) -> None:
 
 
 @torch.no_grad()
-def found_symmetry(pair: PoseVAE, x: Tensor) -> int:
+def found_symmetry(pair: PoseVAE, x: Tensor | Batch) -> int:
     """The highest symmetry by which a trained motif looks the same in its patches, else 1.
 
     Each patch is explained once more by the motif turned by a part of the full turn. If it is the
@@ -56,14 +57,16 @@ def found_symmetry(pair: PoseVAE, x: Tensor) -> int:
 
     Args:
         pair: a trained pair.
-        x: data, `batch x height x width`.
+        x: data, and what else is known of them.
     """
-    found = pair.guide_module.summary(pair, x)
-    best = _worth(pair, x, found, 0.0)
+    batch = as_batch(x)
+    found = pair.guide_module.summary(pair, batch)
+    found |= pair.covariates(batch.known, len(batch))
+    best = _worth(pair, batch.x, found, 0.0)
     for symmetry in SYMMETRIES:
         turn = 2 * math.pi / symmetry
-        between = best - _worth(pair, x, found, turn / 2)
-        if between > VISIBLE and best - _worth(pair, x, found, turn) < SAME * between:
+        between = best - _worth(pair, batch.x, found, turn / 2)
+        if between > VISIBLE and best - _worth(pair, batch.x, found, turn) < SAME * between:
             return symmetry
     return 1
 
@@ -74,6 +77,6 @@ def _worth(pair: PoseVAE, x: Tensor, found: Mapping[str, Tensor], turn: float) -
     pose = pack(pair, {**found, ANGLE: found[ANGLE] + turn})
     for _ in range(3):
         limit = torch.full_like(pose, _FREE)
-        pose = refine(pair, x, found[CONTENT], pose, prior, limit).mean
+        pose = refine(pair, x, pair.code(found), pose, prior, limit).mean
     output = pair.output({**found, **unpack(pair, pose)})
-    return float(pair.likelihood.distribution(output).log_prob(x).flatten(1).sum(1).mean())
+    return float(pair.likelihood.log_prob(x, output).flatten(1).sum(1).mean())

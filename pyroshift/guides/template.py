@@ -20,73 +20,75 @@ _AS_SALIENT = 0.06
 STRENGTH = 0.5  # of the mean window: enough to align by, and soon forgotten if it is wrong
 
 
-def salient_mean(x: Windows, shape: tuple[int, ...]) -> Tensor:
-    """Mean of windows, each moved so that its most salient point is in the middle of a frame.
+def salience(x: Tensor) -> Tensor:
+    """How far each point is from its window's median, in the noise of the mean over a Gaussian.
+
+    Nearer to an end there is less to take the mean of, and were that forgotten, the most salient
+    point of noise would be there most often. Of several planes the one tells that tells most.
 
     Args:
-        x: standardized data, `batch x height x width` or `batch x length`.
-        shape: of the frame, which is larger than a window; what a window doesn't reach counts as
-            the data's mean.
+        x: standardized data, `batch x plane x height x width` or `batch x plane x length`.
 
     Returns:
-        A tensor of that shape.
-
-    Example:
-        >>> spikes = torch.eye(5)[[1, 3]]
-        >>> salient_mean(spikes, (9,))
-        tensor([0., 0., 0., 0., 1., 0., 0., 0., 0.])
+        `batch x height x width` or `batch x length`.
     """
-    return _sum_about(x, _salience(x), shape) / len(x)
+    planes = x.flatten(0, 1)
+    axes = range(1, planes.dim())
+    level = planes.flatten(1).median(1).values.reshape(-1, *(1,) * len(axes))
+    width = _BLUR * max(planes.shape[1:])
+    reach = max(round(2 * width), 1)
+    kernel = (-(torch.arange(-reach, reach + 1).to(x) / width).square() / 2).exp()
+    total, variance = planes - level, torch.ones_like(planes[:1])
+    for axis in axes:
+        total = _convolved(total, kernel, axis)
+        variance = _convolved(variance, kernel.square(), axis)
+    return (total.abs() / variance.sqrt()).unflatten(0, x.shape[:2]).amax(1)
 
 
-def stands_alone(x: Windows) -> bool:
+def stands_alone(salient: Windows) -> bool:
     """Whether windows show one motif each: nothing else in them is as salient in the mean.
 
     Of a lattice, which has its motif again and again, windows tell one motif in any case, and one
     that forms by itself is the better one.
 
     Args:
-        x: standardized data, `batch x height x width` or `batch x length`.
+        salient: how salient each point is, `batch x height x width` or `batch x length`.
 
     Example:
-        >>> stands_alone(torch.eye(16)), stands_alone(torch.eye(16) + torch.eye(16).roll(8, 1))
+        >>> spikes = torch.eye(16).unsqueeze(1)
+        >>> stands_alone(salience(spikes)), stands_alone(salience(spikes + spikes.roll(8, -1)))
         (True, False)
     """
-    salience = _salience(x)
-    shape = tuple(2 * size - 1 for size in x.shape[1:])
-    seen = _sum_about(torch.ones_like(x), salience, shape)
-    mean = _sum_about(salience, salience, shape) / seen.clamp(min=1)
-    often = seen > _OFTEN * len(x)
-    middle = [size - 1 for size in x.shape[1:]]
-    axes = [torch.arange(size).to(x) - at for size, at in zip(shape, middle, strict=True)]
+    shape = tuple(2 * size - 1 for size in salient.shape[1:])
+    seen = sum_about(torch.ones_like(salient), salient, shape)
+    mean = sum_about(salient, salient, shape) / seen.clamp(min=1)
+    often = seen > _OFTEN * len(salient)
+    middle = [size - 1 for size in salient.shape[1:]]
+    axes = [torch.arange(size).to(salient) - at for size, at in zip(shape, middle, strict=True)]
     distance = torch.stack(torch.meshgrid(*axes, indexing="ij")).norm(dim=0)
-    other = often & (distance > _NEAR * max(x.shape[1:]))
+    other = often & (distance > _NEAR * max(salient.shape[1:]))
     level = mean[often].median()
     return bool((mean[other] - level < _AS_SALIENT * (mean[tuple(middle)] - level)).all())
 
 
-def _salience(x: Windows) -> Windows:
-    """How far each point is from its window's median, in the noise of the mean over a Gaussian.
+def sum_about(values: Windows, salient: Windows, shape: tuple[int, ...]) -> Tensor:
+    """Sum of windows, each moved so that its most salient point is in the middle of a frame.
 
-    Nearer to an end there is less to take the mean of, and were that forgotten, the most salient
-    point of noise would be there most often.
+    Args:
+        values: `batch x height x width` or `batch x length`.
+        salient: how salient each point is, of the same shape.
+        shape: of the frame, which is larger than a window; what a window doesn't reach counts as 0.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> spikes = torch.eye(5)[[1, 3]]
+        >>> sum_about(spikes, spikes, (9,))
+        tensor([0., 0., 0., 0., 2., 0., 0., 0., 0.])
     """
-    axes = range(1, x.dim())
-    level = x.flatten(1).median(1).values.reshape(-1, *(1,) * len(axes))
-    width = _BLUR * max(x.shape[1:])
-    reach = max(round(2 * width), 1)
-    kernel = (-(torch.arange(-reach, reach + 1).to(x) / width).square() / 2).exp()
-    total, variance = x - level, torch.ones_like(x[:1])
-    for axis in axes:
-        total = _convolved(total, kernel, axis)
-        variance = _convolved(variance, kernel.square(), axis)
-    return total.abs() / variance.sqrt()
-
-
-def _sum_about(values: Tensor, salience: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Sum of windows in a frame of a shape, each with its most salient point in the middle."""
     window = values.shape[1:]
-    points = torch.unravel_index(salience.flatten(1).argmax(1), window)
+    points = torch.unravel_index(salient.flatten(1).argmax(1), window)
     total = values.new_zeros([size + 2 * side for size, side in zip(shape, window, strict=True)])
     for patch, point in zip(values, torch.stack(points, 1).tolist(), strict=True):
         begin = [side + size // 2 - at for size, side, at in zip(shape, window, point, strict=True)]

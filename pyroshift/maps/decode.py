@@ -1,6 +1,6 @@
 """From latents and poses back to data: `decode`, and `manifold` over a grid of latents."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ import xarray as xr
 from torch import Tensor
 
 from pyroshift.errors import DataError
-from pyroshift.maps.labels import COLLAPSED
+from pyroshift.maps.labels import COLLAPSED, KIND
+from pyroshift.model.classes import CLASS
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
@@ -25,6 +26,8 @@ def decode(
     angle: Any = None,
     scale: Any = None,
     brightness: Any = None,
+    kind: Any = None,
+    covariates: Mapping[str, Any] | None = None,
 ) -> xr.DataArray:
     """What the model expects to see for given latents and pose.
 
@@ -39,10 +42,12 @@ def decode(
         angle: `...`, radians; zero by default.
         scale: `...`, magnification; one by default.
         brightness: `... x component`, gain and background; 1 and 0 by default.
+        kind: `...`, number of the class; the most frequent one by default.
+        covariates: by name, `...` each; their means in the training by default.
 
     Returns:
-        The expected data, over the dimensions of `z` and the window's `window_y`, `window_x` (or
-        `window_x` alone for signals).
+        The expected data, over the dimensions of `z`, `channel` if there are any, and the window's
+        `window_y`, `window_x` (or `window_x` alone for signals).
 
     Raises:
         DataError: if the shapes don't fit each other or the model, or a pose is given that the
@@ -60,6 +65,8 @@ def decode(
         angle = maps.get(ANGLE) if angle is None else angle
         scale = maps.get(SCALE) if scale is None else scale
         brightness = maps.get(BRIGHTNESS) if brightness is None else brightness
+        kind = maps.get(CLASS) if kind is None else kind
+        covariates = covariates or {name: maps[name] for name in model.condition if name in maps}
     dims, coords = _leading(z)
     latents = np.asarray(z, dtype=np.float32)
     if latents.ndim < 1 or latents.shape[-1] != model.latent_dim:
@@ -71,8 +78,10 @@ def decode(
     if offset is not None:
         pixel_size = getattr(offset, "attrs", {}).get("pixel_size", 1.0)
         offset = np.asarray(offset) / np.asarray(pixel_size) / unit
-    given = {OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness}
-    neutral = {SCALE: 1.0, BRIGHTNESS: (1.0, 0.0)}
+    given = {OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness, CLASS: kind}
+    neutral: dict[str, Any] = {SCALE: 1.0, BRIGHTNESS: (1.0, 0.0)}
+    if (kinds := model.class_site) is not None:
+        neutral[CLASS] = int(kinds.log_weights.argmax())
     names = [site.name for site in model.given_sites]
     if extra := [name for name, value in given.items() if value is not None and name not in names]:
         raise DataError(f"{extra} given, but this model's sites are {names}")
@@ -84,16 +93,41 @@ def decode(
             value = given.get(site.name)
             filled = neutral.get(site.name, 0.0) if value is None else value
             values[site.name] = _expanded(site.name, filled, shape, site.event_shape)
+    values |= _covariates(model, covariates or {}, shape)
     with evaluating(model):
         seen = torch.cat(list(_decoded(model, values)))
-    window_dims = ("window_y", "window_x")[-len(model.window) :]
+    window_dims: tuple[str, ...] = ("window_y", "window_x")[-len(model.window) :]
+    if model.channels:
+        window_dims = ("channel", *window_dims)
+        coords = {**coords, "channel": np.array(model.channels, dtype=object)}
     return xr.DataArray(
-        seen.reshape(*shape, *model.window).numpy(),
+        seen.reshape(*shape, *model.shape).numpy(),
         dims=(*dims, *window_dims),
         coords=coords,
         name="decoded",
         attrs={"long_name": "expected data"},
     )
+
+
+def _covariates(
+    model: PoseVAE, given: Mapping[str, Any], shape: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """Covariates for every latent vector, as the model takes them; those not given at their means.
+
+    Raises:
+        DataError: if the model isn't conditioned on one.
+    """
+    if extra := sorted(set(given) - set(model.condition)):
+        raise DataError(
+            f"the model isn't conditioned on {extra}, but on {list(model.condition) or 'nothing'}"
+        )
+    means = dict(zip(model.condition, model.covariate_location.cpu(), strict=True))
+    known = {
+        name: _expanded(name, given.get(name, mean), shape, ()) for name, mean in means.items()
+    }
+    on_device = {name: value.to(model.device) for name, value in known.items()}
+    values = model.covariates(on_device, int(np.prod(shape)))
+    return {name: value.cpu() for name, value in values.items()}
 
 
 def _decoded(model: PoseVAE, values: dict[str, Tensor], batch_size: int = 4096) -> Iterator[Tensor]:
@@ -154,7 +188,7 @@ def manifold(
     latents: tuple[int, int] = (0, 1),
     limit: float = 2.0,
 ) -> xr.DataArray:
-    """What the model expects to see over a grid of latents, without pose.
+    """What the model expects to see over a grid of latents, without pose; of each class apart.
 
     Args:
         model: a trained model.
@@ -164,8 +198,8 @@ def manifold(
         limit: the grid goes this many standard deviations of the prior to each side of its mean.
 
     Returns:
-        Over `z0`, `z1` (the latents varied, by their index) and the window's `window_y`,
-        `window_x`.
+        Over `kind` if there are classes, `z0`, `z1` (the latents varied, by their index), `channel`
+        if there are any, and the window's `window_y`, `window_x`.
 
     Raises:
         DataError: if `size` is less than 2, or the model has no such latents.
@@ -189,7 +223,10 @@ def manifold(
     names = [f"z{index}" for index in varied]
     coords = dict(zip(names, axes, strict=True))
     z = xr.DataArray(grid, dims=(*names, "latent"), coords=coords)
-    return decode(model, z).rename("manifold")
+    if not model.classes:
+        return decode(model, z).rename("manifold")
+    every = [decode(model, z, kind=kind) for kind in range(model.classes)]
+    return xr.concat(every, xr.Variable(KIND, np.arange(model.classes))).rename("manifold")
 
 
 def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:

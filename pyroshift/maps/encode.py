@@ -1,5 +1,6 @@
 """From a trained model to labelled maps: gathered, inferred, and labelled at last."""
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyroshift.data.patches import Patches, as_patches
 from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.errors import DataError
 from pyroshift.maps.labels import MODE, labelled
+from pyroshift.model.batch import Batch, gathered
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 from pyroshift.training.elbo import sample_sites, terms_given
@@ -34,7 +36,8 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
         A Dataset over the patches' own dimensions: `z` (..., `latent`); `offset` (..., `axis`) in
         the source's unit of length (the unit of each axis where they differ, as in "nm, eV"),
         from the window's centre, so that coordinate plus offset is where the motif is;
-        `angle`, radians in (-pi, pi]; `scale`; `brightness` (..., `component`), gain and background
+        `angle`, radians in (-pi, pi]; `scale`; `class`, the most probable one, and
+        `class_probability` (..., `kind`); `brightness` (..., `component`), gain and background
         in units of the decoder's output, given all else; for each the posterior's standard
         deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map
         of anomalies. The coordinate `collapsed` tells which latents say nothing of these data.
@@ -65,15 +68,14 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
     with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         for index in torch.arange(len(patches)).split(int(batch_size)):
-            x = on_device.gather(index)
-            for name, value in _inferred(model, x).items():
+            for name, value in _inferred(model, gathered(on_device, index)).items():
                 if name not in values:
                     values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
                 values[name][index] = value.cpu()
     return labelled(model, patches, values)
 
 
-def _inferred(model: PoseVAE, x: Tensor) -> dict[str, Tensor]:
+def _inferred(model: PoseVAE, x: Tensor | Batch) -> dict[str, Tensor]:
     """What is found in a batch: the posteriors in summary, and the bound."""
     # The data are checked; to check every distribution in every batch takes a third of the time.
     with pyro.validation_enabled(False):
@@ -99,6 +101,12 @@ def _reduced(model: PoseVAE, found: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def check_fit(model: PoseVAE, patches: Patches) -> None:
     """Raise a DataError unless the patches are what the model was made for."""
+    channels = tuple(getattr(patches, "channels", ()))
+    if len(channels) != len(model.channels):
+        raise DataError(
+            f"the model is for {_in_words(model.channels)}, but the patches have "
+            f"{_in_words(channels)}: make it with channels=patches.channels, or load these"
+        )
     if patches.window != model.window:
         raise DataError(
             f"the model is for windows of {model.window}, but the patches are {patches.window}: "
@@ -106,3 +114,8 @@ def check_fit(model: PoseVAE, patches: Patches) -> None:
         )
     statistics = patches.statistics(sample=1)
     model.likelihood.check(statistics["minimum"], statistics["maximum"])
+
+
+def _in_words(channels: Sequence[str]) -> str:
+    """Channels by their names, where there are any."""
+    return f"the channels {list(channels)}" if channels else "windows without channels"

@@ -13,23 +13,28 @@ from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
 from pyroshift.model.brightness import BACKGROUND, GAIN
+from pyroshift.model.classes import CLASS
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.pose import half_window
 from pyroshift.model.sites import ANGLE, BRIGHTNESS, CONTENT, OFFSET, SCALE
 from pyroshift.training.diagnostics import collapsed
 
+KIND = "kind"  # the dimension of classes, as a variable's name can't be that of its own dimension
+PROBABILITIES = f"{CLASS}_probability"
 _LONG_NAMES = {
     CONTENT: "conventional latent",
     OFFSET: "position of the motif in the window",
     ANGLE: "rotation of the motif, counter-clockwise",
     SCALE: "magnification of the motif",
     BRIGHTNESS: "gain and background of the window",
+    CLASS: "most probable class of the motif",
+    PROBABILITIES: "probability of each class of the motif",
     "elbo": "evidence lower bound per patch",
     "probability": "probability of each mode of the pose's posterior",
     "pose_entropy": "entropy of the pose's posterior over bins",
 }
-_UNITS = {CONTENT: "1", ANGLE: "rad", SCALE: "1", BRIGHTNESS: "1", "probability": "1"}
+_UNITS = {ANGLE: "rad", "elbo": "nat", "pose_entropy": "nat"}
 COLLAPSED = "collapsed"
 MODE = "mode_"  # what names of values at each mode of a posterior begin with
 
@@ -41,7 +46,7 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
     variables = {}
     for name, value in values.items():
         site = name.removesuffix("_std").removeprefix(MODE)
-        long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "nat")
+        long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "1")
         trailing: tuple[str, ...] = ("mode",) if name.startswith(MODE) else ()
         attrs: dict[str, Any] = {}
         if site == OFFSET:
@@ -54,6 +59,8 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
             trailing = ("latent",)
         elif site == BRIGHTNESS:
             trailing = ("component",)
+        elif site == PROBABILITIES:
+            trailing = (KIND,)
         if name.endswith("_std"):
             long_name = f"posterior standard deviation of the {long_name}"
         elif name.startswith(MODE) and site != "probability":
@@ -69,11 +76,22 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
         coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
     if BRIGHTNESS in values:
         coords["component"] = np.array([GAIN, BACKGROUND], dtype=object)
+    if PROBABILITIES in values:
+        coords[KIND] = _kinds(model, patches)
     if CONTENT in values:
         coords["latent"] = np.arange(values[CONTENT].shape[-1])
         spread = values[f"{CONTENT}_std"]
         coords[COLLAPSED] = collapsed_latents(model, spread.mean(0, dtype=float))
     return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
+
+
+def _kinds(model: PoseVAE, patches: Patches) -> np.ndarray:
+    """The classes' names, where labels had such, or their numbers."""
+    site = model.class_site
+    assert site is not None
+    names = getattr(patches, "categories", {}).get(site.label, ())
+    numbered = np.arange(site.count)
+    return np.array(names, dtype=object) if len(names) == site.count else numbered
 
 
 def collapsed_latents(model: PoseVAE, spread: np.ndarray) -> xr.Variable:
@@ -102,6 +120,8 @@ def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
     configuration = {
         "model": type(model).__name__,
+        **({"channels": list(model.channels)} if model.channels else {}),
+        **({"condition": list(model.condition)} if model.condition else {}),
         "sites": {name: _in_words(prior) for name, prior in model.priors().items()},
         "likelihood": repr(model.likelihood),
         "decoder": type(model.decoder).__name__,

@@ -22,6 +22,8 @@ from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.guides import anchor, normal
 from pyroshift.model import (
     brightness,
+    channels,
+    classes,
     decoders,
     distributions,
     encoders,
@@ -41,7 +43,7 @@ from pyroshift.training.checkpoint import read_torch, write_torch
 FORMAT = "pyroshift model 1"
 _MODULES = (
     site, sites, priors, families, likelihood, likelihoods, encoders, decoders,
-    anchor, normal, brightness, pair, vae,
+    channels, classes, anchor, normal, brightness, pair, vae,
 )  # fmt: skip
 
 
@@ -92,6 +94,8 @@ def content(model: PoseVAE) -> dict[str, Any]:
             "encoder": _describe(model.encoder),
             "decoder": _describe(model.decoder),
             "guide": _describe(model.guide_module),
+            "channels": list(model.channels) or None,
+            "condition": list(model.condition),
         },
         "trained_on": model.trained_on,
         "pyroshift_version": __version__,

@@ -8,7 +8,7 @@ that their posterior is a linear regression: exact for the Gaussian likelihood, 
 approximation for others. It takes no network, and nothing to train.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pyro
 import pyro.distributions as dist
@@ -101,26 +101,37 @@ def brightness_of(pair: Pair) -> Brightness | None:
     return next((site for site in pair.sites if isinstance(site, Brightness)), None)
 
 
+def check_brightness(likelihood: Likelihood, sites: Sequence[Site]) -> None:
+    """Raise a SpecificationError where brightness has a site, but not one number per pixel."""
+    if likelihood.maps is not None and any(isinstance(site, Brightness) for site in sites):
+        raise SpecificationError(
+            "brightness='site' is a gain and a background of one number per pixel, but the "
+            f"likelihood takes {likelihood.maps} (channels, or a {type(likelihood).__name__}): "
+            "leave it out"
+        )
+
+
 def brightened(decoded: Tensor, values: Mapping[str, Tensor]) -> Tensor:
     """A decoded motif in the brightness that the values tell; as it is, where they tell none."""
     value = values.get(BRIGHTNESS)
     return decoded if value is None else Brightness.applied(decoded, value)
 
 
-def without_brightness(pair: Pair, x: Tensor) -> Tensor:
+def without_brightness(sites: Sequence[Site], x: Tensor) -> Tensor:
     """Windows as the encoder sees them: if brightness has a site, without their mean and spread.
 
     What the encoder hasn't seen, z can't tell.
 
     Args:
-        pair: the pair.
-        x: standardized data, `batch x height x width` or `batch x length`.
+        sites: the pair's.
+        x: standardized data, `batch x height x width` or `batch x length`; not a number where a
+            pixel wasn't taken, and so it stays.
     """
-    if brightness_of(pair) is None:
+    if not any(isinstance(site, Brightness) for site in sites):
         return x
     axes = tuple(range(1, x.dim()))
-    centred = x - x.mean(axes, keepdim=True)
-    return centred / centred.square().mean(axes, keepdim=True).sqrt().clamp(min=_FLAT)
+    centred = x - x.nanmean(axes, keepdim=True)
+    return centred / centred.square().nanmean(axes, keepdim=True).sqrt().clamp(min=_FLAT)
 
 
 def posterior_given(
@@ -199,7 +210,12 @@ def shared_information(
 
 
 def marginal_gain(
-    pair: Pair, products: Tensor, total: Tensor, outputs: Tensor, share: float
+    pair: Pair,
+    products: Tensor,
+    total: Tensor,
+    outputs: Tensor,
+    share: float,
+    over_pixels: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """What every window's score in every bin gains where brightness is integrated out, in nats.
 
@@ -211,6 +227,8 @@ def marginal_gain(
         total: the statistic alone, summed, `batch`.
         outputs: the decoder's output in each bin, `bin x pixel`.
         share: pixels that each summand stands for.
+        over_pixels: sum of values `bin x pixel` over the pixels that there are, `bin`, or where
+            patches have gaps, `batch x bin`.
     """
     site = brightness_of(pair)
     assert site is not None
@@ -219,12 +237,12 @@ def marginal_gain(
     slope = end - start  # natural parameters are affine in the output
     expected = slope * likelihood.statistic(likelihood.mean(outputs))
     weights = likelihood.information(outputs)
-    of_gain = products - start * total.unsqueeze(1) - (outputs * expected).sum(1)
-    of_background = slope * total.unsqueeze(1) - expected.sum(1)
+    of_gain = products - start * total.unsqueeze(1) - over_pixels(outputs * expected)
+    of_background = slope * total.unsqueeze(1) - over_pixels(expected)
     certain_gain, certain_background = site.certainty.diagonal().to(outputs) / share
-    gains = (weights * outputs.square()).sum(1) + certain_gain
-    mixed = (weights * outputs).sum(1)
-    backgrounds = weights.sum(1) + certain_background
+    gains = over_pixels(weights * outputs.square()) + certain_gain
+    mixed = over_pixels(weights * outputs)
+    backgrounds = over_pixels(weights) + certain_background
     determinant = gains * backgrounds - mixed.square()
     quadratic = backgrounds * of_gain.square() + gains * of_background.square()
     quadratic = quadratic - 2 * mixed * of_gain * of_background
@@ -247,7 +265,8 @@ def _normal_equations(
     """
     first = 1 - x.dim()  # of the pixels' axes
     basis = _basis(decoded.flatten(first))
-    information = likelihood.information(seen).flatten(first).unsqueeze(-2)
+    information = likelihood.of_known(likelihood.information(seen), x)
+    information = information.flatten(first).unsqueeze(-2)
     score = likelihood.score(x, seen).flatten(first).unsqueeze(-1).double()
     return (basis * information) @ basis.mT, (basis @ score).squeeze(-1)
 

@@ -1,7 +1,9 @@
 """Decoders: from latents z and a pose to the likelihood's parameter at every pixel of the window.
 
 The pose comes as coordinates: where, in the motif's frame, each pixel of the window looks, in
-half-windows. Any module with the signature `(z, coordinates) -> output` is a decoder.
+half-windows. Any module with the signature `(z, coordinates) -> output` is a decoder. What it gets
+as z is all that it is told: the latents, and after them a class and covariates, if the model has
+any. Where a likelihood wants several numbers of every pixel, these are the output's last axis.
 """
 
 import itertools
@@ -15,7 +17,7 @@ from torch.nn.functional import grid_sample, linear
 from pyroshift import names
 from pyroshift.errors import SpecificationError
 from pyroshift.model.pose import half_window
-from pyroshift.model.shapes import AtPoints, Coordinates, Inputs
+from pyroshift.model.shapes import Coordinates, Inputs
 
 
 class SpatialDecoder(nn.Module):
@@ -28,6 +30,7 @@ class SpatialDecoder(nn.Module):
         window: height and width of the windows (or the one length of signals), in pixels.
         latent_dim: number of latents.
         hidden: width of each hidden layer.
+        maps: how many numbers it gives for every pixel, along a last axis; None for one, without.
 
     Example:
         >>> decoder = SpatialDecoder((8, 8), latent_dim=2)
@@ -36,18 +39,23 @@ class SpatialDecoder(nn.Module):
     """
 
     def __init__(
-        self, window: Sequence[int], latent_dim: int, hidden: Sequence[int] = (128, 128)
+        self,
+        window: Sequence[int],
+        latent_dim: int,
+        hidden: Sequence[int] = (128, 128),
+        maps: int | None = None,
     ) -> None:
         super().__init__()
         self.window, self.latent_dim, self.hidden = tuple(window), latent_dim, tuple(hidden)
+        self.maps = maps
         self.from_coordinates = nn.Linear(len(self.window), self.hidden[0])
         self.from_latents = nn.Linear(latent_dim, self.hidden[0], bias=False)
         layers: list[nn.Module] = [nn.Tanh()]
         for narrow, wide in itertools.pairwise(self.hidden):
             layers += [nn.Linear(narrow, wide), nn.Tanh()]
-        self.layers = nn.Sequential(*layers, nn.Linear(self.hidden[-1], 1))
+        self.layers = nn.Sequential(*layers, nn.Linear(self.hidden[-1], maps or 1))
 
-    def forward(self, z: Inputs, coordinates: Coordinates) -> AtPoints:
+    def forward(self, z: Inputs, coordinates: Coordinates) -> Tensor:
         """The likelihood's parameter at every pixel.
 
         Args:
@@ -55,11 +63,12 @@ class SpatialDecoder(nn.Module):
             coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
 
         Returns:
-            `batch x height x width` or `batch x length`.
+            `batch x height x width` or `batch x length`, and a last axis of `maps` if it has them.
         """
         latents = self.from_latents(z)
         latents = latents.reshape(*z.shape[:-1], *(1,) * len(self.window), latents.shape[-1])
-        return self.layers(self.from_coordinates(coordinates) + latents).squeeze(-1)
+        output = self.layers(self.from_coordinates(coordinates) + latents)
+        return output.squeeze(-1) if self.maps is None else output
 
 
 class CanvasDecoder(nn.Module):
@@ -75,6 +84,9 @@ class CanvasDecoder(nn.Module):
             for a canvas smaller than the window, for motifs that are. Beyond the canvas its edge
             goes on.
         hidden: width of each hidden layer.
+        maps: how many numbers it gives for every pixel, along a last axis; None for one, without.
+        classes: how many of the last inputs tell a class, each of which has a mean canvas of its
+            own, so that classes needn't be drawn apart by weights that they share.
 
     Raises:
         SpecificationError: if the margin leaves no canvas.
@@ -93,10 +105,12 @@ class CanvasDecoder(nn.Module):
         latent_dim: int,
         margin: int = 0,
         hidden: Sequence[int] = (128, 128),
+        maps: int | None = None,
+        classes: int = 0,
     ) -> None:
         super().__init__()
-        self.window, self.latent_dim = tuple(window), latent_dim
-        self.margin, self.hidden = margin, tuple(hidden)
+        self.window, self.latent_dim, self.classes = tuple(window), latent_dim, classes
+        self.margin, self.hidden, self.maps = margin, tuple(hidden), maps
         self.canvas_shape = tuple(size + 2 * margin for size in self.window)
         if min(self.canvas_shape) < 2:
             raise SpecificationError(
@@ -106,13 +120,16 @@ class CanvasDecoder(nn.Module):
         layers: list[nn.Module] = []
         for narrow, wide in itertools.pairwise((latent_dim, *self.hidden)):
             layers += [nn.Linear(narrow, wide), nn.Tanh()]
-        pixels = nn.Linear(self.hidden[-1], math.prod(size + 2 for size in self.canvas_shape))
+        raw = math.prod(size + 2 for size in self.canvas_shape)
+        pixels = nn.Linear(self.hidden[-1], (maps or 1) * raw)
         # A canvas that starts almost flat: on one of random noise, poses would first be fitted to
         # the noise, and content found later or not at all.
         with torch.no_grad():
             pixels.weight.mul_(0.1)
             pixels.bias.zero_()
         self.layers = nn.Sequential(*layers, pixels)
+        if classes:
+            self.class_means = nn.Parameter(torch.zeros(len(pixels.bias), classes))
 
     def canvas(self, z: Tensor) -> Tensor:
         """The motif in its own frame, before any pose.
@@ -121,17 +138,20 @@ class CanvasDecoder(nn.Module):
             z: `batch x latent`.
 
         Returns:
-            `batch x canvas height x canvas width` or `batch x canvas length`.
+            `batch x canvas height x canvas width` or `batch x canvas length`; with an axis of
+            `maps` after the batch's, if it has them.
         """
-        return self._drawn(self.layers[:-1](z))
+        return self._drawn(self.layers[:-1](z), z)
 
-    def _drawn(self, features: Tensor) -> Tensor:
+    def _drawn(self, features: Tensor, z: Tensor) -> Tensor:
         """Canvases of the last layer's input, `... x feature`, in which they are linear."""
         # Noise from pixel to pixel would tell poses apart that nothing in the motif does. To smooth
         # the last layer's weights is to smooth every canvas, and cheaper by far.
         weight, bias = (self._smoothed(parameter) for parameter in self._pixels.parameters())
         smooth = linear(features, weight, bias)
-        return smooth.reshape(*features.shape[:-1], *self.canvas_shape)
+        if self.classes:
+            smooth = smooth + linear(z[..., -self.classes :], self._smoothed(self.class_means))
+        return smooth.reshape(*features.shape[:-1], *self._stack, *self.canvas_shape)
 
     def _smoothed(self, raw: Tensor) -> Tensor:
         """Values over a canvas larger by a pixel on each side, smoothed by (1, 2, 1) / 4.
@@ -139,11 +159,17 @@ class CanvasDecoder(nn.Module):
         Args:
             raw: `pixels x ...`.
         """
-        values = raw.unflatten(0, [size + 2 for size in self.canvas_shape])
-        for axis, size in enumerate(self.canvas_shape):
+        values = raw.unflatten(0, [*self._stack, *(size + 2 for size in self.canvas_shape)])
+        for axis, size in enumerate(self.canvas_shape, start=len(self._stack)):
             for pixels in (size + 1, size):  # the mean of two neighbours, twice
                 values = values.narrow(axis, 0, pixels) + values.narrow(axis, 1, pixels)
-        return values.flatten(0, len(self.window) - 1) / 4 ** len(self.window)
+        last = len(self._stack) + len(self.window) - 1
+        return values.flatten(0, last) / 4 ** len(self.window)
+
+    @property
+    def _stack(self) -> tuple[int, ...]:
+        """Shape of what a canvas has at each of its pixels."""
+        return () if self.maps is None else (self.maps,)
 
     @property
     def _pixels(self) -> nn.Linear:
@@ -155,15 +181,19 @@ class CanvasDecoder(nn.Module):
         return not bool(self._pixels.bias.any())
 
     @torch.no_grad()
-    def start_from(self, template: Tensor) -> None:
-        """Give an untrained canvas a mean motif.
+    def start_from(self, template: Tensor, kind: int | None = None) -> None:
+        """Give an untrained canvas a mean motif, or that of a class.
 
         Args:
-            template: the likelihood's parameter over the canvas and a pixel more on each side.
+            template: the likelihood's parameter over the canvas and a pixel more on each side;
+                with a last axis of `maps`, if it has them.
+            kind: which class's; by default what all have in common.
         """
-        self._pixels.bias.copy_(template.flatten())
+        stacked = template if self.maps is None else template.movedim(-1, 0)
+        mean = self._pixels.bias if kind is None else self.class_means[:, kind]
+        mean.copy_(stacked.flatten())
 
-    def forward(self, z: Inputs, coordinates: Coordinates) -> AtPoints:
+    def forward(self, z: Inputs, coordinates: Coordinates) -> Tensor:
         """The likelihood's parameter at every pixel.
 
         Args:
@@ -171,11 +201,11 @@ class CanvasDecoder(nn.Module):
             coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
 
         Returns:
-            `batch x height x width` or `batch x length`.
+            `batch x height x width` or `batch x length`, and a last axis of `maps` if it has them.
         """
-        return look_at(self.canvas(z), coordinates, self.window)
+        return look_at(self.canvas(z), coordinates, self.window, maps=self.maps)
 
-    def mean_output(self, z: Inputs, coordinates: Coordinates) -> AtPoints:
+    def mean_output(self, z: Inputs, coordinates: Coordinates) -> Tensor:
         """Mean of what `forward` gives for some latents at the same coordinates, by one canvas.
 
         Args:
@@ -183,12 +213,12 @@ class CanvasDecoder(nn.Module):
             coordinates: `height x width x 2` or `length x 1`, half-windows.
 
         Returns:
-            `height x width` or `length`.
+            `height x width` or `length`, and a last axis of `maps` if it has them.
         """
-        canvas = self._drawn(self.layers[:-1](z).mean(0, keepdim=True))
-        return look_at(canvas, coordinates.unsqueeze(0), self.window)[0]
+        canvas = self._drawn(self.layers[:-1](z).mean(0, keepdim=True), z.mean(0, keepdim=True))
+        return look_at(canvas, coordinates.unsqueeze(0), self.window, maps=self.maps)[0]
 
-    def output_and_slope(self, z: Inputs, coordinates: Coordinates) -> tuple[AtPoints, Coordinates]:
+    def output_and_slope(self, z: Inputs, coordinates: Coordinates) -> tuple[Tensor, Tensor]:
         """What `forward` gives, and how it changes with where each pixel looks.
 
         Linear interpolation has a kink at every pixel, where a one-sided slope would hold a search
@@ -200,7 +230,7 @@ class CanvasDecoder(nn.Module):
             coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
 
         Returns:
-            The output, and its slope by each coordinate, of the coordinates' shape.
+            The output, and its slope by each coordinate, along a last axis.
         """
         canvas, unit = self.canvas(z), half_window(self.window)
         slopes = []
@@ -209,24 +239,32 @@ class CanvasDecoder(nn.Module):
             # Beyond the canvas its edge goes on, and there is no slope.
             ends = torch.zeros_like(canvas.narrow(axis, 0, 1))
             slopes.append(torch.cat((ends, canvas.diff(dim=axis), ends), axis))
-        slope = [unit * look_at(each, coordinates, self.window) for each in slopes]
-        return look_at(canvas, coordinates, self.window), torch.stack(slope, -1)
+
+        def seen(canvas: Tensor) -> Tensor:
+            return look_at(canvas, coordinates, self.window, maps=self.maps)
+
+        return seen(canvas), torch.stack([unit * seen(each) for each in slopes], -1)
 
 
 def look_at(
-    canvas: Tensor, coordinates: Coordinates, window: tuple[int, ...], beyond: str = "border"
-) -> AtPoints:
+    canvas: Tensor,
+    coordinates: Coordinates,
+    window: tuple[int, ...],
+    beyond: str = "border",
+    maps: int | None = None,
+) -> Tensor:
     """Read a canvas at coordinates, by linear interpolation.
 
     Args:
         canvas: `batch x canvas height x canvas width` or `batch x canvas length`, centred on the
-            coordinates' origin.
+            coordinates' origin; with an axis of `maps` after the batch's, if there are any.
         coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows of `window`.
         window: the window that sets the coordinates' unit.
         beyond: what to read outside the canvas: its "border", or "zeros".
+        maps: how many numbers the canvas has at each of its pixels, if it has an axis of them.
 
     Returns:
-        `batch x height x width` or `batch x length`.
+        `batch x height x width` or `batch x length`, and a last axis of `maps` if there are any.
 
     Example:
         >>> canvas = torch.arange(5.0).reshape(1, 5)
@@ -238,13 +276,15 @@ def look_at(
     sizes = canvas.shape[-axes:]
     ends = [2 * half_window(window) / max(size - 1, 1) for size in sizes]
     along = (coordinates * coordinates.new_tensor(ends)).flatten(0, -axes - 2).unbind(-1)
-    canvas = canvas.reshape(-1, 1, *sizes)
+    canvas = canvas.reshape(-1, maps or 1, *sizes)
     if axes == 1:  # a signal is an image one pixel high
         canvas = canvas.unsqueeze(2)
         along = (torch.zeros_like(along[0]).unsqueeze(1), along[0].unsqueeze(1))
     grid = torch.stack(along[::-1], dim=-1)
     seen = grid_sample(canvas, grid, padding_mode=beyond, align_corners=True)
-    return seen.reshape(coordinates.shape[:-1])
+    if maps is None:
+        return seen.reshape(coordinates.shape[:-1])
+    return seen.movedim(1, -1).reshape(*coordinates.shape[:-1], maps)
 
 
 DECODERS: dict[str, type[nn.Module]] = names.by_name(names.DECODERS, CanvasDecoder, SpatialDecoder)

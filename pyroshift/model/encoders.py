@@ -18,16 +18,23 @@ class FullyConnectedEncoder(nn.Module):
     Args:
         window: height and width of the windows (or the one length of signals), in pixels.
         hidden: width of each layer; the last is the number of features.
+        window_channels: how many channels windows have; None for windows without such an axis.
 
     Example:
         >>> FullyConnectedEncoder((8, 6), hidden=(32, 16))(torch.zeros(5, 8, 6)).shape
         torch.Size([5, 16])
     """
 
-    def __init__(self, window: Sequence[int], hidden: Sequence[int] = (256, 256)) -> None:
+    def __init__(
+        self,
+        window: Sequence[int],
+        hidden: Sequence[int] = (256, 256),
+        window_channels: int | None = None,
+    ) -> None:
         super().__init__()
         self.window, self.hidden = tuple(window), tuple(hidden)
-        widths = (math.prod(self.window), *self.hidden)
+        self.window_channels = window_channels
+        widths = ((window_channels or 1) * math.prod(self.window), *self.hidden)
         layers: list[nn.Module] = [nn.Flatten()]
         for narrow, wide in itertools.pairwise(widths):
             layers += [nn.Linear(narrow, wide), nn.LeakyReLU(0.1)]
@@ -37,7 +44,7 @@ class FullyConnectedEncoder(nn.Module):
         """Features of each window.
 
         Args:
-            x: `batch x height x width` or `batch x length`.
+            x: `batch x height x width` or `batch x length`; with channels, after the batch's axis.
 
         Returns:
             `batch x features`.
@@ -52,6 +59,7 @@ class ConvolutionalEncoder(nn.Module):
         window: height and width of the windows (or the one length of signals), in pixels.
         channels: channels of each convolution; every one halves the resolution.
         features: number of features.
+        window_channels: how many channels windows have; None for windows without such an axis.
 
     Raises:
         SpecificationError: if the window is too small for that many convolutions.
@@ -66,9 +74,11 @@ class ConvolutionalEncoder(nn.Module):
         window: Sequence[int],
         channels: Sequence[int] = (32, 64),
         features: int = 256,
+        window_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.window, self.channels, self.features = tuple(window), tuple(channels), features
+        self.window_channels = window_channels
         if min(self.window) < 2 ** len(self.channels):
             raise SpecificationError(
                 f"a window of {self.window} pixels is too small for {len(self.channels)} "
@@ -76,7 +86,9 @@ class ConvolutionalEncoder(nn.Module):
             )
         convolution = {1: nn.Conv1d, 2: nn.Conv2d}[len(self.window)]
         layers: list[nn.Module] = []
-        for narrow, wide in zip((1, *self.channels[:-1]), self.channels, strict=True):
+        for narrow, wide in zip(
+            (window_channels or 1, *self.channels[:-1]), self.channels, strict=True
+        ):
             layers += [
                 convolution(narrow, wide, kernel_size=5, stride=2, padding=2),
                 nn.LeakyReLU(0.1),
@@ -93,12 +105,12 @@ class ConvolutionalEncoder(nn.Module):
         """Features of each window.
 
         Args:
-            x: `batch x height x width` or `batch x length`.
+            x: `batch x height x width` or `batch x length`; with channels, after the batch's axis.
 
         Returns:
             `batch x features`.
         """
-        return self.layers(x.unsqueeze(1))
+        return self.layers(x.unsqueeze(1) if self.window_channels is None else x)
 
 
 ENCODERS: dict[str, type[nn.Module]] = names.by_name(
@@ -108,6 +120,10 @@ ENCODERS: dict[str, type[nn.Module]] = names.by_name(
 
 def count_features(encoder: nn.Module, window: tuple[int, ...]) -> int:
     """How many features an encoder gives, by running it on an empty window.
+
+    Args:
+        encoder: the encoder.
+        window: shape of what it sees of a window, channels included.
 
     Raises:
         SpecificationError: if it does not return `batch x features`.

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pyroshift.model.batch import Batch
+from pyroshift.model.classes import Class
 from pyroshift.model.likelihood import Likelihood
-from pyroshift.model.shapes import Windows
 from pyroshift.model.sites import PoseSite, Site
 
 
@@ -23,8 +24,11 @@ class Pair(Protocol):
     """What a guide sees of its pair; see `PoseVAE` for what each gives."""
 
     window: tuple[int, ...]
+    condition: tuple[str, ...]
     grid: Tensor
     origin: Tensor
+    class_origin: Tensor
+    class_turn: Tensor
     given_sites: list[Site]
     sites: list[Site]
     likelihood: Likelihood
@@ -38,6 +42,31 @@ class Pair(Protocol):
     @property
     def pose_sites(self) -> list[PoseSite]:
         """The sites that act on coordinates, in the order in which they do."""
+
+    @property
+    def class_site(self) -> Class | None:
+        """The site that says of which kind a motif is, if there is one."""
+
+    @property
+    def classes(self) -> int:
+        """How many kinds of motif there are; 0 without a class site."""
+
+    @property
+    def told(self) -> int:
+        """How many numbers the decoder is told beside the latents."""
+
+    @property
+    def seen_shape(self) -> tuple[int, ...]:
+        """Shape of what an encoder sees of a window."""
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Windows as encoders see them, but for gaps."""
+
+    def standardized(self, x: Tensor) -> Tensor:
+        """Data of mean 0 and spread 1, and of each pixel what the likelihood sees it as."""
+
+    def covariates(self, known: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        """The covariates' values among those of sites."""
 
     def priors(self) -> dict[str, Distribution]:
         """The prior of each site as specified, by name."""
@@ -59,11 +88,23 @@ class Pair(Protocol):
     def out_of_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """Carry coordinates about the motif's origin into the window."""
 
-    def decoder_input(self, z: Tensor) -> Tensor:
-        """Latents of all Content sites as the decoder takes them."""
+    def code(self, values: Mapping[str, Tensor]) -> Tensor:
+        """All that the decoder is told: latents, covariates, and the class as one of many."""
 
-    def decode(self, z: Tensor, coordinates: Tensor) -> Tensor:
+    def telling(self, values: Mapping[str, Tensor], z: Tensor) -> Tensor:
+        """What the decoder is told beside the latents."""
+
+    def decoder_input(self, code: Tensor) -> Tensor:
+        """A code as the decoder takes it, its latents in the decoder's own frame."""
+
+    def decode(self, code: Tensor, coordinates: Tensor) -> Tensor:
         """The decoder's output at coordinates of the motif's frame."""
+
+    def output_and_slope(self, code: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """The decoder's output, and its derivative by the coordinates of the same pixel."""
+
+    def in_class_frame(self, inputs: Tensor, coordinates: Tensor) -> Tensor:
+        """Coordinates of the frame that all classes share, in that of the decoder's own class."""
 
     def decoded(self, values: Mapping[str, Tensor]) -> Tensor:
         """The motif seen through its pose, before brightness."""
@@ -93,33 +134,38 @@ class Guide(nn.Module, ABC):
             pair: the pair.
         """
 
-    def start(self, pair: Pair, x: Windows) -> None:
+    def start(self, pair: Pair, x: Tensor | Batch) -> None:
         """Prepare an untrained pair for some of its data; called once, before the first step.
 
         Args:
             pair: the pair.
-            x: data, `batch x height x width` or `batch x length`.
+            x: data, `batch x height x width` or `batch x length`, with channels after the batch's
+                axis; a `Batch` where more is known of them, as of labels (`as_batch` makes it one).
         """
 
     @abstractmethod
-    def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
+    def forward(
+        self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]
+    ) -> None:
         """Draw every site as a Pyro sample statement, inside the patches' plate.
 
         Args:
             pair: the pair.
-            x: data, `batch x height x width` or `batch x length`.
+            x: data, `batch x height x width` or `batch x length`, with channels after the batch's
+                axis; a `Batch` where more is known of them, as of labels (`as_batch` makes it one).
             kl_weight: weight of the sites' KL terms, as the pair's `latent_scale` takes it.
         """
 
     @abstractmethod
     def summary(
-        self, pair: Pair, x: Windows, drawn: Mapping[str, Distribution] | None = None
+        self, pair: Pair, x: Tensor | Batch, drawn: Mapping[str, Distribution] | None = None
     ) -> dict[str, Tensor]:
         """Location and standard deviation of every site, the latter under the name `..._std`.
 
         Args:
             pair: the pair.
-            x: data, `batch x height x width` or `batch x length`.
+            x: data, `batch x height x width` or `batch x length`, with channels after the batch's
+                axis; a `Batch` where more is known of them, as of labels (`as_batch` makes it one).
             drawn: by name, what `forward` has drawn the sites of these data from, if it has: what
                 that tells needn't be worked out again.
 

@@ -1,9 +1,9 @@
 """The base of likelihoods: small modules whose call makes the observed sample site.
 
-A decoder returns one unconstrained number per pixel, near 0 before it is trained; the likelihood
-turns it into a distribution of the data, in their unit. `prepare` checks the data's range once and
-sets the data's location and spread, by which encoders see data of any units alike, and most
-untrained models predict the data's mean.
+A decoder returns one unconstrained number per pixel, or as many as the likelihood asks for, near 0
+before it is trained; the likelihood turns them into a distribution of the data, in their unit.
+`prepare` checks the data's range once and sets the data's location and spread, by which encoders
+see data of any units alike, and most untrained models predict the data's mean.
 """
 
 import pyro
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
+from pyroshift.model.batch import has_gaps
 from pyroshift.model.distributions import Rescaled
 from pyroshift.model.shapes import Pixelwise
 from pyroshift.model.sites import DATA
@@ -43,6 +44,8 @@ class Likelihood(nn.Module):
     location: Tensor
     spread: Tensor
     prepared: Tensor
+    maps: int | None = None  # one number per pixel, without an axis of its own
+    statistics: int | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,13 +59,69 @@ class Likelihood(nn.Module):
         """Make the observed site `x`.
 
         Args:
-            output: decoder's output, `batch x height x width` (or `batch x length`).
-            x: data of the same shape, or None to sample them.
+            output: decoder's output, `batch x height x width` (or `batch x length`); with a last
+                axis, if the likelihood has `maps`.
+            x: data, or None to sample them; not a number where a pixel wasn't taken.
             event_dim: number of axes of a window; by default all but the first.
         """
-        event_dim = output.dim() - 1 if event_dim is None else event_dim
-        distribution = dist.Independent(self.distribution(output), event_dim)
-        return pyro.sample(DATA, distribution, obs=x)
+        event_dim = output.dim() - 1 - (self.maps is not None) if event_dim is None else event_dim
+        pixels = self.distribution(output)
+        if x is not None and has_gaps(x):
+            pixels, x = pixels.mask(~torch.isnan(x)), self.filled(x)  # type: ignore[attr-defined]
+        return pyro.sample(DATA, dist.Independent(pixels, event_dim), obs=x)
+
+    def log_prob(self, x: Tensor, output: Tensor) -> Tensor:
+        """Log density of each pixel, of the data's shape: 0 where it wasn't taken.
+
+        Args:
+            x: data.
+            output: decoder's output.
+        """
+        pixels = self.distribution(output)
+        if not has_gaps(x):
+            return pixels.log_prob(x)
+        return torch.where(torch.isnan(x), 0.0, pixels.log_prob(self.filled(x)))
+
+    def filled(self, x: Pixelwise) -> Pixelwise:
+        """Data with possible values where pixels weren't taken, for what then disregards them."""
+        # The floor of a mean is a count, and in the range of data of other kinds' as well.
+        possible = self.location if self._by_standard_units else self.location.floor()
+        return torch.where(torch.isnan(x), possible, x)
+
+    def of_known(self, values: Tensor, x: Tensor) -> Tensor:
+        """Values where pixels were taken, and 0 where not.
+
+        Args:
+            values: of the output's shape.
+            x: data.
+        """
+        return values * self.over_maps(~torch.isnan(x)) if has_gaps(x) else values
+
+    def over_maps(self, values: Tensor) -> Tensor:
+        """Values of pixels, of the data's shape, such that they multiply decoders' outputs."""
+        return values if self.maps is None else values.unsqueeze(-1)
+
+    def over_statistics(self, values: Tensor) -> Tensor:
+        """Values of pixels, of the data's shape, such that they multiply statistics."""
+        return values if self.statistics is None else values.unsqueeze(-1)
+
+    def over_channels(self, values: Tensor) -> Tensor:
+        """Values of pixels, of the data's shape, such that they multiply log normalizers."""
+        return values
+
+    def start(self, mean: Tensor) -> Tensor:
+        """The output by which a decoder may start from a mean window.
+
+        Args:
+            mean: standardized, `height x width` or `length`; with a last axis of `statistics`.
+
+        Returns:
+            The same, with a last axis if the likelihood has `maps`: those that say nothing of
+            what is expected are 0.
+        """
+        if self.maps is None or self.maps == self.statistics:
+            return mean
+        return torch.stack([mean, *[torch.zeros_like(mean)] * (self.maps - 1)], -1)
 
     def standardized(self, output: Tensor) -> Distribution:
         """Distribution of each pixel of the standardized data, of the output's shape.
@@ -145,13 +204,13 @@ class Likelihood(nn.Module):
         It can itself be differentiated, where the output can.
 
         Args:
-            x: data, of the output's shape.
+            x: data.
             output: decoder's output.
         """
         further = torch.is_grad_enabled() and output.requires_grad
         with torch.enable_grad():
             output = output if further else output.detach().requires_grad_()
-            log_likelihood = self.distribution(output).log_prob(x).sum()
+            log_likelihood = self.log_prob(x, output).sum()
             (score,) = torch.autograd.grad(log_likelihood, output, create_graph=further)
         return score
 

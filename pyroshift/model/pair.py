@@ -1,22 +1,22 @@
 """The model/guide pair: a list of sites, an encoder, a decoder and a likelihood."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pyro
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from pyroshift import names
 from pyroshift.errors import DataError, SpecificationError
-from pyroshift.model import parts
-from pyroshift.model.brightness import brightened
+from pyroshift.model.batch import Batch, as_batch
+from pyroshift.model.brightness import check_brightness
+from pyroshift.model.channels import ByChannel, by_channel
 from pyroshift.model.decoders import DECODERS
 from pyroshift.model.encoders import ENCODERS
-from pyroshift.model.families import middle_of
+from pyroshift.model.generator import Generator
 from pyroshift.model.guide import Guide
 from pyroshift.model.likelihoods import LIKELIHOODS, Likelihood
 from pyroshift.model.parts import (
@@ -27,8 +27,8 @@ from pyroshift.model.parts import (
     margin,
     patches_plate,
 )
-from pyroshift.model.pose import affine_grid, pixel_grid
-from pyroshift.model.sites import Content, PoseSite, Site
+from pyroshift.model.pose import pixel_grid
+from pyroshift.model.sites import Site
 
 # By where they are: guides know what a pair is, and a pair none of them until it is asked for one.
 GUIDES = names.by_name(
@@ -41,14 +41,14 @@ _names: "WeakKeyDictionary[nn.Module, str]" = WeakKeyDictionary()
 _serial = itertools.count()
 
 
-class PoseVAE(nn.Module):
+class PoseVAE(Generator):
     """A variational autoencoder over a list of latent sites, as a Pyro model/guide pair.
 
     Generative story, for each patch:
 
-        every site ~ its prior                        (offset, angle, scale, z: what is listed)
+        every site ~ its prior                 (class, offset, angle, scale, z: what is listed)
         coordinates = pixel grid, carried through each pose site in turn
-        x ~ likelihood(decoder(z, coordinates))
+        x ~ likelihood(decoder(z, class and covariates; coordinates))
 
     `model` and `guide` are ordinary Pyro callables: they work with `SVI`, `Predictive`,
     `poutine.trace`, `render_model` and MCMC. Posterior predictive data are those of
@@ -59,11 +59,16 @@ class PoseVAE(nn.Module):
         window: height and width of the windows in pixels, or the one length of signals; a single
             integer means a square window.
         sites: the latent sites, pose sites in the order in which they act.
-        likelihood: a name ("gaussian", "bernoulli", "continuous_bernoulli", "poisson") or a module.
+        likelihood: a name ("gaussian", "bernoulli", "continuous_bernoulli", "poisson") or a module;
+            for windows with channels one for all of them, or one for each by its name.
         encoder: a name ("fully_connected", "convolutional") or a module that returns
             `batch x features`.
         decoder: a name ("canvas", "spatial") or a module called with (z, coordinates).
         guide: a name ("normal", "anchor") or a `Guide`.
+        channels: names of the windows' channels, or their number; None for windows without a
+            channel axis, unless likelihoods are given by channel.
+        condition: names of covariates, of which the decoder and the guide are told the values that
+            `Patches.assign` gave: dose, temperature, frame.
         seed: seed of the initial weights; the process's random state stays as it is.
 
     Raises:
@@ -76,8 +81,6 @@ class PoseVAE(nn.Module):
         ['offset', 'z']
     """
 
-    grid: Tensor
-    origin: Tensor
     trained_on: dict[str, list[Any]] | None = None  # `Patches.pixels`, as it was
 
     def __init__(
@@ -85,29 +88,55 @@ class PoseVAE(nn.Module):
         window: int | Sequence[int],
         sites: Sequence[Site],
         *,
-        likelihood: str | Likelihood = "gaussian",
+        likelihood: str | Likelihood | Mapping[str, str | Likelihood] = "gaussian",
         encoder: str | nn.Module = "fully_connected",
         decoder: str | nn.Module = "canvas",
         guide: str | Guide = "normal",
+        channels: int | Sequence[str] | None = None,
+        condition: str | Sequence[str] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.window = as_window(window)
         check_sites(sites, self.window)
+        self.condition = (condition,) if isinstance(condition, str) else tuple(condition)
         self.given_sites = list(sites)  # as specified; a guide may bin those in `sites`
         self.sites = self.given_sites
         self.register_buffer("grid", pixel_grid(self.window), persistent=False)
         # Where in the decoder's frame the motif's own origin lies: a convention, which a guide may
         # set so that motifs are centred.
         self.register_buffer("origin", torch.zeros(len(self.window)))
+        self.register_buffer("class_origin", torch.zeros(self.classes, len(self.window)))
+        self.register_buffer("class_turn", torch.zeros(self.classes))
+        self.register_buffer("covariate_location", torch.zeros(len(self.condition)))
+        self.register_buffer("covariate_spread", torch.ones(len(self.condition)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.likelihood = component("likelihood", likelihood, LIKELIHOODS)
-            self.encoder = component("encoder", encoder, ENCODERS, self.window)
-            options = {"margin": margin(sites, self.window)} if decoder == "canvas" else {}
-            self.decoder = component(
-                "decoder", decoder, DECODERS, self.window, self.latent_dim, **options
+            self.likelihood = by_channel(
+                likelihood,
+                channels,
+                lambda one: component("likelihood", one, LIKELIHOODS),
+                self.window,
             )
+            named = self.likelihood.channels if isinstance(self.likelihood, ByChannel) else ()
+            self.channels = tuple(named)
+            seen = self.likelihood.statistics
+            self.encoder = component(
+                "encoder", encoder, ENCODERS, self.window, window_channels=seen
+            )
+            options = {}
+            if decoder == "canvas":
+                options = {"margin": margin(sites, self.window), "classes": self.classes}
+            self.decoder = component(
+                "decoder",
+                decoder,
+                DECODERS,
+                self.window,
+                self.latent_dim + self.told,
+                maps=self.likelihood.maps,
+                **options,
+            )
+            check_brightness(self.likelihood, sites)
             self.guide_module: Guide = component("guide", guide, GUIDES)
             if not isinstance(self.guide_module, Guide):
                 raise SpecificationError(
@@ -118,33 +147,9 @@ class PoseVAE(nn.Module):
                     site.keep_frame()
             self.guide_module.setup(self)
 
-    @property
-    def sites(self) -> list[Site]:
-        """The latent sites, pose sites in the order in which they act."""
-        return list(self.site_modules)  # type: ignore[arg-type]
-
-    @sites.setter
-    def sites(self, sites: Sequence[Site]) -> None:
-        self.site_modules = nn.ModuleList(sites)
-
-    @property
-    def latent_dim(self) -> int:
-        """Number of conventional latents z."""
-        return sum(site.event_shape[0] for site in self.contents)
-
-    @property
-    def contents(self) -> list[Content]:
-        """The sites that the decoder gets, one after the other: `z`, in most models alone."""
-        return [site for site in self.sites if isinstance(site, Content)]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return self.grid.device
-
     def model(
         self,
-        x: Tensor | None = None,
+        x: Tensor | Batch | None = None,
         *,
         kl_weight: float | Mapping[str, float] = 1.0,
         n: int = 1,
@@ -157,7 +162,8 @@ class PoseVAE(nn.Module):
         seen the data: Pyro hands both the same arguments.
 
         Args:
-            x: data, `batch x height x width` or `batch x length`; None to sample them.
+            x: data, `batch x height x width` or `batch x length`, with channels after the batch's
+                axis; or a `Batch` of them and of what else is known. None to sample them.
             kl_weight: weight of the latent sites, one for all or one per site name. Give the
                 guide the same.
             n: number of patches to sample where `x` is None.
@@ -180,7 +186,7 @@ class PoseVAE(nn.Module):
 
     def guide(
         self,
-        x: Tensor | None = None,
+        x: Tensor | Batch | None = None,
         *,
         kl_weight: float | Mapping[str, float] = 1.0,
         n: int = 1,
@@ -190,7 +196,7 @@ class PoseVAE(nn.Module):
         """The variational posterior of the latent sites given `x`, as a Pyro callable.
 
         Args:
-            x: data, `batch x height x width` or `batch x length`.
+            x: data, as the model takes them.
             kl_weight: weight of the latent sites, as given to the model.
             n: ignored; the model's signature.
             total: number of patches that there are, as given to the model.
@@ -206,7 +212,7 @@ class PoseVAE(nn.Module):
 
     def sample_model(
         self,
-        x: Tensor | None = None,
+        x: Tensor | Batch | None = None,
         kl_weight: float | Mapping[str, float] = 1.0,
         n: int = 1,
         total: int | None = None,
@@ -214,133 +220,39 @@ class PoseVAE(nn.Module):
     ) -> Tensor:
         """As `model`, but without entering the weights into Pyro's global parameter store."""
         values: dict[str, Tensor] = {}
+        batch = None if x is None else as_batch(x)
+        count = n if batch is None else self._count(batch.x)
         for site in self.given_sites:
             values.update(site.draw_global())
-        with patches_plate(n if x is None else self._count(x), total):
+        if batch is not None:
+            values.update(self.covariates(batch.known, count))
+        with patches_plate(count, total):
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
                     values[site.name] = site.draw(values)
-            observed = x if observe else None
-            return self.likelihood(self.output(values), observed, event_dim=len(self.window))
-
-    @torch.no_grad()
-    def priors(self) -> dict[str, Distribution]:
-        """The prior of each site as specified, by name, as it is now.
-
-        Where a prior depends on sites drawn before, it is the one at the middle of theirs, and its
-        batch has one element.
-        """
-        values = self.global_values()
-        priors: dict[str, Distribution] = {}
-        depending = any(type(site).prior_given is not Site.prior_given for site in self.given_sites)
-        for site in self.given_sites:
-            priors[site.name] = site.prior_given(values)
-            if depending:
-                middle = middle_of(priors[site.name]).to(self.grid)
-                values[site.name] = middle.reshape(1, *site.event_shape)
-        return priors
-
-    @torch.no_grad()
-    def global_values(self) -> dict[str, Tensor]:
-        """What all patches share, by name: the middle of each global posterior."""
-        return parts.global_values(self.given_sites)
+            observed = batch.x if batch is not None and observe else None
+            return self.likelihood(self.output(values), observed, event_dim=len(self.shape))
 
     def sample_guide(
         self,
-        x: Tensor,
+        x: Tensor | Batch,
         kl_weight: float | Mapping[str, float] = 1.0,
         total: int | None = None,
     ) -> None:
         """As `guide`, but without entering the weights into Pyro's global parameter store."""
         for site in self.given_sites:
             site.guide_global()
-        with patches_plate(self._count(x), total):
+        with patches_plate(self._count(as_batch(x).x), total):
             self.guide_module(self, x, kl_weight)
-
-    def output(self, values: Mapping[str, Tensor]) -> Tensor:
-        """The decoder's output, given a value of every site.
-
-        Args:
-            values: by site name, `batch x event shape`.
-
-        Returns:
-            `batch x height x width` or `batch x length`, the likelihood's parameter.
-        """
-        return brightened(self.decoded(values), values)
-
-    def decoded(self, values: Mapping[str, Tensor]) -> Tensor:
-        """The motif seen through its pose, before brightness if that has a site.
-
-        Args:
-            values: of all other sites by name, `batch x event shape`.
-        """
-        z = torch.cat([values[site.name] for site in self.contents], -1)
-        pixels = self.over_window(z.shape[:-1], lambda points: self.into_motif(points, values))
-        return self.decode(z, pixels)
-
-    def decode(self, z: Tensor, coordinates: Tensor) -> Tensor:
-        """The decoder's output at coordinates of the motif's frame.
-
-        Args:
-            z: latents of all Content sites, `batch x latent`.
-            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
-        """
-        return self.decoder(self.decoder_input(z), coordinates)
-
-    def decoder_input(self, z: Tensor) -> Tensor:
-        """Latents of all Content sites as the decoder takes them, `batch x latent`."""
-        parts = z.split([site.latent_dim for site in self.contents], -1)
-        inputs = [site.decoded(part) for site, part in zip(self.contents, parts, strict=True)]
-        return torch.cat(inputs, -1)
-
-    @property
-    def pose_sites(self) -> list[PoseSite]:
-        """The sites that act on coordinates, in the order in which they do."""
-        return [site for site in self.sites if isinstance(site, PoseSite)]
-
-    def over_window(self, batch: Sequence[int], carry: Callable[[Tensor], Tensor]) -> Tensor:
-        """What a map made of the pose sites' transforms makes of all of the window's pixels.
-
-        Args:
-            batch: the batch's shape.
-            carry: the map, of coordinates `batch x height x width x 2` or `batch x length x 1`.
-        """
-
-        def carried(points: Tensor) -> Tensor:
-            return carry(points.expand(*batch, *points.shape))
-
-        affine = len(self.window) == 2 and all(site.affine for site in self.pose_sites)
-        return affine_grid(carried, self.grid) if affine else carried(self.grid)
-
-    def into_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Carry coordinates of the window into the motif's frame.
-
-        Args:
-            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
-            values: of the pose sites, by name.
-        """
-        for site in self.pose_sites:
-            coordinates = site.transform(coordinates, values[site.name])
-        return coordinates + self.origin
-
-    def out_of_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Carry coordinates about the motif's origin into the window.
-
-        Args:
-            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
-            values: of the pose sites, by name.
-        """
-        for site in reversed(self.pose_sites):
-            coordinates = site.transform(coordinates, site.inverse(values[site.name]))
-        return coordinates
 
     latent_scale = staticmethod(latent_scale)
 
     def _count(self, x: Tensor) -> int:
-        if x.shape[1:] != self.window:
+        if x.shape[1:] != self.shape:
+            channels = f" with the channels {list(self.channels)}" if self.channels else ""
             raise DataError(
-                f"the model is for windows of {self.window}, but the data have shape "
-                f"{tuple(x.shape)}: expected batch x {' x '.join(map(str, self.window))}"
+                f"the model is for windows of {self.window}{channels}, but the data have shape "
+                f"{tuple(x.shape)}: expected batch x {' x '.join(map(str, self.shape))}"
             )
         return x.shape[0]
 

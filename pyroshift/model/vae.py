@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from pyroshift import names
 from pyroshift.errors import SpecificationError
 from pyroshift.model.brightness import Brightness
+from pyroshift.model.classes import CLASS, Class
 from pyroshift.model.guide import Guide
 from pyroshift.model.likelihoods import Likelihood
 from pyroshift.model.pair import PoseVAE
@@ -30,17 +31,22 @@ from pyroshift.model.sites import (
 )
 
 Priors = Mapping[str, Distribution | nn.Module]
+Likelihoods = str | Likelihood | Mapping[str, str | Likelihood]
 
 
 def _sites(
     pose: Mapping[str, Callable[..., Site]],
     latent_dim: int,
+    classes: int | None,
     brightness: str | None,
     priors: Priors | None,
 ) -> list[Site]:
     """The pose's sites and those of all models, each with its default prior or the user's."""
     content = {CONTENT: lambda prior: Content(latent_dim, prior)}
-    defaults: dict[str, Callable[..., Site]] = {**pose, **content, **_brightness(brightness)}
+    kinds = {} if classes is None else {CLASS: lambda prior: Class(CLASS, classes, prior)}
+    defaults: dict[str, Callable[..., Site]] = {
+        **kinds, **pose, **content, **_brightness(brightness),
+    }  # fmt: skip
     priors = priors or {}
     if unknown := set(priors) - set(defaults):
         raise SpecificationError(
@@ -80,8 +86,9 @@ class VAE(PoseVAE):
 
     Generative story, for each patch:
 
+        class ~ Categorical(weights)                  of which kind it is, if `classes`
         z ~ Normal(0, 1)                              what it looks like
-        x ~ likelihood(decoder(z))
+        x ~ likelihood(decoder(z, class, covariates))
 
     Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014.
 
@@ -89,7 +96,7 @@ class VAE(PoseVAE):
         window: height and width of the windows in pixels, or (length,) for signals.
         latent_dim: number of latents z.
         likelihood: "gaussian" (learned sigma), "bernoulli", "continuous_bernoulli", "poisson", or
-            a `Likelihood`.
+            a `Likelihood`; for windows with channels one for all, or one for each by its name.
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
         guide: "normal" is the papers', from a network; "anchor", the default where there is a
@@ -98,6 +105,11 @@ class VAE(PoseVAE):
             z is free for structure; None for windows equally bright, or stretched one by one.
         priors: other priors by site name, each a Pyro distribution, a module that makes one, or
             a `Site`. Parameters in them learn with the rest.
+        classes: how many kinds of motif there may be, each of which the decoder draws apart; None
+            for one. Known ones are told by `Patches.assign(label=...)`, others inferred.
+        channels: names of the windows' channels, or their number; None for windows without.
+        condition: names of covariates that windows come with, by `Patches.assign`, such as a dose;
+            what they explain, z needn't.
         seed: seed of the initial weights.
 
     Raises:
@@ -112,19 +124,22 @@ class VAE(PoseVAE):
         self,
         window: int | Sequence[int],
         latent_dim: int = 2,
-        likelihood: str | Likelihood = "gaussian",
+        likelihood: Likelihoods = "gaussian",
         encoder: str | nn.Module = "fully_connected",
         decoder: str | nn.Module = "canvas",
         guide: str | Guide = "normal",
         *,
         brightness: str | None = None,
         priors: Priors | None = None,
+        classes: int | None = None,
+        channels: int | Sequence[str] | None = None,
+        condition: str | Sequence[str] = (),
         seed: int = 0,
     ) -> None:
-        sites = _sites({}, latent_dim, brightness, priors)
+        sites = _sites({}, latent_dim, classes, brightness, priors)
         super().__init__(
             window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
-            guide=guide, seed=seed,
+            guide=guide, channels=channels, condition=condition, seed=seed,
         )  # fmt: skip
 
 
@@ -145,8 +160,8 @@ class ShiftVAE(PoseVAE):
         period: of the lattice in the data, if offsets are only meant modulo it: one number, or one
             lattice vector (y, x) per axis; pixels. The offset's prior is then uniform. "auto"
             takes what `suggest_window` finds in the image when the training begins.
-        others: window, latent_dim, likelihood, encoder, decoder, guide, brightness, priors and seed
-            are as of `VAE`.
+        others: window, latent_dim, likelihood, encoder, decoder, guide, brightness, priors,
+            classes, channels, condition and seed are as of `VAE`.
 
     Raises:
         SpecificationError: if something is unknown or doesn't fit.
@@ -161,7 +176,7 @@ class ShiftVAE(PoseVAE):
         self,
         window: int | Sequence[int],
         latent_dim: int = 2,
-        likelihood: str | Likelihood = "gaussian",
+        likelihood: Likelihoods = "gaussian",
         encoder: str | nn.Module = "fully_connected",
         decoder: str | nn.Module = "canvas",
         guide: str | Guide = "anchor",
@@ -170,6 +185,9 @@ class ShiftVAE(PoseVAE):
         period: float | Sequence[Sequence[float]] | str | None = None,
         brightness: str | None = None,
         priors: Priors | None = None,
+        classes: int | None = None,
+        channels: int | Sequence[str] | None = None,
+        condition: str | Sequence[str] = (),
         seed: int = 0,
     ) -> None:
         shape, offset_prior = as_window(window), _normal("offset_scale", offset_scale)
@@ -177,10 +195,10 @@ class ShiftVAE(PoseVAE):
             period = (torch.as_tensor(period, dtype=torch.float) / half_window(shape)).tolist()
         default = offset_prior if period is None else None
         pose = {OFFSET: lambda prior: Offset(prior or default, len(shape), period=period)}
-        sites = _sites(pose, latent_dim, brightness, priors)
+        sites = _sites(pose, latent_dim, classes, brightness, priors)
         super().__init__(
             window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
-            guide=guide, seed=seed,
+            guide=guide, channels=channels, condition=condition, seed=seed,
         )  # fmt: skip
 
 
@@ -207,8 +225,8 @@ class RVAE(PoseVAE):
         offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
         scales: whether the motif may also be magnified.
         scale_scale: the standard deviation of the logarithm of the scale, if `scales`.
-        others: window, latent_dim, likelihood, encoder, decoder, guide, brightness, priors and seed
-            are as of `VAE`; windows are images.
+        others: window, latent_dim, likelihood, encoder, decoder, guide, brightness, priors,
+            classes, channels, condition and seed are as of `VAE`; windows are images.
 
     Raises:
         SpecificationError: if something is unknown or doesn't fit.
@@ -223,7 +241,7 @@ class RVAE(PoseVAE):
         self,
         window: int | Sequence[int],
         latent_dim: int = 2,
-        likelihood: str | Likelihood = "gaussian",
+        likelihood: Likelihoods = "gaussian",
         encoder: str | nn.Module = "fully_connected",
         decoder: str | nn.Module = "canvas",
         guide: str | Guide = "anchor",
@@ -236,6 +254,9 @@ class RVAE(PoseVAE):
         scale_scale: float = 0.1,
         brightness: str | None = None,
         priors: Priors | None = None,
+        classes: int | None = None,
+        channels: int | Sequence[str] | None = None,
+        condition: str | Sequence[str] = (),
         seed: int = 0,
     ) -> None:
         offset_prior = _normal("offset_scale", offset_scale)
@@ -249,8 +270,8 @@ class RVAE(PoseVAE):
         pose[ANGLE] = lambda prior: Angle(prior or angle_prior, symmetry=symmetry)
         if scales:
             pose[SCALE] = lambda prior: Scale(prior or dist.LogNormal(0.0, scale_scale))
-        sites = _sites(pose, latent_dim, brightness, priors)
+        sites = _sites(pose, latent_dim, classes, brightness, priors)
         super().__init__(
             window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
-            guide=guide, seed=seed,
+            guide=guide, channels=channels, condition=condition, seed=seed,
         )  # fmt: skip

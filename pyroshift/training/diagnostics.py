@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyroshift.errors import LatentWarning
+from pyroshift.model.batch import Batch
+from pyroshift.model.classes import Class
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import Angle, Content, Offset, Scale, Site
@@ -24,12 +26,12 @@ _WIDER = (
 )
 
 
-def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
+def diagnose(pair: PoseVAE, x: Tensor | Batch) -> list[str]:
     """What looks wrong with the latents of some data, in words.
 
     Args:
         pair: a trained pair.
-        x: data, `batch x height x width` or `batch x length`.
+        x: data, and what else is known of them.
 
     Returns:
         One sentence per finding: latents whose posterior is as wide as the prior (collapsed), and
@@ -42,8 +44,10 @@ def diagnose(pair: PoseVAE, x: Tensor) -> list[str]:
         priors = {site.name: site.prior_given(values) for site in pair.given_sites}
     findings = []
     for site in pair.given_sites:
+        if isinstance(site, Class):
+            continue  # of whose values nothing is far out, nor empty
         prior = priors[site.name]
-        mean, width = (moment.to(x.device) for moment in moments(prior))
+        mean, width = (moment.to(pair.device) for moment in moments(prior))
         if not bool(torch.isfinite(width).all()):
             continue
         location, spread = found[site.name], found[f"{site.name}_std"]
@@ -104,7 +108,7 @@ def _piled_up(site: Site, share: float, width: float) -> str:
     )
 
 
-def warn_about_latents(pair: PoseVAE, x: Tensor) -> None:
+def warn_about_latents(pair: PoseVAE, x: Tensor | Batch) -> None:
     """Issue each finding of `diagnose` as a `LatentWarning`."""
     for finding in diagnose(pair, x):
         warnings.warn(finding, LatentWarning, stacklevel=3)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.guides.settling import settle_period, settle_symmetry
+from pyroshift.model.batch import Batch, gathered
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import AUTO, Angle, Offset
 from pyroshift.training.annealing import Annealing, schedules, warn_if_unfinished
@@ -126,7 +127,7 @@ def fit(
             run.resume(path)
         stopped = run.train(progress, list(callbacks), path)
     model.eval()
-    some = patches.gather(run.training[:_SHOWN])
+    some = gathered(patches, run.training[:_SHOWN])
     _settle(model, some)
     _find_symmetry(model, some, progress)
     warn_about_latents(model, some)
@@ -134,7 +135,7 @@ def fit(
 
 
 @torch.no_grad()
-def _settle(model: PoseVAE, x: Tensor) -> None:
+def _settle(model: PoseVAE, x: Tensor | Batch) -> None:
     """Bring latents into the frame of the posteriors as `encode` finds them, if it is no worse.
 
     The frame's centre is also the motif by which an anchor guide finds poses, so that moving it
@@ -152,7 +153,7 @@ def _settle(model: PoseVAE, x: Tensor) -> None:
             site.frame.load_state_dict(state)
 
 
-def _bound(model: PoseVAE, x: Tensor) -> float:
+def _bound(model: PoseVAE, x: Tensor | Batch) -> float:
     """Mean evidence lower bound of some patches, by the same draws whenever it is asked for."""
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices=devices), pyro.validation_enabled(False):
@@ -175,7 +176,7 @@ def _find_period(model: PoseVAE, patches: Any, progress: bool) -> None:
             tqdm.write(f"period: the lattice vectors (y, x) are {rounded} pixels")
 
 
-def _find_symmetry(model: PoseVAE, x: Tensor, progress: bool) -> None:
+def _find_symmetry(model: PoseVAE, x: Tensor | Batch, progress: bool) -> None:
     """Ask the trained motif for its symmetry, where angles wait for it."""
     waiting = [
         site for site in model.given_sites if isinstance(site, Angle) and site.symmetry == AUTO

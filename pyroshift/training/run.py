@@ -16,6 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from pyroshift.errors import DataError, ModelFileError, TrainingError
+from pyroshift.model.batch import Batch, gathered, known_of
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import Site
@@ -77,8 +78,9 @@ class Run:
         model.likelihood.prepare(**self.statistics)
         if untrained:
             model.trained_on = getattr(patches, "pixels", None)
-            count = min(_FIRST, _FIRST_VALUES // math.prod(model.window))
-            model.guide_module.start(model, patches.gather(self.training[: max(count, 1)]))
+            model.know_covariates(known_of(patches, self.training))
+            count = min(_FIRST, _FIRST_VALUES // math.prod(model.shape))
+            model.guide_module.start(model, self._gathered(self.training[: max(count, 1)]))
         # One pass over all parameters, where an optimiser has that.
         fused: Any = {"fused": True} if "fused" in inspect.signature(optimizer).parameters else {}
         self.optimizer = optimizer(model.parameters(), lr=options.learning_rate, **fused)  # type: ignore[call-arg]
@@ -93,7 +95,7 @@ class Run:
         """Evaluate two patches under Pyro's validation, before the long work starts."""
         self.model.eval()
         with torch.no_grad():
-            return self._terms(self.patches.gather(self.training[:2]), 1.0)
+            return self._terms(self._gathered(self.training[:2]), 1.0)
 
     def train(self, progress: bool, callbacks: list[Callback], checkpoint: Path | None) -> str:
         """Train to the end; returns why it ended."""
@@ -197,7 +199,7 @@ class Run:
 
     def _step(self, index: Tensor, weights: dict[str, float]) -> Measured | None:
         """One step of the optimiser; None, and no step, if the loss is no longer a number."""
-        x = self.patches.gather(index)
+        x = self._gathered(index)
         self.optimizer.zero_grad()
         measured = self._gradients(x, weights)
         if measured is None:
@@ -209,7 +211,7 @@ class Run:
         self.optimizer.step()
         return measured
 
-    def _gradients(self, x: Tensor, weights: dict[str, float]) -> Measured | None:
+    def _gradients(self, x: Tensor | Batch, weights: dict[str, float]) -> Measured | None:
         """Leave the gradients of the loss per patch in the parameters."""
         with torch.set_grad_enabled(self.elbo is None), self._autocast():
             terms = self._terms(x, weights)
@@ -227,7 +229,9 @@ class Run:
             trained = self._other(self.elbo.loss, x, 1.0)  # type: ignore[attr-defined]
         return (terms, trained) if math.isfinite(trained) else None
 
-    def _other(self, evaluate: Callable, x: Tensor, weights: dict[str, float] | float) -> float:
+    def _other(
+        self, evaluate: Callable, x: Tensor | Batch, weights: dict[str, float] | float
+    ) -> float:
         """What a bound of Pyro's own is per patch."""
         # It looks for parameters in the store, so it gets one of its own.
         with pyro.get_param_store().scope(), self._autocast():
@@ -235,12 +239,16 @@ class Run:
             model, guide = self.model.model, self.model.guide
             return float(evaluate(model, guide, x, kl_weight=weights, total=total)) / total
 
+    def _gathered(self, index: Tensor) -> Tensor | Batch:
+        """Some of the patches, and what is known of them."""
+        return gathered(self.patches, index)
+
     def _autocast(self) -> torch.autocast:
         """Half precision for the networks' products, where it was asked for."""
         half = self.options.precision == "bfloat16"
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=half)
 
-    def _terms(self, x: Tensor, weights: dict[str, float] | float) -> EvidenceTerms:
+    def _terms(self, x: Tensor | Batch, weights: dict[str, float] | float) -> EvidenceTerms:
         return PatchELBO().terms(
             self.model.sample_model,
             self.model.sample_guide,
@@ -256,7 +264,7 @@ class Run:
             return math.nan
         totals = Totals()
         for index in self.validation.split(self.options.batch_size):
-            x = self.patches.gather(index)
+            x = self._gathered(index)
             other = None if self.elbo is None else self._other(self.elbo.loss, x, 1.0)  # type: ignore[attr-defined]
             totals.add(self._terms(x, weights), other)
         return totals.means()["loss"]

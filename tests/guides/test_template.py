@@ -15,7 +15,7 @@ from pyroshift import (
     fit,
     synthetic,
 )
-from pyroshift.guides.template import salient_mean, stands_alone
+from pyroshift.guides.template import salience, stands_alone, sum_about
 
 
 @pytest.mark.parametrize("sign", [1, -1], ids=["bright", "dark"])
@@ -23,7 +23,7 @@ def test_the_most_salient_point_is_in_the_middle(sign):
     x = torch.zeros(3, 12, 10)
     for patch, at in zip(x, [(2, 3), (9, 7), (5, 0)], strict=True):
         patch[at] = sign
-    mean = salient_mean(x, (31, 31))
+    mean = sum_about(x, salience(x.unsqueeze(1)), (31, 31)) / 3
     assert mean[15, 15] == sign
     assert mean.abs().sum() == 1
 
@@ -39,7 +39,8 @@ def test_isolated_motifs_stand_alone_and_those_of_lattices_do_not(noise):
     alone, repeated = (glyphs, upright), (lattice, honeycomb)
     for patches, expected in [(x, True) for x in alone] + [(x, False) for x in repeated]:
         x = torch.as_tensor(patches)
-        assert stands_alone((x - x.mean()) / x.std()) is expected
+        x = ((x - x.mean()) / x.std()).unsqueeze(1)
+        assert stands_alone(salience(x)) is expected
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -350,5 +350,5 @@ def test_a_discrete_site_is_refused_with_what_to_do():
         size = distribution = summary = None
 
     prior = dist.Categorical(torch.ones(3))
-    with pytest.raises(SpecificationError, match=r"'class' is discrete.*RelaxedOneHot.*likelihood"):
+    with pytest.raises(SpecificationError, match=r"'class' is discrete.*Class site.*RelaxedOneHot"):
         PoseVAE((6, 8), [sites.Site("class", prior, (), Any()), Content(1)])

@@ -1,0 +1,117 @@
+"""Candidates for a patch's class and pose: each pursued to its best, and how sure it is then."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from pyroshift.guides.bins import PoseBins
+from pyroshift.guides.refinement import quadrature, refine
+from pyroshift.guides.search import Found
+from pyroshift.guides.vector import Independent, pack, unpack, unpack_widths
+from pyroshift.model.brightness import posterior_given
+from pyroshift.model.distributions import divergence
+from pyroshift.model.guide import Pair
+from pyroshift.model.shapes import Vectors
+from pyroshift.model.sites import CONTENT, Content
+
+
+def candidates(bins: PoseBins, found: Found, count: int) -> list[tuple[Tensor, Tensor]]:
+    """The most probable classes and bins of each patch, no two of one class neighbours.
+
+    Args:
+        bins: the bins.
+        found: by the search.
+        count: how many, at most.
+
+    Returns:
+        Number of the class, 0 without classes, and of the bin, `batch` each.
+    """
+    left, chosen = found.joint, []
+    classes, size = left.shape[1:]
+    rows = torch.arange(len(left), device=left.device)
+    for _ in range(min(count, classes * size)):
+        best = left.flatten(1).argmax(1)
+        kind, pose = best // size, best % size
+        chosen.append((kind, pose))
+        near = torch.zeros_like(left, dtype=torch.bool)
+        near[rows, kind] = bins.neighbours(pose)
+        left = left.masked_fill(near, -math.inf)
+    return chosen
+
+
+def pursue(
+    pair: Pair,
+    x: Tensor,
+    anchor: Tensor,
+    bounds: Independent,
+    posterior_at: Callable[[Vectors], Distribution],
+    drawn: Mapping[str, Tensor],
+    prior: Independent,
+) -> dict[str, Tensor]:
+    """What a patch would be if its pose were near a bin, and how well this explains it.
+
+    Args:
+        pair: the pair.
+        x: data.
+        anchor: the code to begin with, `batch x code`.
+        bounds: the pose's prior within the bin.
+        posterior_at: the posterior of z of patches in a pose.
+        drawn: values of what else there is: the class, covariates, the bin, what patches share.
+        prior: the pose's own prior.
+
+    Returns:
+        The sites' values and standard deviations by name, and `evidence`, `batch`, but for the
+        prior of the class and the bin.
+    """
+    content = next(site for site in pair.sites if isinstance(site, Content))
+    at = bounds.mean
+    for _ in range(2):
+        at = refine(pair, x, anchor, at, bounds).mean
+    for _ in range(2):
+        posterior = posterior_at(at)
+        z, spread = content.family.summary(posterior)
+        laplace = refine(pair, x, pair.code({**drawn, CONTENT: z}), at, prior, 2 * bounds.width)
+        at = laplace.mean
+    values = {**drawn, **unpack(pair, at), CONTENT: z}
+    brightness = posterior_given(pair, x, values)
+    bright = {name: given.mean for name, given in brightness.items()}
+    likelihood = pair.likelihood.log_prob(x, pair.output(values | bright)).flatten(1).sum(1)
+    volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
+    evidence = likelihood + volume - divergence(posterior, content.prior_given(values), z)
+    for name, given in brightness.items():
+        known = next(site.prior for site in pair.sites if site.name == name)
+        evidence = evidence - divergence(given, known, bright[name])
+    spreads = {f"{name}_std": given.stddev for name, given in brightness.items()}
+    own = {CONTENT: z, f"{CONTENT}_std": spread, "evidence": evidence}
+    return own | unpack(pair, at) | bright | spreads
+
+
+def pose_moments(
+    pair: Pair, x: Tensor, found: Mapping[str, Tensor], prior: Independent
+) -> dict[str, Tensor]:
+    """Mean and standard deviation of the pose sites about a mode, z not known exactly either.
+
+    Var(pose) = E[Var(pose | z)] + Var(E[pose | z]): the first by quadrature along the axes of
+    Laplace's Normal, as noise bends the likelihood; the second to first order in z, as a motif
+    that may be wider may as well be further to one side.
+
+    Args:
+        pair: the pair.
+        x: data.
+        found: values of the sites at the mode and their standard deviations, and of covariates.
+        prior: the pose's own prior.
+    """
+    spread = found[f"{CONTENT}_std"]
+    code = pair.code(found)
+    laplace = refine(pair, x, code, pack(pair, found), prior, limit=torch.zeros(()))
+    mean, variance = quadrature(pair, x, code, laplace, prior)
+    for latent in range(spread.shape[-1]):
+        step = torch.zeros_like(code)
+        step[:, latent] = spread[:, latent]
+        above, below = (refine(pair, x, code + s * step, mean, prior).mean for s in (1, -1))
+        variance = variance + ((above - below) / 2).square()
+    widths = unpack_widths(pair, mean, variance.sqrt())
+    return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}

@@ -1,0 +1,54 @@
+"""Of which class a motif is, given all else that is known of its window: exact, by trying each."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pyroshift.model.batch import Batch
+from pyroshift.model.guide import Pair
+from pyroshift.model.sites import Site
+
+
+@torch.no_grad()
+def class_logits(pair: Pair, batch: Batch, values: Mapping[str, Tensor]) -> Tensor:
+    """Log posterior of each class, given the values of all other sites, `batch x class`.
+
+    Since it is exact, the bound doesn't change with it to first order, and needs no gradient of it.
+
+    Args:
+        pair: a pair with a class site.
+        batch: data, and what else is known of them.
+        values: of all other sites by name, and of covariates.
+    """
+    site = pair.class_site
+    assert site is not None
+    worth = []
+    for kind in range(site.count):
+        every = torch.full((len(batch),), kind, device=batch.x.device)
+        output = pair.decoded({**values, site.name: every})
+        worth.append(pair.likelihood.log_prob(batch.x, output).flatten(1).sum(1))
+    return labelled(pair, batch, torch.stack(worth, 1) + site.log_weights.detach())
+
+
+def labelled(pair: Pair, batch: Batch, logits: Tensor) -> Tensor:
+    """Log posterior of each class, normalised, and certain where a label tells it.
+
+    Args:
+        pair: a pair with a class site.
+        batch: data, and what else is known of them.
+        logits: `batch x class`, up to a constant.
+    """
+    site = pair.class_site
+    assert site is not None
+    return site.given_labels(logits.log_softmax(-1), batch.known.get(site.label))
+
+
+def summary_of(site: Site, logits: Tensor) -> dict[str, Tensor]:
+    """What maps show of the classes: the most probable, and the probability of each.
+
+    Args:
+        site: the class site.
+        logits: normalised, `batch x class`.
+    """
+    return {site.name: logits.argmax(-1), f"{site.name}_probability": logits.exp()}
