@@ -22,13 +22,16 @@ from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.guides import anchor, normal
 from pyroshift.model import (
     brightness,
+    counts,
     decoders,
     distributions,
     encoders,
     families,
     likelihood,
     likelihoods,
+    noise,
     pair,
+    phases,
     priors,
     site,
     sites,
@@ -40,8 +43,8 @@ from pyroshift.training.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift model 1"
 _MODULES = (
-    site, sites, priors, families, likelihood, likelihoods, encoders, decoders,
-    anchor, normal, brightness, pair, vae,
+    site, sites, priors, families, likelihood, likelihoods, noise, counts, phases, encoders,
+    decoders, anchor, normal, brightness, pair, vae,
 )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """The base of likelihoods: small modules whose call makes the observed sample site.
 
-A decoder returns one unconstrained number per pixel, near 0 before it is trained; the likelihood
-turns it into a distribution of the data, in their unit. `prepare` checks the data's range once and
-sets the data's location and spread, by which encoders see data of any units alike, and most
-untrained models predict the data's mean.
+A decoder returns one unconstrained number per pixel, or as many as the likelihood asks for, near 0
+before it is trained; the likelihood turns them into a distribution of the data, in their unit.
+`prepare` checks the data's range once and sets the data's location and spread, by which encoders
+see data of any units alike, and most untrained models predict the data's mean.
 """
 
 import pyro
@@ -26,6 +26,11 @@ class Likelihood(nn.Module):
     that makes no sense, as for counts, it gives `distribution` in the data's own unit instead, by
     the data's `location` and `spread`; and `check` where not all real numbers are possible data.
 
+    A likelihood that needs several numbers of the decoder says how many in `maps`; they come along
+    the last axis of its output, in standard units the location first. One that has to see data as
+    several numbers, as phases by cosine and sine, says how many in `statistics`; these come along
+    the last axis of what `standardize`, `statistic` and `natural` give.
+
     Example:
         >>> class StudentT(Likelihood):
         ...     def __init__(self):
@@ -43,6 +48,8 @@ class Likelihood(nn.Module):
     location: Tensor
     spread: Tensor
     prepared: Tensor
+    maps: int | None = None  # one number per pixel, without an axis of its own
+    statistics: int | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,11 +63,12 @@ class Likelihood(nn.Module):
         """Make the observed site `x`.
 
         Args:
-            output: decoder's output, `batch x height x width` (or `batch x length`).
-            x: data of the same shape, or None to sample them.
+            output: decoder's output, `batch x height x width` (or `batch x length`); with a last
+                axis, if the likelihood has `maps`.
+            x: data, or None to sample them.
             event_dim: number of axes of a window; by default all but the first.
         """
-        event_dim = output.dim() - 1 if event_dim is None else event_dim
+        event_dim = output.dim() - 1 - (self.maps is not None) if event_dim is None else event_dim
         distribution = dist.Independent(self.distribution(output), event_dim)
         return pyro.sample(DATA, distribution, obs=x)
 
@@ -68,7 +76,8 @@ class Likelihood(nn.Module):
         """Distribution of each pixel of the standardized data, of the output's shape.
 
         Args:
-            output: decoder's output, any shape: what is expected, in most likelihoods.
+            output: decoder's output, any shape: what is expected, in most likelihoods; of several
+                `maps`, along its last axis, the first is.
         """
         raise SpecificationError(
             f"{type(self).__name__} has no distribution: give it a method `standardized(output)` "
@@ -78,7 +87,7 @@ class Likelihood(nn.Module):
     def distribution(self, output: Tensor) -> Distribution:
         """Distribution of each pixel in the data's unit, of the output's shape.
 
-        That of `standardized`, unless overridden.
+        That of `standardized`, unless overridden. Several `maps` have no axis in it.
         """
         base = self.standardized(output)
         if base.support is not None and base.support.is_discrete:
@@ -93,15 +102,18 @@ class Likelihood(nn.Module):
         """Whether a subclass has left the data's unit to this class."""
         return type(self).distribution is Likelihood.distribution
 
-    def mean(self, output: Pixelwise) -> Pixelwise:
-        """Expected data, of the output's shape."""
+    def mean(self, output: Tensor) -> Tensor:
+        """Expected data, of the output's shape, without the axis of several `maps`."""
         return self.distribution(output).mean
 
-    def standardize(self, x: Pixelwise) -> Pixelwise:
-        """Data with mean about 0 and spread about 1, as encoders like them."""
+    def standardize(self, x: Tensor) -> Tensor:
+        """Data with mean about 0 and spread about 1, as encoders like them.
+
+        Of the data's shape, with a last axis if the likelihood has `statistics`.
+        """
         return (x - self.location) / self.spread
 
-    def natural(self, output: Pixelwise) -> tuple[Pixelwise, Pixelwise]:
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """What compares every patch with every output by one matrix product.
 
         The log likelihood of exponential families is `statistic(x) * parameter - normalizer`, up
@@ -112,32 +124,63 @@ class Likelihood(nn.Module):
             output: decoder's output, any shape.
 
         Returns:
-            The natural parameter and the log normalizer of each pixel, of the output's shape.
+            The natural parameter and the log normalizer of each pixel, of the data's shape; the
+            parameter with a last axis, to be summed over, if the likelihood has `statistics`.
         """
         if self._by_standard_units:
-            precision = self.information(output)
-            return output * precision, output.square() * precision / 2
+            location, precision = output, self.information(output)
+            if self.maps is not None:
+                # One width for all: else it would be the data's square, too, that tells poses.
+                location, precision = output[..., 0], precision[..., 0].log().mean().exp()
+            return location * precision, location.square() * precision / 2
         raise SpecificationError(
             f"{type(self).__name__} has no `natural` parameters, which the anchor guide compares "
             "patches with poses by: give it that method, or take guide='normal'"
         )
 
-    def statistic(self, x: Pixelwise) -> Pixelwise:
-        """What of the data the natural parameter multiplies: an affine function of them."""
+    def statistic(self, x: Tensor) -> Tensor:
+        """What of the data the natural parameter multiplies: an affine function of them.
+
+        If the likelihood has `statistics`, these functions of them, along a last axis.
+        """
         return self.standardize(x) if self._by_standard_units else x
 
     def information(self, output: Pixelwise) -> Pixelwise:
         """Fisher information of a pixel about the decoder's output, of the output's shape.
 
         In standard units, that of a Normal as wide about the output: no more than there is. Else
-        the variance of the data, where the output is the natural parameter up to a constant.
+        the variance of the data, where the output is the natural parameter up to a constant. Of
+        several `maps`, about each of them.
         """
         if not self._by_standard_units:
+            if self.maps is not None:
+                raise SpecificationError(
+                    f"{type(self).__name__} has several maps, but no `information` about "
+                    "each: give it that method, or a distribution in standard units"
+                )
             return self.distribution(output).variance
-        variance = self.standardized(output).variance.expand_as(output)
+        if self.maps is not None:
+            return self._information_of_a_normal(output)
+        return self._variance(output).expand_as(output).reciprocal()
+
+    def _variance(self, output: Tensor) -> Tensor:
+        """Variance of a pixel of the standardized data."""
+        variance = self.standardized(output).variance
         # Tails may be so heavy that there is no variance; the data have one, which is 1.
         known = torch.isfinite(variance) & (variance > 0)
-        return torch.where(known, variance, 1.0).reciprocal()
+        return torch.where(known, variance, 1.0)
+
+    def _information_of_a_normal(self, output: Pixelwise) -> Pixelwise:
+        """Fisher information about several `maps`: the location, and what changes the width."""
+        further = torch.is_grad_enabled() and output.requires_grad
+        with torch.enable_grad():
+            output = output if further else output.detach().requires_grad_()
+            # Plus nothing, for a gradient of zero where no number changes the width.
+            variance = self._variance(output) + 0 * output.sum(-1)
+            (change,) = torch.autograd.grad(variance.log().sum(), output, create_graph=further)
+        located = torch.eye(output.shape[-1])[0].to(output)
+        information = change.square() / 2 + located / variance.unsqueeze(-1)
+        return information if further else information.detach()
 
     def score(self, x: Tensor, output: Pixelwise) -> Pixelwise:
         """Derivative of the log likelihood by the decoder's output, of the output's shape.
@@ -145,7 +188,7 @@ class Likelihood(nn.Module):
         It can itself be differentiated, where the output can.
 
         Args:
-            x: data, of the output's shape.
+            x: data.
             output: decoder's output.
         """
         further = torch.is_grad_enabled() and output.requires_grad
