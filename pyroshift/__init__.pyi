@@ -45,8 +45,13 @@ from .model.guide import Guide as Guide
 from .model.likelihoods import Bernoulli as Bernoulli
 from .model.likelihoods import ContinuousBernoulli as ContinuousBernoulli
 from .model.likelihoods import Gaussian as Gaussian
+from .model.likelihoods import HeteroscedasticGaussian as HeteroscedasticGaussian
 from .model.likelihoods import Likelihood as Likelihood
+from .model.likelihoods import NegativeBinomial as NegativeBinomial
 from .model.likelihoods import Poisson as Poisson
+from .model.likelihoods import StudentT as StudentT
+from .model.likelihoods import VonMises as VonMises
+from .model.likelihoods import ZeroInflatedPoisson as ZeroInflatedPoisson
 from .model.pair import PoseVAE as PoseVAE
 from .model.sites import Angle as Angle
 from .model.sites import Content as Content

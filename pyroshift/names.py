@@ -6,7 +6,10 @@ from typing import TypeVar
 Named = TypeVar("Named")
 
 # The first of each is the default, unless a model has one of its own.
-LIKELIHOODS = ("gaussian", "bernoulli", "continuous_bernoulli", "poisson")
+LIKELIHOODS = (
+    "gaussian", "bernoulli", "continuous_bernoulli", "poisson", "student_t", "heteroscedastic",
+    "negative_binomial", "zero_inflated_poisson", "von_mises",
+)  # fmt: skip
 ENCODERS = ("fully_connected", "convolutional")
 DECODERS = ("canvas", "spatial")
 GUIDES = ("normal", "anchor")

@@ -5,7 +5,8 @@ from jaxtyping import install_import_hook
 
 # Not the models' constructors and `fit`, where users' own mistakes have errors of ours.
 MODEL = ("brightness", "decoders", "distributions", "encoders", "families", "frame", "guide",
-         "likelihood", "likelihoods", "linear_normal", "pose")  # fmt: skip
+         "likelihood", "likelihoods", "noise", "counts", "phases", "linear_normal",
+         "pose")  # fmt: skip
 CHECKED = ["pyroshift.guides", "pyroshift.training.elbo", *(f"pyroshift.model.{n}" for n in MODEL)]
 
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))

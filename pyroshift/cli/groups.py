@@ -139,8 +139,10 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             group,
             "--likelihood",
             names.LIKELIHOODS,
-            "the noise of a pixel: gaussian learns its level; bernoulli, as in the papers, is "
-            "for grey levels in [0, 1]; poisson is for counts, with --normalize none",
+            "the noise of a pixel: gaussian learns its level, student_t that of outliers too, and "
+            "heteroscedastic one for every pixel; bernoulli, as in the papers, is for grey levels "
+            "in [0, 1]; poisson, negative_binomial (more scatter) and zero_inflated_poisson (lost "
+            "counts) are for counts, and von_mises for phases in degrees, with --normalize none",
         ),
         _choice(
             group,

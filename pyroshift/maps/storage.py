@@ -24,13 +24,16 @@ from pyroshift.model import (
     brightness,
     channels,
     classes,
+    counts,
     decoders,
     distributions,
     encoders,
     families,
     likelihood,
     likelihoods,
+    noise,
     pair,
+    phases,
     priors,
     site,
     sites,
@@ -42,8 +45,8 @@ from pyroshift.training.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift model 1"
 _MODULES = (
-    site, sites, priors, families, likelihood, likelihoods, encoders, decoders,
-    channels, classes, anchor, normal, brightness, pair, vae,
+    site, sites, priors, families, likelihood, likelihoods, noise, counts, phases, channels,
+    classes, encoders, decoders, anchor, normal, brightness, pair, vae,
 )  # fmt: skip
 
 

@@ -27,6 +27,12 @@ class Likelihood(nn.Module):
     that makes no sense, as for counts, it gives `distribution` in the data's own unit instead, by
     the data's `location` and `spread`; and `check` where not all real numbers are possible data.
 
+    A likelihood that needs several numbers of the decoder says how many in `maps`; they come along
+    the last axis of its output, in standard units the location first. One that has to see data as
+    several numbers, as phases by cosine and sine, says how many in `statistics`; these come along
+    the last axis of what `standardize`, `statistic` and `natural` give. Pixels that weren't taken
+    are not a number in the data, and count for nothing.
+
     Example:
         >>> class StudentT(Likelihood):
         ...     def __init__(self):
@@ -127,7 +133,8 @@ class Likelihood(nn.Module):
         """Distribution of each pixel of the standardized data, of the output's shape.
 
         Args:
-            output: decoder's output, any shape: what is expected, in most likelihoods.
+            output: decoder's output, any shape: what is expected, in most likelihoods; of several
+                `maps`, along its last axis, the first is.
         """
         raise SpecificationError(
             f"{type(self).__name__} has no distribution: give it a method `standardized(output)` "
@@ -137,7 +144,7 @@ class Likelihood(nn.Module):
     def distribution(self, output: Tensor) -> Distribution:
         """Distribution of each pixel in the data's unit, of the output's shape.
 
-        That of `standardized`, unless overridden.
+        That of `standardized`, unless overridden. Several `maps` have no axis in it.
         """
         base = self.standardized(output)
         if base.support is not None and base.support.is_discrete:
@@ -152,15 +159,18 @@ class Likelihood(nn.Module):
         """Whether a subclass has left the data's unit to this class."""
         return type(self).distribution is Likelihood.distribution
 
-    def mean(self, output: Pixelwise) -> Pixelwise:
-        """Expected data, of the output's shape."""
+    def mean(self, output: Tensor) -> Tensor:
+        """Expected data, of the output's shape, without the axis of several `maps`."""
         return self.distribution(output).mean
 
-    def standardize(self, x: Pixelwise) -> Pixelwise:
-        """Data with mean about 0 and spread about 1, as encoders like them."""
+    def standardize(self, x: Tensor) -> Tensor:
+        """Data with mean about 0 and spread about 1, as encoders like them.
+
+        Of the data's shape, with a last axis if the likelihood has `statistics`.
+        """
         return (x - self.location) / self.spread
 
-    def natural(self, output: Pixelwise) -> tuple[Pixelwise, Pixelwise]:
+    def natural(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """What compares every patch with every output by one matrix product.
 
         The log likelihood of exponential families is `statistic(x) * parameter - normalizer`, up
@@ -171,32 +181,63 @@ class Likelihood(nn.Module):
             output: decoder's output, any shape.
 
         Returns:
-            The natural parameter and the log normalizer of each pixel, of the output's shape.
+            The natural parameter and the log normalizer of each pixel, of the data's shape; the
+            parameter with a last axis, to be summed over, if the likelihood has `statistics`.
         """
         if self._by_standard_units:
-            precision = self.information(output)
-            return output * precision, output.square() * precision / 2
+            location, precision = output, self.information(output)
+            if self.maps is not None:
+                # One width for all: else it would be the data's square, too, that tells poses.
+                location, precision = output[..., 0], precision[..., 0].log().mean().exp()
+            return location * precision, location.square() * precision / 2
         raise SpecificationError(
             f"{type(self).__name__} has no `natural` parameters, which the anchor guide compares "
             "patches with poses by: give it that method, or take guide='normal'"
         )
 
-    def statistic(self, x: Pixelwise) -> Pixelwise:
-        """What of the data the natural parameter multiplies: an affine function of them."""
+    def statistic(self, x: Tensor) -> Tensor:
+        """What of the data the natural parameter multiplies: an affine function of them.
+
+        If the likelihood has `statistics`, these functions of them, along a last axis.
+        """
         return self.standardize(x) if self._by_standard_units else x
 
     def information(self, output: Pixelwise) -> Pixelwise:
         """Fisher information of a pixel about the decoder's output, of the output's shape.
 
         In standard units, that of a Normal as wide about the output: no more than there is. Else
-        the variance of the data, where the output is the natural parameter up to a constant.
+        the variance of the data, where the output is the natural parameter up to a constant. Of
+        several `maps`, about each of them.
         """
         if not self._by_standard_units:
+            if self.maps is not None:
+                raise SpecificationError(
+                    f"{type(self).__name__} has several maps, but no `information` about "
+                    "each: give it that method, or a distribution in standard units"
+                )
             return self.distribution(output).variance
-        variance = self.standardized(output).variance.expand_as(output)
+        if self.maps is not None:
+            return self._information_of_a_normal(output)
+        return self._variance(output).expand_as(output).reciprocal()
+
+    def _variance(self, output: Tensor) -> Tensor:
+        """Variance of a pixel of the standardized data."""
+        variance = self.standardized(output).variance
         # Tails may be so heavy that there is no variance; the data have one, which is 1.
         known = torch.isfinite(variance) & (variance > 0)
-        return torch.where(known, variance, 1.0).reciprocal()
+        return torch.where(known, variance, 1.0)
+
+    def _information_of_a_normal(self, output: Pixelwise) -> Pixelwise:
+        """Fisher information about several `maps`: the location, and what changes the width."""
+        further = torch.is_grad_enabled() and output.requires_grad
+        with torch.enable_grad():
+            output = output if further else output.detach().requires_grad_()
+            # Plus nothing, for a gradient of zero where no number changes the width.
+            variance = self._variance(output) + 0 * output.sum(-1)
+            (change,) = torch.autograd.grad(variance.log().sum(), output, create_graph=further)
+        located = torch.eye(output.shape[-1])[0].to(output)
+        information = change.square() / 2 + located / variance.unsqueeze(-1)
+        return information if further else information.detach()
 
     def score(self, x: Tensor, output: Pixelwise) -> Pixelwise:
         """Derivative of the log likelihood by the decoder's output, of the output's shape.

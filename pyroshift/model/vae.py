@@ -95,8 +95,12 @@ class VAE(PoseVAE):
     Args:
         window: height and width of the windows in pixels, or (length,) for signals.
         latent_dim: number of latents z.
-        likelihood: "gaussian" (learned sigma), "bernoulli", "continuous_bernoulli", "poisson", or
-            a `Likelihood`; for windows with channels one for all, or one for each by its name.
+        likelihood: "gaussian" (learned sigma), "student_t" for outliers, "heteroscedastic" for
+            noise that differs from pixel to pixel; "bernoulli", "continuous_bernoulli" for grey
+            levels in [0, 1]; "poisson", "negative_binomial" for more scatter,
+            "zero_inflated_poisson" for lost counts; "von_mises" for phases in degrees; or a
+            `Likelihood`, such as `StudentT(degrees=3.0)`; for windows with channels one for all,
+            or one for each by its name.
         encoder: "fully_connected", "convolutional", or a module that returns `batch x features`.
         decoder: "canvas", "spatial", or a module called with (z, coordinates).
         guide: "normal" is the papers', from a network; "anchor", the default where there is a

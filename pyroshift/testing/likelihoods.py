@@ -17,7 +17,7 @@ from pyroshift.testing.report import (
     require_mean,
     run,
 )
-from pyroshift.testing.subject import likely_data, prepare
+from pyroshift.testing.subject import likely_data, output_shape, prepare
 
 _SAMPLES = 20_000
 
@@ -49,6 +49,16 @@ def _prepared(likelihood: Likelihood) -> tuple[Likelihood, Tensor]:
     return twin, x
 
 
+def _output(likelihood: Likelihood, x: Tensor) -> Tensor:
+    """Of an imagined decoder, at random."""
+    return torch.randn(output_shape(likelihood, tuple(x.shape)))
+
+
+def _alike(likelihood: Likelihood, output: Tensor) -> Tensor:
+    """One number per pixel as the output of every map, if there are several."""
+    return output if likelihood.maps is None else torch.stack([output] * likelihood.maps, -1)
+
+
 def _distribution(trace: poutine.Trace) -> Distribution:
     return trace.nodes["x"]["fn"]  # type: ignore[return-value]
 
@@ -57,7 +67,7 @@ def _makes_the_observed_site(likelihood: Likelihood) -> None:
     twin, x = _prepared(likelihood)
     for shape in (x.shape, x.flatten(1).shape):
         data = x.reshape(shape)
-        trace = poutine.trace(twin).get_trace(torch.randn(shape), data)
+        trace = poutine.trace(twin).get_trace(_output(twin, data), data)
         require(trace.observation_nodes == ["x"], f"it observes {trace.observation_nodes}, not x")
         log_prob = _distribution(trace).log_prob(data)
         require(log_prob.shape == (6,), f"log_prob has shape {tuple(log_prob.shape)}, not (6,)")
@@ -66,49 +76,75 @@ def _makes_the_observed_site(likelihood: Likelihood) -> None:
 
 def _samples_are_possible_data(likelihood: Likelihood) -> None:
     twin, x = _prepared(likelihood)
-    drawn = twin(torch.randn(x.shape)).detach()
+    drawn = twin(_output(twin, x)).detach()
     require(drawn.shape == x.shape, f"without data it draws {tuple(drawn.shape)}")
     twin.check(float(drawn.min()), float(drawn.max()))
 
 
 def _mean_is_that_of_its_samples(likelihood: Likelihood) -> None:
     twin, _ = _prepared(likelihood)
-    output = torch.linspace(-1, 1, 5)
+    output = _alike(twin, torch.linspace(-1, 1, 5))
     distribution = twin.distribution(output)
-    if bool(torch.isfinite(distribution.variance).all()):
-        require_mean(distribution.sample((_SAMPLES,)), twin.mean(output), "the mean")
+    if not bool(torch.isfinite(distribution.variance).all()):
+        return
+    samples, mean = distribution.sample((_SAMPLES,)), twin.mean(output).detach()
+    if twin.statistics is None:
+        require_mean(samples, mean, "the mean")
+        return
+    # Of phases it is the direction of the mean vector: across it there is nothing left.
+    seen, expected = twin.standardize(samples), twin.standardize(mean)
+    along = (seen * expected).sum(-1, keepdim=True) / expected.square().sum(-1, keepdim=True)
+    require(bool((along.mean(0) >= 0).all()), "the mean is opposite to that of its samples")
+    require_mean(seen - along * expected, torch.zeros_like(expected), "the mean's direction")
 
 
 def _starts_at_the_datas_mean(likelihood: Likelihood) -> None:
     twin, x = _prepared(likelihood)
-    found = twin.mean(torch.zeros(1))
+    output = _alike(twin, torch.zeros(1))
+    if twin.statistics is None:
+        seen, found = x.flatten().unsqueeze(-1), twin.mean(output)
+    else:
+        seen = twin.standardize(x).flatten(0, -2)
+        found = twin.standardize(twin.distribution(output).sample((_SAMPLES,))).flatten(0, -2)
+        found = found.mean(0)
+    mean = seen.mean(0)
     require(
-        bool(((found - x.mean()).abs() < 0.5 * x.std()).all()),
-        f"an output of 0 means {float(found):.3g}, but the data's mean is {float(x.mean()):.3g}",
+        bool(((found - mean).abs() < 0.5 * seen.std(0)).all()),
+        f"an output of 0 means {_text(found)}, but the data's mean is {_text(mean)}",
     )
+
+
+def _text(values: Tensor) -> str:
+    return ", ".join(f"{value:.3g}" for value in values.tolist())
 
 
 def _score_is_the_derivative(likelihood: Likelihood) -> None:
     twin, x = _prepared(likelihood)
     twin, x = twin.double(), x.double()
-    output, step = 0.5 * torch.randn(x.shape).double(), 1e-4
-    above, below = (twin.distribution(output + s * step).log_prob(x) for s in (1, -1))
-    require_close(twin.score(x, output), (above - below) / (2 * step), "the score", 1e-3)
+    output, step = 0.5 * _output(twin, x).double(), 1e-4
+    slopes = []
+    for direction in step * torch.eye(twin.maps or 1).double():
+        change = direction if twin.maps is not None else step
+        above, below = (twin.distribution(output + s * change).log_prob(x) for s in (1, -1))
+        slopes.append((above - below) / (2 * step))
+    expected = slopes[0] if twin.maps is None else torch.stack(slopes, -1)
+    require_close(twin.score(x, output), expected, "the score", 1e-3)
 
 
 def _score_is_zero_in_the_mean(likelihood: Likelihood) -> None:
     twin, _ = _prepared(likelihood)
-    output = torch.linspace(-1, 1, 5).expand(_SAMPLES, 5)
+    output = _alike(twin, torch.linspace(-1, 1, 5).expand(_SAMPLES, 5))
     support = twin.distribution(output[:1]).support
     x = twin.distribution(output).sample()
     # Binary cross entropy takes grey levels, of which there is no density to sum over.
     if support is None or bool(support.check(x).all()):
-        require_mean(twin.score(x, output), torch.zeros(5), "the score of its own samples")
+        score = twin.score(x, output)
+        require_mean(score, torch.zeros(score.shape[1:]), "the score of its own samples")
 
 
 def _information_is_positive(likelihood: Likelihood) -> None:
     twin, _ = _prepared(likelihood)
-    output = torch.linspace(-3, 3, 13)
+    output = _alike(twin, torch.linspace(-3, 3, 13))
     found = twin.information(output)
     require(found.shape == output.shape, f"information has shape {tuple(found.shape)}")
     require(bool((torch.isfinite(found) & (found > 0)).all()), "information must be positive")
@@ -116,10 +152,15 @@ def _information_is_positive(likelihood: Likelihood) -> None:
 
 def _natural_parameters_are_finite(likelihood: Likelihood) -> None:
     twin, x = _prepared(likelihood)
-    output = torch.linspace(-3, 3, 13)
-    for part in twin.natural(output):
-        require(part.shape == output.shape, f"natural gives shape {tuple(part.shape)}")
+    output = _alike(twin, torch.linspace(-3, 3, 13))
+    several = () if twin.statistics is None else (twin.statistics,)
+    for part, shape in zip(twin.natural(output), ((13, *several), (13,)), strict=True):
+        require(part.shape == shape, f"natural gives shape {tuple(part.shape)}, not {shape}")
         require(bool(torch.isfinite(part).all()), "natural gives infinities or no numbers")
+    for name, seen in (("statistic", twin.statistic(x)), ("standardize", twin.standardize(x))):
+        require(seen.shape == (*x.shape, *several), f"{name} gives shape {tuple(seen.shape)}")
+    if twin.statistics is not None:
+        return
     ends = twin.statistic(torch.stack([x, x + 1, x + 2]))
     require_close(ends[1] * 2, ends[0] + ends[2], "the statistic must be affine in the data")
 
@@ -138,14 +179,14 @@ def _state_holds_all(likelihood: Likelihood) -> None:
             parameter.add_(0.1)
     other = copy.deepcopy(likelihood)
     other.load_state_dict(twin.state_dict())
-    output = torch.randn(x.shape)
+    output = _output(twin, x)
     found, expected = (each.distribution(output).log_prob(x) for each in (other, twin))
     require_close(found, expected, "the density, with the weights of another")
 
 
 def _gradients_reach_every_parameter(likelihood: Likelihood) -> None:
     twin, x = _prepared(likelihood)
-    output = torch.randn(x.shape).requires_grad_()
+    output = _output(twin, x).requires_grad_()
     (-twin.distribution(output).log_prob(x).sum()).backward()
     wanted = [("the output", output), *twin.named_parameters()]
     for name, parameter in wanted:
@@ -154,7 +195,7 @@ def _gradients_reach_every_parameter(likelihood: Likelihood) -> None:
 
 def _moves_to_double_precision(likelihood: Likelihood) -> None:
     twin, x = _prepared(likelihood)
-    found = twin.double().distribution(torch.randn(x.shape).double()).log_prob(x.double())
+    found = twin.double().distribution(_output(twin, x).double()).log_prob(x.double())
     require(found.dtype == torch.double, f"after .double(), log_prob is {found.dtype}")
 
 

@@ -54,16 +54,26 @@ def prepare(likelihood: Likelihood, x: Tensor) -> None:
 
 
 def likely_data(likelihood: Likelihood, shape: tuple[int, ...]) -> Tensor:
-    """Grey levels from 0 to 1 at random, or where the likelihood is of counts, counts to 9."""
+    """Grey levels from 0 to 1 at random, or where the likelihood is of counts, counts to 9.
+
+    Where it sees data as several numbers, as phases, what an untrained model makes of no data.
+    """
+    if likelihood.statistics is not None:
+        return likelihood.distribution(torch.zeros(output_shape(likelihood, shape))).sample()
     grey = torch.rand(shape)
     return (9 * grey).round() if _counts(likelihood) else grey
+
+
+def output_shape(likelihood: Likelihood, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a decoder's output for data of a shape."""
+    return shape if likelihood.maps is None else (*shape, likelihood.maps)
 
 
 def _counts(likelihood: Likelihood) -> bool:
     """Whether a likelihood is of counts: discrete, and of more than 0 and 1."""
     try:
         likelihood.check(0.0, 9.0)
-        support = likelihood.distribution(torch.zeros(1)).support
+        support = likelihood.distribution(torch.zeros(output_shape(likelihood, (1,)))).support
     except Exception:  # a broken one is told by the checks themselves
         return False
     return support is not None and support.is_discrete

@@ -12,7 +12,15 @@ from scipy import ndimage, optimize
 from pyroshift import Angle, Content, Offset, Scale
 from pyroshift.guides.refinement import Laplace, align, refine
 from pyroshift.guides.vector import Independent, pack, unpack
-from pyroshift.model.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Poisson
+from pyroshift.model.likelihoods import (
+    Bernoulli,
+    ContinuousBernoulli,
+    Gaussian,
+    NegativeBinomial,
+    Poisson,
+    StudentT,
+    ZeroInflatedPoisson,
+)
 
 MODELS = {
     "signals": ((24,), lambda: [Offset(ndim=1), Content(1)]),
@@ -25,6 +33,9 @@ LIKELIHOODS = {
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "poisson": Poisson,
+    "student_t": lambda: StudentT(4.0, 0.1),
+    "negative_binomial": lambda: NegativeBinomial(0.2),
+    "zero_inflated_poisson": lambda: ZeroInflatedPoisson(0.1),
 }
 EVERY_MODEL = pytest.mark.parametrize("kind", MODELS)
 EVERY_LIKELIHOOD = pytest.mark.parametrize("likelihood", LIKELIHOODS)

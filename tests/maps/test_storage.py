@@ -22,7 +22,9 @@ from pyroshift import (
     ConvolutionalEncoder,
     FullyConnectedEncoder,
     Gaussian,
+    HeteroscedasticGaussian,
     Likelihood,
+    NegativeBinomial,
     Offset,
     PatchELBO,
     PoseSite,
@@ -31,12 +33,16 @@ from pyroshift import (
     ShiftVAE,
     Site,
     SpatialDecoder,
+    StudentT,
+    VonMises,
+    ZeroInflatedPoisson,
     load,
     save,
 )
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.model.distributions import ProjectedNormalAngle
 from pyroshift.model.families import NormalFamily, ProjectedNormalFamily
+from pyroshift.model.likelihoods import LIKELIHOODS
 
 
 def small_model(**options):
@@ -282,6 +288,27 @@ def own_model():
         encoder=MeanEncoder(7, depth=(3, 4)),
         decoder=Blob(0.25),
     )
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [
+        StudentT(3.0, 0.2),
+        HeteroscedasticGaussian(),
+        NegativeBinomial(0.5),
+        ZeroInflatedPoisson(0.3, per_pixel=True),
+        VonMises(2 * math.pi),
+        *(make() for make in LIKELIHOODS.values()),
+    ],
+    ids=repr,
+)
+def test_every_likelihood_comes_back(likelihood, tmp_path):
+    model = VAE((5, 6), likelihood=likelihood)
+    likelihood.prepare(0.0, 1.0, 0.4, 0.2)
+    found = reloaded(model, tmp_path)
+    assert same(found, model)
+    assert repr(found.likelihood) == repr(likelihood)
+    assert found.likelihood.maps == likelihood.maps
 
 
 def test_parts_of_the_users_own_come_back(tmp_path):

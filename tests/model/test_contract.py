@@ -70,6 +70,17 @@ LIKELIHOODS = {
     "poisson": lambda: "poisson",
 }
 CASES = list(itertools.product(MODELS, LIKELIHOODS, ("canvas", "spatial")))
+# Others with a map of their own aren't tried with everything.
+OTHERS = ("student_t", "negative_binomial", "zero_inflated_poisson")
+CASES += itertools.product(
+    (
+        "ShiftVAE of signals",
+        "RVAE with offsets and scales by anchor",
+        "RVAE with brightness by anchor",
+    ),
+    OTHERS,
+    ("canvas",),
+)
 # Training takes a second or more, so that it is tried with one likelihood and decoder.
 ONCE_EACH = [(model, "gaussian", "canvas") for model in MODELS]
 TRAININGS = ("a few steps lower the loss", "training resumes to the same result")
@@ -82,7 +93,7 @@ class Case:
 
     def __init__(self, model, likelihood, decoder):
         self.kind, self.window, self.options, self.event_shapes = MODELS[model]
-        self.likelihood, self.decoder = LIKELIHOODS[likelihood], decoder
+        self.likelihood, self.decoder = LIKELIHOODS.get(likelihood, lambda: likelihood), decoder
         self.given = [name for name in self.event_shapes if name != "pose"]
 
     def make(self, seed=0, **options):

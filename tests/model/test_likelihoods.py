@@ -1,35 +1,79 @@
 """Likelihoods: densities against scipy's, range checks, units."""
 
+import math
+
 import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from learning import learn
 from pyro import poutine
 from scipy import stats
 from torch import nn
+from torch.distributions import constraints
 
 from pyroshift import FullyConnectedEncoder, Patches, encode, fit, synthetic
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.model.counts import Counts
 from pyroshift.model.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
     ContinuousBernoulli,
     Gaussian,
+    HeteroscedasticGaussian,
     Likelihood,
+    NegativeBinomial,
     Poisson,
+    StudentT,
+    VonMises,
+    ZeroInflatedPoisson,
 )
 from pyroshift.model.vae import VAE, ShiftVAE
 from pyroshift.testing.subject import prepare
 
-EVERY_LIKELIHOOD = pytest.mark.parametrize(
-    "make", [*LIKELIHOODS.values(), lambda: Gaussian(0.2)], ids=[*LIKELIHOODS, "fixed sigma"]
+MAKERS = {
+    **LIKELIHOODS,
+    "fixed sigma": lambda: Gaussian(0.2),
+    "fixed degrees": lambda: StudentT(3.0, 0.2),
+    "uneven about a fixed sigma": lambda: HeteroscedasticGaussian(0.2),
+    "fixed dispersion": lambda: NegativeBinomial(0.5),
+    "fixed inflation": lambda: ZeroInflatedPoisson(0.3),
+    "inflation per pixel": lambda: ZeroInflatedPoisson(per_pixel=True),
+    "radians": lambda: VonMises(2 * math.pi),
+}
+
+
+def such(condition):
+    """Those of all likelihoods of which something holds."""
+    names = [name for name, make in MAKERS.items() if condition(make())]
+    return pytest.mark.parametrize("make", [MAKERS[name] for name in names], ids=names)
+
+
+EVERY_LIKELIHOOD = such(lambda likelihood: True)
+OF_NUMBERS = such(lambda likelihood: likelihood.statistics is None)  # not of phases
+# Whose natural parameters tell all of the density, and not only propose by it.
+EXPONENTIAL = such(
+    lambda likelihood: (
+        not isinstance(likelihood, StudentT | HeteroscedasticGaussian | ZeroInflatedPoisson)
+    )
+)
+# Whose natural parameters are affine in the output, one for one.
+CANONICAL = such(
+    lambda likelihood: isinstance(likelihood, Bernoulli | ContinuousBernoulli | Gaussian | Poisson)
 )
 
 
 def prepared(likelihood, x):
     prepare(likelihood, x)
     return likelihood
+
+
+def outputs(likelihood, output):
+    """An output per pixel, for every map in another order."""
+    if likelihood.maps is None:
+        return output
+    return torch.stack([output.roll(shift, -1) for shift in range(likelihood.maps)], -1)
 
 
 def grey_levels(shape=(2, 3, 4)):
@@ -112,6 +156,12 @@ def test_prepare_measures_the_first_data_only(make):
     likelihood.prepare(0.0, 1.0, 0.8, 0.1)
     assert float(likelihood.location) == pytest.approx(0.3)
     assert float(likelihood.spread) == pytest.approx(0.2)
+
+
+@OF_NUMBERS
+def test_standardized_data_have_location_0_and_spread_1(make):
+    likelihood = make()
+    likelihood.prepare(0.0, 1.0, 0.3, 0.2)
     x = torch.tensor([0.1, 0.5])
     torch.testing.assert_close(likelihood.standardize(x), torch.tensor([-1.0, 1.0]))
 
@@ -131,7 +181,8 @@ def test_constant_data_have_finite_densities(make, level):
     x = torch.full((2, 3, 4), level)
     likelihood = make()
     likelihood.prepare(level, level, level, 0.0)
-    assert bool(torch.isfinite(log_prob(likelihood, torch.zeros(2, 3, 4), x)).all())
+    output = outputs(likelihood, torch.zeros(2, 3, 4))
+    assert bool(torch.isfinite(log_prob(likelihood, output, x)).all())
     assert bool(torch.isfinite(likelihood.standardize(x)).all())
 
 
@@ -163,16 +214,7 @@ def test_a_learned_sigma_finds_the_noise():
     x = 4 + 0.3 * torch.randn(500, 3, 4)
     likelihood = prepared(Gaussian(), torch.cat((x, x + 5, x - 5)))
     output = likelihood.standardize(torch.full((500, 3, 4), 4.0))
-    optimizer = torch.optim.LBFGS(likelihood.parameters(), line_search_fn="strong_wolfe")
-
-    def loss():
-        optimizer.zero_grad()
-        value = -log_prob(likelihood, output, x).mean()
-        value.backward()
-        return value
-
-    for _ in range(5):
-        optimizer.step(loss)
+    learn(likelihood, output, x)
     assert float(likelihood.noise.detach()) == pytest.approx(0.3, rel=0.045)
 
 
@@ -199,7 +241,7 @@ def test_negative_counts_are_refused():
 def test_later_data_are_checked_too(make):
     likelihood = make()
     likelihood.prepare(0.0, 1.0, 0.5, 0.1)
-    if isinstance(likelihood, Gaussian):
+    if likelihood.distribution(outputs(likelihood, torch.zeros(1))).support is constraints.real:
         likelihood.prepare(-1e9, 1e9, 0.0, 1.0)
     else:
         with pytest.raises(DataError):
@@ -227,7 +269,7 @@ def test_unknown_likelihood_names_the_known_ones():
 def test_without_data_they_are_sampled(make, window):
     likelihood = make()
     with pyro.plate("patches", 6), poutine.trace() as tracer:
-        x = likelihood(torch.zeros(6, *window))
+        x = likelihood(outputs(likelihood, torch.zeros(6, *window)))
     assert x.shape == (6, *window)
     node = tracer.trace.nodes["x"]
     assert not node["is_observed"]
@@ -235,12 +277,12 @@ def test_without_data_they_are_sampled(make, window):
     assert node["fn"].batch_shape == (6,)
 
 
-@EVERY_LIKELIHOOD
+@OF_NUMBERS
 def test_samples_have_the_mean(make):
     # 24,000 pixels of standard deviation s: the mean is known to s / 155; 5 of these.
     likelihood = make()
     likelihood.prepare(0.0, 1.0, 0.3, 0.2)
-    output = torch.full((2000, 3, 4), 0.4)
+    output = outputs(likelihood, torch.full((2000, 3, 4), 0.4))
     distribution = likelihood.distribution(output)
     found = likelihood(output).detach().mean()
     error = float(distribution.stddev.detach().flatten()[0]) / 24_000**0.5
@@ -260,13 +302,13 @@ class Laplace(Likelihood):
 
 def outputs_and_data(likelihood):
     """Outputs from black to white through zero, and possible data beside them."""
-    output = torch.linspace(-4, 4, 33).double()
-    if isinstance(likelihood, Poisson):
+    output = outputs(likelihood, torch.linspace(-4, 4, 33).double())
+    if isinstance(likelihood, Counts):
         return output, torch.arange(33).double()
     return output, torch.linspace(0, 1, 33).double()
 
 
-@EVERY_LIKELIHOOD
+@EXPONENTIAL
 @pytest.mark.parametrize("location", [0.3, 0.0, 7.0])
 def test_natural_parameters_make_the_log_likelihood_up_to_the_data(make, location):
     likelihood = make().double()
@@ -275,13 +317,14 @@ def test_natural_parameters_make_the_log_likelihood_up_to_the_data(make, locatio
     output, x = outputs_and_data(likelihood)
     output, x = output.unsqueeze(0), x.unsqueeze(1)
     parameter, normalizer = likelihood.natural(output)
-    assert parameter.shape == normalizer.shape == output.shape
-    score = likelihood.statistic(x) * parameter - normalizer
+    assert normalizer.shape == (1, 33)
+    product = likelihood.statistic(x) * parameter
+    score = (product if likelihood.statistics is None else product.sum(-1)) - normalizer
     of_the_data = likelihood.distribution(output).log_prob(x) - score
     torch.testing.assert_close(of_the_data, of_the_data[:, :1].expand_as(of_the_data))
 
 
-@EVERY_LIKELIHOOD
+@OF_NUMBERS
 def test_the_statistic_is_affine_in_the_data(make):
     # So that it may be taken of means of pixels.
     likelihood = make()
@@ -295,8 +338,8 @@ def test_information_is_fishers(make):
     # From 400,000 samples of the score: its variance is known to better than 1%; 5 of these.
     likelihood = make()
     likelihood.prepare(0.0, 1.0, 0.3, 0.2)
-    output = torch.tensor([-2.0, -0.5, 0.0, 1e-3, 0.02, 0.5, 2.0])
-    repeated = output.expand(400_000, -1).clone().requires_grad_()
+    output = outputs(likelihood, torch.tensor([-2.0, -0.5, 0.0, 1e-3, 0.02, 0.5, 2.0]))
+    repeated = output.expand(400_000, *output.shape).clone().requires_grad_()
     distribution = likelihood.distribution(repeated)
     with torch.no_grad():
         x = distribution.sample()
@@ -306,7 +349,7 @@ def test_information_is_fishers(make):
     torch.testing.assert_close(found, score.square().mean(0), rtol=0.05, atol=1e-4)
 
 
-@EVERY_LIKELIHOOD
+@CANONICAL
 def test_information_is_the_curvature_of_the_normalizer(make):
     likelihood = make()
     likelihood.prepare(0.0, 1.0, 0.3, 0.2)
@@ -325,11 +368,12 @@ def test_information_is_positive_and_smooth(make):
     # Near zero too, where an untrained decoder's output is.
     likelihood = make()
     likelihood.prepare(0.0, 1.0, 0.3, 0.2)
-    output = torch.linspace(-0.5, 0.5, 10_001)
+    output = outputs(likelihood, torch.linspace(-0.5, 0.5, 10_001))
     found = likelihood.information(output).detach()
     assert float(found.min()) > 0
-    assert float(found.diff().abs().max() / found.min()) < 1e-3
-    wild = likelihood.information(torch.tensor([-50.0, 50.0])).detach()
+    smooth = found if likelihood.maps is None else found[likelihood.maps - 1 :]
+    assert float((smooth.diff(dim=0) / smooth[1:]).abs().max()) < 1e-3
+    wild = likelihood.information(outputs(likelihood, torch.tensor([-50.0, 50.0]))).detach()
     assert bool((torch.isfinite(wild) & (wild >= 0)).all())
 
 
@@ -337,7 +381,8 @@ def test_information_is_positive_and_smooth(make):
 def test_natural_parameters_of_wild_outputs_are_finite(make):
     likelihood = make()
     likelihood.prepare(0.0, 1.0, 0.3, 0.2)
-    for values in likelihood.natural(torch.tensor([-200.0, -50.0, 50.0, 200.0])):
+    wild = outputs(likelihood, torch.tensor([-200.0, -50.0, 50.0, 200.0]))
+    for values in likelihood.natural(wild):
         assert bool(torch.isfinite(values).all())
 
 
@@ -360,7 +405,7 @@ def test_repr_tells_the_noise_level():
 # Of the user's own, in whatever unit the data are
 
 
-class StudentT(Likelihood):
+class OwnStudentT(Likelihood):
     """Outliers are no surprise to it."""
 
     def __init__(self, df=4.0):
@@ -374,7 +419,7 @@ class StudentT(Likelihood):
 
 @pytest.mark.parametrize("batch", [(5,), (3, 5)])
 def test_a_standardized_distribution_is_carried_to_the_datas_unit(batch):
-    likelihood = StudentT()
+    likelihood = OwnStudentT()
     likelihood.prepare(minimum=1000.0, maximum=3000.0, mean=2000.0, stddev=50.0)
     output, x = torch.randn(batch), 2000 + 100 * torch.randn(batch)
     width = 50 * np.exp(-1.0)
@@ -398,7 +443,7 @@ def test_the_docstrings_student_t_learns_data_in_the_thousands(guide):
     noisy = truth["signal"].values + 0.05 * rng.standard_t(4, truth["signal"].shape)
     patches = Patches.from_array((3000 + 500 * noisy).astype(np.float32))
     model = ShiftVAE(
-        (24,), latent_dim=1, likelihood=StudentT(), guide=guide,
+        (24,), latent_dim=1, likelihood=OwnStudentT(), guide=guide,
         encoder=FullyConnectedEncoder((24,), (64,)),
     )  # fmt: skip
     history = fit(model, patches, epochs=30, batch_size=30, learning_rate=8e-3, progress=False)
@@ -421,7 +466,7 @@ def test_the_docstrings_student_t_learns_data_in_the_thousands(guide):
 
 
 def test_what_it_proposes_by_is_a_normal_as_wide():
-    likelihood = StudentT()
+    likelihood = OwnStudentT()
     likelihood.prepare(minimum=1000.0, maximum=3000.0, mean=2000.0, stddev=50.0)
     output, x = torch.randn(7), 2000 + 50 * torch.randn(7)
     parameter, normalizer = likelihood.natural(output)
@@ -432,7 +477,7 @@ def test_what_it_proposes_by_is_a_normal_as_wide():
     )
     torch.testing.assert_close(score, at - centred)
     # Cauchy's has no variance, so it is the data's.
-    torch.testing.assert_close(StudentT(1.0).information(output), torch.ones(7))
+    torch.testing.assert_close(OwnStudentT(1.0).information(output), torch.ones(7))
 
 
 def test_a_likelihood_without_a_distribution_says_what_to_give():

@@ -10,12 +10,12 @@ from torch import nn
 
 from pyroshift import (
     AnchorGuide,
-    Bernoulli,
     CanvasDecoder,
     Content,
-    ContinuousBernoulli,
     Gaussian,
+    HeteroscedasticGaussian,
     Likelihood,
+    NegativeBinomial,
     NormalGuide,
     Offset,
     Poisson,
@@ -24,7 +24,11 @@ from pyroshift import (
     ShiftVAE,
     Site,
     SpatialDecoder,
+    StudentT,
+    VonMises,
+    ZeroInflatedPoisson,
 )
+from pyroshift.model import likelihoods
 from pyroshift.model.brightness import Brightness
 from pyroshift.model.sites import Angle
 from pyroshift.testing import (
@@ -54,7 +58,7 @@ SITES = [
 ]
 
 
-class StudentT(Likelihood):
+class OwnStudentT(Likelihood):
     def __init__(self):
         super().__init__()
         self.log_width = nn.Parameter(torch.tensor(-1.0))
@@ -63,7 +67,22 @@ class StudentT(Likelihood):
         return dist.StudentT(4.0, output, self.log_width.exp())
 
 
-LIKELIHOODS = [Gaussian(), Gaussian(0.2), Bernoulli(), ContinuousBernoulli(), Poisson(), StudentT()]
+class UnevenLaplace(Likelihood):
+    """In standard units, with two maps, and all else left to the base."""
+
+    maps = 2
+
+    def standardized(self, output):
+        location, log_width = output.unbind(-1)
+        return dist.Laplace(location, log_width.exp())
+
+
+LIKELIHOODS = [
+    *(made() for made in likelihoods.LIKELIHOODS.values()), Gaussian(0.2),
+    NegativeBinomial(0.5), StudentT(3.0, 0.2), HeteroscedasticGaussian(0.2),
+    ZeroInflatedPoisson(per_pixel=True), ZeroInflatedPoisson(0.3, per_pixel=True),
+    VonMises(1.0), OwnStudentT(), UnevenLaplace(),
+]  # fmt: skip
 DECODERS = [
     (decoder(window, latents), window, latents)
     for decoder in (CanvasDecoder, partial(CanvasDecoder, margin=3), SpatialDecoder)
@@ -206,7 +225,7 @@ class Moving(Gaussian):
         self.spread.fill_(stddev)
 
 
-class OffTheData(StudentT):
+class OffTheData(OwnStudentT):
     def distribution(self, output):
         return dist.StudentT(4.0, output + 40.0, self.log_width.exp())
 
