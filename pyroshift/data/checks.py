@@ -233,6 +233,12 @@ def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
     return mean, str(data[name].attrs.get("units", "px"))
 
 
+def lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
+    """Step and unit of the coordinate along each axis, as `Patches` keeps them."""
+    spacings, units = zip(*(pixel_size(data, name) for name in dims), strict=True)
+    return {"pixel_size": spacings, "units": units}
+
+
 def plain(coordinate: xr.DataArray) -> xr.Variable:
     """A coordinate as every file format can hold it."""
     variable = coordinate.variable.copy(deep=False)
