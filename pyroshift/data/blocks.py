@@ -90,7 +90,7 @@ class Blocks:
         if self.limits is not None:
             return between(values, *self.limits, self.normalize)
         patch = self.normalize == "patch"
-        return normalized(values, "patch" if patch else None, "the image", missing=True)
+        return normalized(values, "patch" if patch else None, "the image")
 
     def patches(self, pixels: np.ndarray) -> Patches:
         """The windows of a block."""
@@ -112,7 +112,7 @@ class Blocks:
     def sample(self, pixels: np.ndarray) -> Patches:
         """The first window of a block, zeros for its missing pixels."""
         patches = self.patches(np.nan_to_num(pixels))
-        return replace(patches, starts=patches.starts[:1], positions=patches.positions[:1])
+        return patches.subset(torch.arange(1))
 
     def settings(self, first: np.ndarray) -> dict[str, Any]:
         """What tells this plan from others; the first block's pixels tell its image from others."""

@@ -1,17 +1,24 @@
 """Windows of images and stacks, on a grid or around positions; and any data as windows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from pyroshift.data.checks import as_image, as_labelled, check_window_fits, lengths, window_shape
+from pyroshift.data.channels import channel_labels, normalized_each
+from pyroshift.data.checks import (
+    CHANNEL,
+    as_image,
+    as_labelled,
+    check_window_fits,
+    lengths,
+    window_shape,
+)
 from pyroshift.data.gathering import Patches
 from pyroshift.data.interpolation import interpolated
-from pyroshift.data.normalization import checked_normalize, normalized, warn_about_outliers
-from pyroshift.data.windows import around, on_grid, without_missing
+from pyroshift.data.normalization import checked_normalize, warn_about_outliers
+from pyroshift.data.windows import around, check_share, on_grid, with_enough_pixels
 from pyroshift.errors import DataError
 
 __all__ = ["Patches", "as_patches", "extract_patches"]
@@ -24,21 +31,22 @@ def extract_patches(
     normalize: str | Sequence[float] | None = "patch",
     positions: Any = None,
     interpolate: bool = False,
+    min_valid: float = 0.5,
 ) -> Patches:
     """Windows of an image on a grid, or around given positions; whole windows only.
 
     Args:
         image: `height x width` or `frame x height x width`, a DataArray as `load_image` gives it,
             any array, a HyperSpy signal or a sidpy dataset. Axes named y and x, or frame and time,
-            may come in any order. Windows that hold missing pixels (NaN) are left out, with a
-            warning.
+            may come in any order. A DataArray may also have a dimension "channel", as that of
+            `load_image` with several channels. NaN, or masked, where pixels are missing.
         window: height and width of the windows in pixels; one integer for a square. Two to three
             unit cells work best.
         step: pixels between windows along y and x; by default half of the window.
         normalize: "patch" to stretch each window to [0, 1], "image" to stretch the whole image,
             two percentiles such as (0.1, 99.9) to do so and clip what is beyond, for images with
-            hot pixels, or None. With "patch" relative intensity between windows is lost, and with
-            it the illumination.
+            hot pixels, or None; each channel by itself. With "patch" relative intensity between
+            windows is lost, and with it the illumination.
         positions: centres of the windows: `position x 2` (y, x), or `position x 3` (frame, y, x),
             in pixels; or atoms as `find_atoms` and `link_atoms` give them, whose coordinates, such
             as `track`, go with them. Windows that would leave the image are left out, with a
@@ -47,6 +55,9 @@ def extract_patches(
         interpolate: whether windows at positions are cut exactly there, by cubic splines, which
             needs the extra `atoms` and memory for all windows; by default positions are rounded to
             whole pixels, and the offset latents, or z, hold what is left.
+        min_valid: least share of a window's pixels that are there, in every channel. Other windows
+            are left out, with a warning that counts them, and maps will be NaN there; those that
+            are kept hold NaN where pixels are missing.
 
     Returns:
         The patches, with the coordinates of their centres in the image's units.
@@ -65,24 +76,29 @@ def extract_patches(
         torch.Size([2, 16, 16])
     """
     normalize = checked_normalize(normalize)
-    data = as_image(image)
+    check_share(min_valid)
+    data = as_image(image, channels=True)
+    channels, channel_units = channel_labels(data, CHANNEL)
     size = window_shape(window, 2)
-    values = data.values if data.ndim == 3 else data.values[np.newaxis]
-    frames = normalized(values, normalize, "the image", missing=True)
+    plane = data.isel({CHANNEL: 0}, drop=True) if channels else data
+    values = data.values if plane.ndim == 3 else data.values[np.newaxis]
+    frames = normalized_each(values, normalize, "the image", channels)
     check_window_fits(size, data.shape)
-    warn_about_outliers(values, normalize)
+    warn_about_outliers(values, normalize, channels)
     if positions is None:
         if interpolate:
             raise DataError("interpolate=True is for windows at positions: a grid needs none")
-        placed = on_grid(data, size, step)
+        placed = on_grid(plane, size, step)
     else:
-        placed = around(data, size, positions, whole_pixels=not interpolate)
+        placed = around(plane, size, positions, whole_pixels=not interpolate)
     starts = placed.starts
     if interpolate:
         frames, starts = interpolated(frames, starts, size)
+    source, first = torch.from_numpy(frames), torch.from_numpy(starts)
+    kept, complete = with_enough_pixels(source, first, size, min_valid)
     patches = Patches(
-        source=torch.from_numpy(frames),
-        starts=torch.from_numpy(starts),
+        source=source,
+        starts=first,
         window=size,
         normalize=normalize,
         layout=placed.layout,
@@ -91,10 +107,11 @@ def extract_patches(
         window_dims=placed.axes,
         **lengths(data, data.dims[-2:]),
         attrs=dict(data.attrs),
+        channels=channels,
+        channel_units=channel_units,
+        complete=complete,
     )
-    whole = without_missing(patches.source, patches.starts, size)
-    chosen = slice(None) if whole is None else whole
-    return replace(patches, starts=patches.starts[chosen], positions=patches.positions[chosen])
+    return patches if kept is None else patches.subset(kept)
 
 
 def as_patches(source: Any, window: Sequence[int] | None = None) -> Any:
@@ -115,7 +132,7 @@ def as_patches(source: Any, window: Sequence[int] | None = None) -> Any:
         return source
     window_ndim = None if window is None else len(window)
     labelled = as_labelled(source, window_ndim, None, None, "data")
-    if labelled.ndim == window_ndim:
+    if labelled.ndim - (CHANNEL in labelled.dims) == window_ndim:
         raise DataError(
             f"the data have shape {labelled.shape}, which is one window or a whole image: pass "
             "several windows, or cut an image by extract_patches(image, window) first"
