@@ -98,7 +98,9 @@ def _as_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, list | tuple | str | None):
         return np.array(value, object)  # where NaN beside text is no text
     if isinstance(value, np.ma.MaskedArray):
-        return np.where(np.ma.getmaskarray(value), None, value.data.astype(object))
+        values = value.data.astype(object)
+        values[np.ma.getmaskarray(value)] = None
+        return values
     return as_labelled(value, None, None, None, name).values
 
 

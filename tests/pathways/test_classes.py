@@ -199,7 +199,7 @@ def test_of_an_image_with_missing_pixels():
     image = np.random.default_rng(0).random((40, 40))
     image[5, 5] = np.nan
     with pytest.warns(UserWarning, match="left out"):
-        patches = extract_patches(image, 16)
+        patches = extract_patches(image, 16, min_valid=1.0)
     found = classify(encode(RVAE(16), patches), classes=2)
     assert int(class_patches(found, patches)["count"].sum()) == len(patches)
 
