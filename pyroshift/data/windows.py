@@ -197,7 +197,7 @@ def with_enough_pixels(
     """Which windows miss few enough pixels, with a warning that counts the others.
 
     Args:
-        source: as for `gather`, NaN where pixels are missing.
+        source: as for `gather`, NaN where pixels are missing; in the host's memory.
         starts: `patch x (1 + axes)`: frame, and first pixel along each axis, of each window.
         window: sizes of the windows, pixels.
         min_valid: least share of a window's pixels that are there, in every channel.
@@ -213,16 +213,15 @@ def with_enough_pixels(
         >>> with_enough_pixels(torch.zeros(1, 4, 4), starts, (2, 2), 0.5)
         (None, True)
     """
-    missing = torch.isnan(source)
-    if not missing.any():
+    found = np.isnan(source.numpy())  # several times as fast as torch
+    if not found.any():
         return None, True
-    # In parts, so that the windows are never held all at once.
-    lost = torch.cat(
-        [
-            gather(missing, part, window).flatten(-len(window)).sum(-1).reshape(len(part), -1)
-            for part in starts.split(4096)
-        ]
-    )
+    missing = torch.from_numpy(found)
+    # Counted axis by axis, for windows that start anywhere: they are never held themselves.
+    counts, axes = missing.int(), len(window)
+    for axis, size in enumerate(window, start=source.dim() - axes):
+        counts = counts.unfold(axis, size, 1).sum(-1, dtype=torch.int)
+    lost = gather(counts, starts, (1,) * axes).reshape(len(starts), -1)
     size = math.prod(window)
     kept = ((size - lost).double() / size >= min_valid).all(1)
     complete = not lost[kept].any()
