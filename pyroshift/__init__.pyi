@@ -20,7 +20,7 @@ from .atoms.modes import displacement_modes as displacement_modes
 from .atoms.tracks import link_atoms as link_atoms
 from .data import examples as examples
 from .data import synthetic as synthetic
-from .data.patches import Patches as Patches
+from .data.gathering import Patches as Patches
 from .data.patches import extract_patches as extract_patches
 from .data.readers import level as level
 from .data.readers import load_image as load_image

@@ -311,7 +311,7 @@ def test_the_import_walk_finds_imports():
 
 
 # Patches know their image, and ask for its lattice when they are asked for it.
-LATE = {"data/patches.py": {"analysis"}}
+LATE = {"data/gathering.py": {"analysis"}}
 
 
 @pytest.mark.parametrize("path", MODULES)

@@ -90,7 +90,7 @@ class Blocks:
         if self.limits is not None:
             return between(values, *self.limits, self.normalize)
         patch = self.normalize == "patch"
-        return normalized(values, "patch" if patch else None, "the image", missing=True)
+        return normalized(values, "patch" if patch else None, "the image")
 
     def patches(self, pixels: np.ndarray) -> Patches:
         """The windows of a block."""
@@ -98,7 +98,7 @@ class Blocks:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*windows are left out")  # told once, at the end
             named = xr.DataArray(pixels, dims=self.image.dims)
-            patches = extract_patches(named, self.window, self.steps, normalize)
+            patches = extract_patches(named, self.window, self.steps, normalize, min_valid=1.0)
         # That of the whole image: over fewer coordinates, the mean might differ by rounding.
         lengths = [pixel_size(self.image, dim) for dim in self.image.dims[-2:]]
         return replace(
@@ -112,7 +112,7 @@ class Blocks:
     def sample(self, pixels: np.ndarray) -> Patches:
         """The first window of a block, zeros for its missing pixels."""
         patches = self.patches(np.nan_to_num(pixels))
-        return replace(patches, starts=patches.starts[:1], positions=patches.positions[:1])
+        return patches.subset(torch.arange(1))
 
     def settings(self, first: np.ndarray) -> dict[str, Any]:
         """What tells this plan from others; the first block's pixels tell its image from others."""

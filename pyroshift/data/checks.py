@@ -14,6 +14,7 @@ from pyroshift.errors import DataError
 # By these names, in any case, an axis is known wherever it stands.
 ROWS, COLUMNS = ("y", "row", "rows"), ("x", "col", "column", "columns")
 FRAMES = ("frame", "frames", "time", "t")
+CHANNEL = "channel"
 
 
 def as_labelled(
@@ -52,7 +53,7 @@ def as_labelled(
         raise DataError(f"the coordinates don't fit the {name}: {error}") from error
 
 
-def as_image(image: Any) -> xr.DataArray:
+def as_image(image: Any, channels: bool = False) -> xr.DataArray:
     """An image, or a stack of them, with named dimensions, the rows and columns last.
 
     Axes named as rows and columns are taken by their names, wherever they stand, and so are
@@ -61,6 +62,8 @@ def as_image(image: Any) -> xr.DataArray:
     Args:
         image: `height x width` or `frame x height x width`: an array of any kind, a DataArray, a
             HyperSpy signal or a sidpy dataset. It is not read, where it is lazy.
+        channels: whether a DataArray may also have a dimension "channel", which is then put right
+            before the rows.
 
     Raises:
         DataError: if it has neither two nor three dimensions, their names leave unclear which is
@@ -74,21 +77,25 @@ def as_image(image: Any) -> xr.DataArray:
     """
     image = from_library(image)
     labelled = as_labelled(image, 2, None, None, name="image")
-    if labelled.ndim not in (2, 3):
+    channel = [CHANNEL] if channels and CHANNEL in labelled.dims else []
+    ndim = labelled.ndim - len(channel)
+    if ndim not in (2, 3):
         raise DataError(
             "an image must have two dimensions (y, x) or three (frame, y, x), but this one has "
-            f"shape {labelled.shape}: pick one channel, or use Patches.from_array for windows "
+            f"shape {labelled.shape}: pick one channel; for windows of several, pass a DataArray "
+            'with a dimension "channel" to extract_patches; or use Patches.from_array for windows '
             "that are already cut"
         )
     if not isinstance(image, xr.DataArray):
         return labelled.rename({labelled.dims[0]: "frame"}) if labelled.ndim == 3 else labelled
     unnamed = {
         f"dim_{axis}": name
-        for axis, name in enumerate(("frame", "y", "x")[-labelled.ndim :])
+        for axis, name in enumerate(("frame", "y", "x")[-ndim:])
         if f"dim_{axis}" in labelled.dims
     }
     named = labelled if set(unnamed.values()) & set(labelled.dims) else labelled.rename(unnamed)
-    return named.transpose(*_in_order(named.dims))
+    *frame, rows, columns = _in_order([name for name in named.dims if name not in channel])
+    return named.transpose(*frame, *channel, rows, columns)
 
 
 def _in_order(dims: Sequence[Hashable]) -> list[Hashable]:
@@ -231,6 +238,12 @@ def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
             f"{spacing.max():.4g}): resample onto an even grid first"
         )
     return mean, str(data[name].attrs.get("units", "px"))
+
+
+def lengths(data: xr.DataArray, dims: Sequence[Hashable]) -> dict[str, Any]:
+    """Step and unit of the coordinate along each axis, as `Patches` keeps them."""
+    spacings, units = zip(*(pixel_size(data, name) for name in dims), strict=True)
+    return {"pixel_size": spacings, "units": units}
 
 
 def plain(coordinate: xr.DataArray) -> xr.Variable:

@@ -17,13 +17,14 @@ def interpolated(
     nearer to half a pixel it starts, which latents would learn.
 
     Args:
-        frames: `frame x height x width`, NaN where pixels are missing.
+        frames: `frame x height x width`, or with channels `frame x channel x height x width`, NaN
+            where pixels are missing.
         starts: `patch x 3`: frame, and first pixel along y and x, which may be a fraction.
         window: height and width, pixels.
 
     Returns:
-        `patch x height x width`, float32, within the range of each frame, NaN where a missing pixel
-        is touched; and where each window starts in that.
+        `patch x height x width`, or `patch x channel x height x width`, float32, within the range
+        of each frame, NaN where a missing pixel is touched; and where each window starts in that.
 
     Raises:
         ImportError: if SciPy isn't installed.
@@ -35,10 +36,12 @@ def interpolated(
         [[29.25, 30.25, 31.25], [39.25, 40.25, 41.25]]
     """
     check_installed("scipy", extra="atoms")
-    windows = np.empty((len(starts), *window), np.float32)
+    windows = np.empty((len(starts), *frames.shape[1:-2], *window), np.float32)
     for frame in np.unique(starts[:, 0]):
         chosen = np.flatnonzero(starts[:, 0] == frame)
-        _fill(windows, chosen, frames[int(frame)], starts[:, 1:])
+        for channel in np.ndindex(frames.shape[1:-2]):
+            part = windows[(slice(None), *channel)]
+            _fill(part, chosen, frames[(int(frame), *channel)], starts[:, 1:])
     own = np.zeros((len(starts), 3), np.int32)
     own[:, 0] = np.arange(len(starts))
     return windows, own

@@ -15,14 +15,18 @@ def cut_already(
     window_ndim: int | None,
     dims: Sequence[str] | None,
     coords: Mapping[str, Any] | None,
+    channel_dim: str | None = None,
 ) -> tuple[xr.DataArray, int]:
     """An array of windows or signals with named dimensions, and how many the window has, the last.
+
+    A dimension of channels is put right before the window's.
 
     Args:
         array: of any kind.
         window_ndim: number of axes of a window, 1 or 2; None where the array tells.
         dims: names of the dimensions, if it has none of its own.
         coords: coordinates by dimension.
+        channel_dim: name of the dimension of channels, if there is one.
 
     Raises:
         DataError: if it can't be understood that way.
@@ -35,10 +39,13 @@ def cut_already(
     """
     window_ndim = signal_ndim(array) if window_ndim is None else window_ndim
     labelled = as_labelled(array, window_ndim, dims, coords)
-    window_ndim = _window_ndim(labelled, window_ndim)
-    data = windows_last(labelled, window_ndim)
-    _check_named(data, window_ndim, dims)
-    return data, window_ndim
+    channel = [channel_dim] if channel_dim in labelled.dims else []
+    single = labelled.isel(dict.fromkeys(channel, 0))
+    window_ndim = _window_ndim(single, window_ndim)
+    single = windows_last(single, window_ndim)
+    _check_named(single, window_ndim, dims)
+    lead, window = single.dims[:-window_ndim], single.dims[-window_ndim:]
+    return labelled.transpose(*lead, *channel, *window), window_ndim
 
 
 def windows_last(data: xr.DataArray, window_ndim: int) -> xr.DataArray:
@@ -101,7 +108,7 @@ def _check_named(data: xr.DataArray, window_ndim: int, dims: Sequence[str] | Non
         raise DataError(
             f"of windows of shape {data.shape} it isn't clear what the first {len(lead)} "
             f"dimensions are: if each is one of the maps', name them, as by dims={names}; if one "
-            "is of channels, pick one channel"
+            'is of channels, call it "channel"'
         )
 
 

@@ -59,9 +59,7 @@ def of_all(normalize: Normalize) -> bool:
     return normalize == "image" or isinstance(normalize, tuple)
 
 
-def normalized(
-    values: np.ndarray, normalize: Normalize, name: str, missing: bool = False
-) -> np.ndarray:
+def normalized(values: np.ndarray, normalize: Normalize, name: str) -> np.ndarray:
     """Values as contiguous float32, stretched alike to [0, 1] where asked; missing ones stay NaN.
 
     Args:
@@ -69,19 +67,18 @@ def normalized(
             mean where windows are to be stretched later, in double.
         normalize: "image" for the whole range, or two percentiles, beyond which values are clipped.
         name: what it is, for the errors.
-        missing: whether NaNs may stand for missing pixels.
 
     Raises:
-        DataError: if the array is empty, not of real numbers, holds NaN or infinity, or differences
-            that single precision can't tell.
+        DataError: if the array is empty, not of real numbers, holds infinity, or differences that
+            single precision can't tell.
 
     Example:
-        >>> normalized(np.array([2.0, 4.0, np.nan]), "image", "it", missing=True)
+        >>> normalized(np.array([2.0, 4.0, np.nan]), "image", "it")
         array([ 0.,  1., nan], dtype=float32)
         >>> normalized(np.array([1e9, 1e9 + 1]), "image", "it")
         array([0., 1.], dtype=float32)
     """
-    numbers = check_values(values, name, missing)
+    numbers = check_values(values, name, missing=True)
     if of_all(normalize):
         return between(values, *limits([values], values.size, normalize), normalize)
     if np.can_cast(values.dtype, np.float32):
@@ -153,34 +150,49 @@ def between(values: np.ndarray, low: float, high: float, normalize: Normalize) -
     return np.ascontiguousarray(clipped)
 
 
-def warn_about_outliers(frames: np.ndarray, normalize: Normalize, stacklevel: int = 2) -> None:
+def warn_about_outliers(
+    frames: np.ndarray, normalize: Normalize, channels: Sequence[str] = (), stacklevel: int = 2
+) -> None:
     """Tell of single pixels that take the range of grey levels for themselves.
 
     Args:
-        frames: `frame x height x width`, as they were before they were stretched.
+        frames: `frame x height x width`, or with channels `frame x channel x height x width`, as
+            they were before they were stretched.
         normalize: how they are stretched; by anything but "image", no pixel takes all of it.
+        channels: their names, if there are channels.
         stacklevel: how many calls up the warning points.
     """
     if normalize != "image":
         return
-    hot = hot_pixels(frames)
-    if hot.any():
-        image = frames[0] if len(frames) == 1 else frames
-        warnings.warn(
-            f"{described(image, hot.reshape(image.shape))}: {REMEDY}",
-            stacklevel=stacklevel + 1,
-        )
+    named = {f"in channel {name!r}, ": frames[:, each] for each, name in enumerate(channels)}
+    for where, part in (named or {"": frames}).items():
+        hot = hot_pixels(part)
+        if hot.any():
+            image = part[0] if len(part) == 1 else part
+            warnings.warn(
+                f"{where}{described(image, hot.reshape(image.shape))}: {REMEDY}",
+                stacklevel=stacklevel + 1,
+            )
 
 
-def stretch(windows: Tensor) -> Tensor:
+def stretch(windows: Tensor, axes: int, complete: bool = True) -> Tensor:
     """Each window stretched to [0, 1]; a constant one becomes 0.
 
+    Args:
+        windows: `... x window`.
+        axes: how many axes a window has, the last.
+        complete: whether no pixels are missing; else NaNs, which stay, have no part in the range.
+
     Example:
-        >>> stretch(torch.tensor([[2.0, 4.0, 3.0], [7.0, 7.0, 7.0]]))
+        >>> stretch(torch.tensor([[2.0, 4.0, 3.0], [7.0, 7.0, 7.0]]), 1)
         tensor([[0.0000, 1.0000, 0.5000],
                 [0.0000, 0.0000, 0.0000]])
     """
-    axes = tuple(range(1, windows.dim()))
-    low, high = windows.amin(axes, keepdim=True), windows.amax(axes, keepdim=True)
+    last = tuple(range(-axes, 0))
+    above, below = windows, windows
+    if not complete:
+        missing = torch.isnan(windows)
+        above, below = (windows.masked_fill(missing, end) for end in (torch.inf, -torch.inf))
+    low, high = above.amin(last, keepdim=True), below.amax(last, keepdim=True)
     height = high - low
     return (windows - low) / torch.where(height > 0, height, torch.ones_like(height))

@@ -1,5 +1,6 @@
 """Where windows are cut: on a grid, or around positions; and how they are gathered."""
 
+import math
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -156,62 +157,89 @@ def gather(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor:
     """Windows copied out of a source.
 
     Args:
-        source: `frame x height x width` or `signal x length`.
+        source: `frame x height x width` or `signal x length`; with channels `frame x channel x
+            height x width` or `signal x channel x length`.
         starts: `batch x (1 + axes)`: frame, and first pixel along each axis, of each window.
         window: sizes of the windows, pixels.
 
     Returns:
-        `batch x window`.
+        `batch x window`, or with channels `batch x channel x window`.
 
     Example:
         >>> gather(torch.arange(10).reshape(1, 10), torch.tensor([[0, 2], [0, 7]]), (3,))
         tensor([[2, 3, 4],
                 [7, 8, 9]])
     """
-    view = source
-    for axis, size in enumerate(window, start=1):
+    view, axes = source, len(window)
+    for axis, size in enumerate(window, start=source.dim() - axes):
         view = view.unfold(axis, size, 1)
-    return view[tuple(starts.long().unbind(-1))]
+    frame, *first = starts.long().unbind(-1)
+    every: list[Any] = [slice(None)] * (source.dim() - 1 - axes)  # channel
+    return view[(frame, *every, *first)]
 
 
-def without_missing(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor | None:
-    """Which windows hold no missing pixels, with a warning that counts the others.
+def check_share(min_valid: Any) -> None:
+    """Raise a DataError unless this is a share of a window's pixels.
+
+    Example:
+        >>> check_share(0.5)
+    """
+    if not (isinstance(min_valid, int | float | np.number) and 0 < min_valid <= 1):
+        raise DataError(
+            "min_valid must be the least share of a window's pixels that are there, above 0 and "
+            f"at most 1; got {min_valid!r}"
+        )
+
+
+def with_enough_pixels(
+    source: Tensor, starts: Tensor, window: tuple[int, ...], min_valid: float
+) -> tuple[Tensor | None, bool]:
+    """Which windows miss few enough pixels, with a warning that counts the others.
 
     Args:
-        source: `frame x height x width`, NaN where pixels are missing.
-        starts: `patch x 3`: frame, and first pixel along each axis, of each window.
+        source: as for `gather`, NaN where pixels are missing; in the host's memory.
+        starts: `patch x (1 + axes)`: frame, and first pixel along each axis, of each window.
         window: sizes of the windows, pixels.
+        min_valid: least share of a window's pixels that are there, in every channel.
 
     Returns:
-        `patch`, or None if all are whole.
+        Which they are, or None for all; and whether none of these misses any.
 
     Raises:
-        MissingPixelsError: if none is.
+        MissingPixelsError: if there are none.
 
     Example:
         >>> starts = torch.tensor([[0, 0, 0], [0, 2, 2]])
-        >>> without_missing(torch.zeros(1, 4, 4), starts, (2, 2)) is None
-        True
+        >>> with_enough_pixels(torch.zeros(1, 4, 4), starts, (2, 2), 0.5)
+        (None, True)
     """
-    missing = torch.isnan(source)
-    if not missing.any():
-        return None
-    # In parts, so that the windows are never held all at once.
-    parts = starts.split(4096)
-    hit = torch.cat([gather(missing, part, window).flatten(1).any(1) for part in parts])
-    if not hit.any():
-        return None
+    found = np.isnan(source.numpy())  # several times as fast as torch
+    if not found.any():
+        return None, True
+    missing = torch.from_numpy(found)
+    # Counted axis by axis, for windows that start anywhere: they are never held themselves.
+    counts, axes = missing.int(), len(window)
+    for axis, size in enumerate(window, start=source.dim() - axes):
+        counts = counts.unfold(axis, size, 1).sum(-1, dtype=torch.int)
+    lost = gather(counts, starts, (1,) * axes).reshape(len(starts), -1)
+    size = math.prod(window)
+    kept = ((size - lost).double() / size >= min_valid).all(1)
+    complete = not lost[kept].any()
+    if kept.all():
+        return None, complete
     share = f"{int(missing.sum())} of {missing.numel()} are NaN"
-    if hit.all():
+    least = "" if min_valid == 1 else f", and less than {min_valid:.0%} that are there"
+    if not kept.any():
         raise MissingPixelsError(
-            f"every window holds missing pixels ({share}): fill them, or choose a smaller window"
+            f"every window holds missing pixels{least} ({share}): fill them, or choose a smaller "
+            "window or a lower min_valid"
         )
     warnings.warn(
-        f"{int(hit.sum())} of {len(starts)} windows are left out: they hold missing pixels "
-        f"({share}); maps will be NaN there",
+        f"{int((~kept).sum())} of {len(starts)} windows are left out: they hold missing pixels"
+        f"{least} ({share}); maps will be NaN there",
         stacklevel=3,
     )
-    return ~hit
+    return kept, complete
 
 
 def _frames(data: xr.DataArray) -> int:

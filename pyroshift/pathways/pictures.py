@@ -1,9 +1,13 @@
 """The mean picture of each class."""
 
+import math
+
 import torch
 import xarray as xr
 from torch import Tensor
 
+from pyroshift.data.channels import channel_coords
+from pyroshift.data.checks import CHANNEL
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
 from pyroshift.model.decoders import look_at
@@ -22,8 +26,9 @@ def class_patches(classified: xr.Dataset, patches: Patches, *, align: bool = Tru
             and brought to the same scale, as far as the maps know these.
 
     Returns:
-        `class` x `window_y` x `window_x`, with the coordinate `count`, the number of windows of
-        each class. NaN for a class without any, and for pixels that none of its windows shows.
+        `class` x `window_y` x `window_x`, or `class` x `channel` x `window_y` x `window_x`, with
+        the coordinate `count`, the number of windows of each class. NaN for a class without any,
+        and for pixels that none of its windows shows.
 
     Raises:
         DataError: if the maps aren't classified, or not of these patches.
@@ -44,22 +49,27 @@ def class_patches(classified: xr.Dataset, patches: Patches, *, align: bool = Tru
         )
     index = _per_patch(classified[CLASS_INDEX], patches).long()
     pose = _pose(classified, patches) if align else {}
-    total = torch.zeros(len(names), *patches.window, dtype=torch.double)
+    channels = channel_coords(patches.channels, patches.channel_units)
+    each = [len(patches.channels)] if channels else []
+    total = torch.zeros(len(names), *each, *patches.window, dtype=torch.double)
     weight = torch.zeros_like(total)
     on_cpu = patches.to("cpu")
     for part in torch.nonzero(index >= 0).flatten().split(1024):
         windows = on_cpu.gather(part)
         grid = _looked_at(patches.window, {name: value[part] for name, value in pose.items()})
-        grid = grid.expand(len(part), *grid.shape[1:])
-        # Where a turned window has nothing to show, it doesn't count.
-        for sums, picture in ((total, windows), (weight, torch.ones_like(windows))):
-            seen = look_at(picture, grid, patches.window, "zeros")
+        grid = grid.expand(len(part), *grid.shape[1:]).repeat_interleave(math.prod(each), 0)
+        # Where a turned window has nothing to show, or misses pixels, it doesn't count.
+        there = (~torch.isnan(windows)).float()
+        for sums, picture in ((total, windows.nan_to_num()), (weight, there)):
+            flat = picture.reshape(-1, *patches.window)
+            seen = look_at(flat, grid, patches.window, "zeros").reshape(windows.shape)
             sums.index_add_(0, index[part], seen.double())
     dims = ("window_y", "window_x")[-len(patches.window) :]
     return xr.DataArray(
         (total / weight.where(weight > 0, torch.nan)).numpy(),
-        dims=(CLASS, *dims),
+        dims=(CLASS, *([CHANNEL] if channels else []), *dims),
         coords={
+            **channels,
             CLASS: names,
             "count": (
                 CLASS, torch.bincount(index[index >= 0], minlength=len(names)).numpy(),

@@ -31,15 +31,14 @@ def reconstructions(
         data: a model; or data from `patches.to_xarray()`, the window's axes last.
         decoded: the patches that the model is to reconstruct; or, of the data's shape, what
             `decode(model, encode(model, patches))` returns.
-        n: how many patches, drawn at random from those without missing pixels.
+        n: how many patches, drawn at random from those without missing pixels, if there are any.
         seed: of that draw.
 
     Returns:
         A Figure with a column per patch: data, reconstruction and residual.
 
     Raises:
-        DataError: if the shapes differ, the model is for other windows, or no patch is without
-            missing pixels.
+        DataError: if the shapes differ, the model is for other windows, or there is no patch.
 
     Example:
         >>> import pyroshift
@@ -70,10 +69,12 @@ def _draw(
     size = decoded.shape[-len(window) :]
     seen, made = np.asarray(data).reshape(-1, *size), decoded.values.reshape(-1, *size)
     axes = tuple(range(1, seen.ndim))
-    whole = np.flatnonzero(np.isfinite(seen).all(axes) & np.isfinite(made).all(axes))
-    if not len(whole):
-        raise DataError("there is no patch without missing pixels to show")
-    kept = np.random.default_rng(seed).choice(whole, min(n, len(whole)), replace=False)
+    there, reconstructed = np.isfinite(seen), np.isfinite(made).all(axes)
+    whole = np.flatnonzero(there.all(axes) & reconstructed)
+    shown = whole if len(whole) else np.flatnonzero(there.any(axes) & reconstructed)
+    if not len(shown):
+        raise DataError("there is no patch to show: all their pixels are missing")
+    kept = np.random.default_rng(seed).choice(shown, min(n, len(shown)), replace=False)
     kept.sort()
     return seen[kept].astype(float), made[kept].astype(float)
 

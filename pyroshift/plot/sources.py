@@ -71,8 +71,7 @@ def as_reconstructed(data: Any, decoded: Any, n: int, seed: int) -> tuple[Any, A
     count = len(decoded)
     kept = np.sort(np.random.default_rng(seed).choice(count, min(n, count), replace=False))
     few = dataclasses.replace(
-        decoded,
-        starts=decoded.starts[torch.from_numpy(kept)],
+        decoded.subset(torch.from_numpy(kept)),
         layout={"patch": len(kept)},
         coords={},
         positions=np.arange(len(kept)),

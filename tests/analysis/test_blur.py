@@ -41,7 +41,7 @@ def test_missing_windows_and_other_orders_of_dimensions_are_taken():
     picture = image()
     picture[30, 40] = np.nan
     with pytest.warns(UserWarning, match="missing pixels"):
-        patches = extract_patches(picture, 12, 5, normalize="image")
+        patches = extract_patches(picture, 12, 5, normalize="image", min_valid=1.0)
     means = patches.gather().numpy().mean((1, 2))
     z = maps_of(patches, means).transpose("latent", "x", "y")
     assert explained_by_blur(xr.Dataset({"z": z}), patches).item() == pytest.approx(1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from writers import assert_damage_is_told, survives_netcdf
 
+from pyroshift import extract_patches
 from pyroshift.data.readers import load_image, load_spectra
 from pyroshift.errors import ReaderError
 
@@ -84,3 +85,28 @@ def test_measured_spectra(tmp_path):
 def test_measured_object_array_is_refused():
     with pytest.raises(ReaderError, match="Python objects"):
         load_image(measured("stem_graphene_boundary_atoms.npy"))
+
+
+def test_measured_amplitude_and_phase(tmp_path):
+    """Whose file gives no length for the phase: it is that of the amplitude, of the same scan."""
+    names = ["AmplitudeRetrace", "PhaseRetrace"]
+    image = load_image(measured("pfm_pzt_1.h5"), names)
+    assert image.sizes == {"channel": 2, "y": 256, "x": 256}
+    assert list(image.channel_units.values) == ["m", "deg"]
+    assert image.x.units == "m"
+    survives_netcdf(image, tmp_path)
+    patches = extract_patches(image, 16, 8)
+    assert patches.channels == tuple(names)
+    assert patches.gather().shape == (31 * 31, 2, 16, 16)
+    found = extract_patches(image, 16, 8, normalize=None).statistics()
+    assert found["minimum"] == tuple(image.min(("y", "x")).values)
+    assert found["maximum"] == tuple(image.max(("y", "x")).values)
+
+
+def test_measured_layers_of_a_wave():
+    path = measured("pfm_pto.ibw")
+    image = load_image(path, range(5))
+    assert image.sizes == {"channel": 5, "y": 256, "x": 256}
+    np.testing.assert_array_equal(
+        image.sel(channel="AmplitudeRetrace"), load_image(path, "AmplitudeRetrace")
+    )

@@ -73,7 +73,7 @@ def test_percentiles_of_parts_are_those_of_the_whole(cuts, monkeypatch):
 
 def test_percentiles_of_missing_pixels():
     values = np.where(RANDOM.random((20, 20)) < 0.3, np.nan, NOISE[:20, :20])
-    found = normalized(values, (5, 95), "it", missing=True)
+    found = normalized(values, (5, 95), "it")
     low, high = np.nanpercentile(values, (5, 95))
     np.testing.assert_allclose(found, np.clip((values - low) / (high - low), 0, 1), atol=1e-5)
 

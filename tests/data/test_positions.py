@@ -151,7 +151,9 @@ def test_windows_that_touch_missing_pixels_are_left_out():
     image[20, 20] = np.nan
     places = [[20.5, 20.5], [24.4, 20], [24.6, 28.2], [25.2, 20.3]]
     with pytest.warns(UserWarning, match="2 of 4 windows are left out"):
-        patches = extract_patches(image, 9, positions=places, interpolate=True, normalize=None)
+        patches = extract_patches(
+            image, 9, positions=places, interpolate=True, normalize=None, min_valid=1.0
+        )
     cut = patches.to_xarray()
     assert np.isnan(cut.values).all((1, 2)).tolist() == [True, True, False, False]
     expected = [smooth((9, 9), np.subtract(4, place)) for place in places[2:]]

@@ -14,7 +14,8 @@ from writers import (
     write_usid,
 )
 
-from pyroshift.data.readers import load_image, load_spectra
+from pyroshift import extract_patches
+from pyroshift.data.readers import level, load_image, load_spectra
 from pyroshift.errors import ReaderError
 
 
@@ -176,3 +177,94 @@ def test_nanonis_backward_alone(tmp_path):
     write_nanonis(path, signals, "down", ("backward", "forward"))
     assert_same(load_image(path, channel="Z backward"), signals[0, :, ::-1])
     assert_same(load_image(path, channel="I"), signals[1])
+
+
+# --- Several channels ----------------------------------------------------------------------------
+
+
+def assert_channels(path, *wanted):
+    """Several channels at once are each of them, one above the other."""
+    image = load_image(path, list(wanted))
+    alone = [load_image(path, channel) for channel in wanted]
+    assert image.dims == (*alone[0].dims[:-2], "channel", "y", "x")
+    assert list(image.channel.values) == [each.attrs["channel"] for each in alone]
+    assert list(image.channel_units.values) == [each.attrs.get("units", "") for each in alone]
+    assert image.attrs["channel"] == ", ".join(image.channel.values)
+    for number, each in enumerate(alone):
+        np.testing.assert_array_equal(image.isel(channel=number), each)
+        for name in ("y", "x"):
+            assert image[name].identical(each[name])
+    patches = extract_patches(image, 2, normalize=None)
+    assert patches.channels == tuple(image.channel.values)
+    return image
+
+
+def test_channels_of_gwyddion(tmp_path):
+    path = tmp_path / "scan.gwy"
+    write_gwyddion(path, {"Height": KNOWN, "Phase": KNOWN + 1, "Small": KNOWN[:2]})
+    image = assert_channels(path, "Phase", "Height")
+    assert image.attrs["units"] == "m"
+    assert_channels(path, 1, "0")
+    survives_netcdf(image, tmp_path)
+    with pytest.raises(ReaderError, match=r"'Small' has .*\(2, 5\), but 'Height'"):
+        load_image(path, ["Height", "Small"])
+    with pytest.raises(ReaderError, match="no channel 'Amplitude'"):
+        load_image(path, ["Height", "Amplitude"])
+
+
+@pytest.mark.parametrize("channel", [[], ["Height", "Height"], ["Height", 0]], ids=str)
+def test_channels_are_named_once_each(tmp_path, channel):
+    path = tmp_path / "scan.gwy"
+    write_gwyddion(path, {"Height": KNOWN, "Phase": KNOWN + 1})
+    with pytest.raises(ReaderError, match="each once"):
+        load_image(path, channel)
+
+
+def test_one_channel_in_a_list_is_a_dimension(tmp_path):
+    path = tmp_path / "scan.gwy"
+    write_gwyddion(path, {"Height": KNOWN, "Phase": KNOWN + 1})
+    assert load_image(path, ["Phase"]).sizes == {"channel": 1, "y": 4, "x": 5}
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+def test_channels_of_nanonis(tmp_path, direction):
+    pytest.importorskip("nanonispy2")
+    signals = np.random.default_rng(0).normal(size=(2, 2, 4, 5)).astype(np.float32)
+    path = tmp_path / "scan.sxm"
+    write_nanonis(path, signals, direction)
+    image = assert_channels(path, "Z", "I backward")
+    assert list(image.channel_units.values) == ["m", "A"]
+    assert "units" not in image.attrs
+    assert level(image).dims == image.dims
+    np.testing.assert_allclose(level(image)[1], level(load_image(path, "I backward")))
+
+
+def test_channels_of_igor(tmp_path):
+    pytest.importorskip("igor2")
+    values = np.arange(60, dtype="<f4").reshape(3, 5, 4).transpose(2, 1, 0)
+    path = tmp_path / "wave.ibw"
+    write_igor(path, np.asfortranarray(values), 2e-9)
+    assert_channels(path, 2, 0)
+
+
+def test_channels_of_hdf5(tmp_path, h5py):
+    y, x = (("y", "SPATIAL", np.arange(4) * 0.5, "nm"), ("x", "SPATIAL", np.arange(5) * 0.2, "nm"))
+    coarse = ("x", "SPATIAL", np.arange(5) * 0.4, "nm")
+    volts = ("x", "SPATIAL", np.arange(5) * 0.4, "V")
+    path = tmp_path / "scan.h5"
+    write_nsid(
+        h5py,
+        path,
+        {
+            "Channel_0": (KNOWN, "Amplitude", "IMAGE", [y, x]),
+            "Channel_1": (KNOWN + 1, "Phase", "IMAGE", [y, x]),
+            "Channel_2": (KNOWN, "Coarse", "IMAGE", [y, coarse]),
+            "Channel_3": (KNOWN, "Odd", "IMAGE", [y, volts]),
+        },
+    )
+    assert_channels(path, "Phase", "Amplitude")
+    with pytest.raises(ReaderError, match=r"'Coarse' goes along x by 0\.4 nm, but 'Phase' by 0\.2"):
+        load_image(path, ["Phase", "Coarse"])
+    # A size that isn't believed is that of the other channels, which needs no warning.
+    for several in (["Odd", "Phase"], ["Phase", "Odd"]):
+        assert load_image(path, several).x.identical(load_image(path, "Phase").x)

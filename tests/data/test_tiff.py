@@ -224,3 +224,13 @@ def test_jeol(tmp_path):
 def test_broken_tags_leave_the_image(tmp_path):
     write_tagged(tmp_path / "fei.tif", (34682, 2, "[Scan]\r\nPixelWidth=2e-9\r\n"))
     assert_steps(tmp_path / "fei.tif", 1, 1, "px")
+
+
+def test_several_channels_of_a_stack(tmp_path):
+    path = tmp_path / "channels.tif"
+    stack = np.arange(2 * 3 * 4 * 5, dtype=np.uint16).reshape(3, 2, 4, 5)
+    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TCYX", "Labels": ["a", "b"] * 3})
+    image = load_image(path, [1, 0])
+    assert image.dims == ("frame", "channel", "y", "x")
+    assert image.dtype == np.uint16
+    np.testing.assert_array_equal(image, stack[:, ::-1])

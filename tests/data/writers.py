@@ -96,7 +96,7 @@ def write_igor(path, values, step):
     )
     header["points"], header["type"], header["version"] = values.size, 2, 1
     header["name"] = b"Height"
-    header["sizes"][0, :2] = values.shape
+    header["sizes"][0, : values.ndim] = values.shape
     header["steps"][0, :2] = step
     header["dimension_units"][0, :2] = b"m"
     assert header.itemsize == 320

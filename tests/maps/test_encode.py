@@ -335,7 +335,7 @@ def test_nothing_is_made_up_where_patches_were_left_out(guide):
     data = image((12, 12))
     data[5, 7] = np.nan
     with pytest.warns(UserWarning, match="left out"):
-        patches = extract_patches(data, 4, 2)
+        patches = extract_patches(data, 4, 2, min_valid=1.0)
     maps = encode(small(ShiftVAE, (4, 4), guide=guide), patches)
     gaps = patches.to_xarray().isnull().any(("window_y", "window_x")).values
     assert 0 < gaps.sum() < gaps.size
@@ -589,7 +589,7 @@ def test_maps_with_gaps_are_decoded_with_gaps(likelihood):
     data = image((12, 12))
     data[5, 7] = np.nan
     with pytest.warns(UserWarning, match="left out"):
-        patches = extract_patches(data, 4, 2)
+        patches = extract_patches(data, 4, 2, min_valid=1.0)
     model = small(ShiftVAE, (4, 4), likelihood=likelihood)
     maps = encode(model, patches)
     seen = decode(model, maps)

@@ -199,9 +199,33 @@ def test_of_an_image_with_missing_pixels():
     image = np.random.default_rng(0).random((40, 40))
     image[5, 5] = np.nan
     with pytest.warns(UserWarning, match="left out"):
-        patches = extract_patches(image, 16)
+        patches = extract_patches(image, 16, min_valid=1.0)
     found = classify(encode(RVAE(16), patches), classes=2)
     assert int(class_patches(found, patches)["count"].sum()) == len(patches)
+
+
+def test_missing_pixels_take_no_part(glyphs):
+    patches, maps, _ = glyphs
+    windows = patches.to_xarray()
+    missing = np.random.default_rng(0).random(windows.shape) < 0.2
+    holed = Patches.from_array(windows.where(~missing))
+    found = class_patches(maps, holed, align=False).values
+    shown = np.where(missing, np.nan, windows.values)
+    np.testing.assert_allclose(found[0], np.nanmean(shown[::2], 0), atol=1e-5)
+    aligned, whole = class_patches(maps, holed), class_patches(maps, patches)
+    middle = np.s_[:, 6:-6, 6:-6]
+    assert np.abs((aligned - whole).values[middle]).max() < 0.1
+
+
+def test_pictures_of_channels_are_those_of_each(glyphs):
+    patches, maps, _ = glyphs
+    windows = patches.to_xarray()
+    both = xr.concat([windows, 1 - windows], "channel").assign_coords(channel=["a", "b"])
+    found = class_patches(maps, Patches.from_array(both, 2))
+    assert found.dims == ("class", "channel", "window_y", "window_x")
+    for name, each in (("a", windows), ("b", 1 - windows)):
+        alone = class_patches(maps, Patches.from_array(each, 2))
+        np.testing.assert_allclose(found.sel(channel=name), alone, atol=1e-6)
 
 
 def test_pictures_of_other_patches(glyphs):

@@ -503,6 +503,10 @@ def test_reconstructions_skip_missing_patches():
     data[1:, 0, 0] = np.nan
     figure = plot.reconstructions(data, decoded)
     assert sum(bool(ax.images) for ax in figure.axes) == 3
+    data[0, 3, 4:] = np.nan  # now all miss some pixels, and all are shown
+    figure = plot.reconstructions(data, decoded)
+    assert sum(bool(ax.images) for ax in figure.axes) == 12
+    figure.draw_without_rendering()
     with pytest.raises(DataError, match="no patch"):
         plot.reconstructions(data * np.nan, decoded)
 

@@ -33,6 +33,17 @@ class Axis:
     remark: str = ""
 
     @property
+    def counts(self) -> bool:
+        """Whether it only counts pixels or frames."""
+        return self.units in ("px", "frame")
+
+    def same_as(self, other: "Axis") -> bool:
+        """Whether it is another one but for rounding."""
+        return self.units == other.units and np.allclose(
+            self.values, other.values, rtol=1e-5, atol=1e-5 * abs(self.step)
+        )
+
+    @property
     def step(self) -> float:
         """Mean distance between neighbours, 1 where there is only one value."""
         size = len(self.values)
@@ -105,6 +116,31 @@ def same_units(y: Axis, x: Axis) -> tuple[Axis, Axis]:
         return replace(y, values=y.values * factor, units=x.units), x
     remark = y.remark or x.remark or f"in {y.units} along y but in {x.units} along x"
     return tuple(index_axis(len(axis.values), remark=remark) for axis in (y, x))  # type: ignore[return-value]
+
+
+def on_one_grid(channels: list[Channel], file: Path) -> list[Channel]:
+    """Channels of one grid, all with the axes of the first that has them in units.
+
+    Raises:
+        ReaderError: if their pixels aren't the same.
+    """
+    first, axes = channels[0], list(channels[0].axes)
+    for channel in channels[1:]:
+        if (channel.dims, channel.shape) != (first.dims, first.shape):
+            raise ReaderError(
+                f"{file.name}: {channel.name!r} has {channel.dims} of {channel.shape}, but "
+                f"{first.name!r} {first.dims} of {first.shape}: read them one by one."
+            )
+        for number, (known, axis) in enumerate(zip(axes, channel.axes, strict=True)):
+            if known.counts:
+                axes[number] = known if axis.counts else axis
+            elif not axis.counts and not axis.same_as(known):
+                raise ReaderError(
+                    f"{file.name}: {channel.name!r} goes along {channel.dims[number]} by "
+                    f"{axis.step:.4g} {axis.units}, but {first.name!r} by {known.step:.4g} "
+                    f"{known.units}: read them one by one."
+                )
+    return [replace(channel, axes=tuple(axes)) for channel in channels]
 
 
 def image_dims(ndim: int) -> tuple[str, ...]:

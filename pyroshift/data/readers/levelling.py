@@ -3,21 +3,21 @@
 import numpy as np
 from xarray import DataArray
 
-from pyroshift.data.checks import as_image
+from pyroshift.data.checks import CHANNEL, as_image
 from pyroshift.errors import DataError
 
 
 def level(image: DataArray | np.ndarray, order: int = 1, rows: str | None = None) -> DataArray:
-    """The image less the polynomial surface that fits it best, frame by frame.
+    """The image less the polynomial surface that fits it best, by frames and channels.
 
     Scanning probe images carry the tilt of the sample and the drift between scan lines, which are
     often larger than the atoms. A step edge bends the fit: there, windows normalised one by one
     (`extract_patches(..., normalize="patch")`) are the safer way to make terraces comparable.
 
     Args:
-        image: Heights or the like, (y, x) or (frame, y, x); an array without labels is taken as
-            such by the number of its dimensions. Pixels that are not finite (lines not scanned)
-            take no part in the fit and stay as they are.
+        image: Heights or the like, (y, x) or (frame, y, x), with channels too; an array without
+            labels is taken as such by the number of its dimensions. Pixels that are not finite
+            (lines not scanned) take no part in the fit and stay as they are.
         order: Degree of the surface: 0 takes off the mean, 1 a plane, 2 a paraboloid. Default: 1.
         rows: "median" also takes its median off every scan line; None (the default) does not.
 
@@ -35,8 +35,8 @@ def level(image: DataArray | np.ndarray, order: int = 1, rows: str | None = None
         >>> bool(abs(level(tilted)).max() < 1e-9)
         True
     """
-    image = as_image(image)
-    if image.dims not in (("y", "x"), ("frame", "y", "x")):
+    image = as_image(image, channels=True)
+    if [dim for dim in image.dims if dim != CHANNEL][-3:] not in (["y", "x"], ["frame", "y", "x"]):
         raise DataError(
             f'level takes an image ("y", "x") or ("frame", "y", "x"), not {image.dims}.'
         )

@@ -3,16 +3,19 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 import numpy as np
 from xarray import DataArray
 
-from pyroshift.data.readers.channels import Channel, Format, same_units
+from pyroshift.data.channels import channel_coords
+from pyroshift.data.checks import CHANNEL
+from pyroshift.data.readers.channels import Channel, Format, on_one_grid, same_units
 from pyroshift.data.readers.guards import bounded
 from pyroshift.errors import PyroshiftError, ReaderError
 
@@ -31,7 +34,9 @@ for _reader in _READERS:
 SPECTRAL_FORMATS = FORMATS | _OTHERWISE
 
 
-def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
+def load_image(
+    path: str | os.PathLike[str], channel: str | int | Sequence[str | int] | None = None
+) -> DataArray:
     """The image or stack of images in a file, with its pixel size where the file has one.
 
     Reads TIFF, PNG, JPEG, BMP and NPY; with the extra `io` also DigitalMicrograph (.dm3, .dm4),
@@ -45,11 +50,14 @@ def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -
     Args:
         path: The file (for .zspy the folder).
         channel: Which of several images, by name or by number from 0; those of a TIFF are its
-            channels, or its pages where these differ. Default: the first image, except that of a
-            TIFF's pages of different shape or type one must be chosen.
+            channels, or its pages where these differ. Several of one grid, such as
+            ["Amplitude", "Phase"], for an image of channels. Default: the first image, except that
+            of a TIFF's pages of different shape or type one must be chosen.
 
     Returns:
         Array of dims (y, x) or (frame, y, x), row 0 first, integers and floats as in the file.
+        Of several channels, the dimension `channel` comes before y and x, with their names as its
+        coordinate, and the units of their values as the coordinate `channel_units`.
         Coordinates `y` and `x` measure from the first pixel's centre in the file's unit of length
         (attribute `units`, for diffraction "1/nm" and the like), or count pixels ("px") where the
         file has no believable pixel size; a warning tells of a size that was not believed or in
@@ -60,7 +68,8 @@ def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -
     Raises:
         FileNotFoundError: There is no such file.
         ReaderError: The file is empty, damaged, of an unknown or another format, holds no real
-            image, has no such channel, or its reader is not installed.
+            image, has no such channel, or its reader is not installed; several channels are not of
+            one grid.
 
     Example:
         >>> import tempfile, pathlib, numpy as np
@@ -73,12 +82,16 @@ def load_image(path: str | os.PathLike[str], channel: str | int | None = None) -
         >>> folder.cleanup()
     """
     file, kind = find_format(path, FORMATS)
+    several = isinstance(channel, Iterable) and not isinstance(channel, str)
+    wanted: Any = channel if several else [channel]
     with reading(file, kind):
-        chosen = choose(kind.channels(file), channel, file, kind, is_image)
-        check_image(chosen, file)
-        image, remarks = labelled(chosen, chosen.read(), file, kind, "image")
-    tell(remarks, file)
-    return image
+        known = kind.channels(file)
+        chosen = [choose(known, each, file, kind, is_image) for each in wanted]
+        check_images(chosen, file)
+        chosen = on_one_grid(chosen, file)
+        images = [labelled(each, each.read(), file, kind, "image") for each in chosen]
+    tell(images[0][1], file)
+    return stacked([image for image, _ in images]) if several else images[0][0]
 
 
 def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
@@ -232,6 +245,15 @@ def is_cube(channel: Channel) -> bool:
     return len(channel.dims) == 3 and channel.dims[:2] == ("y", "x")
 
 
+def check_images(channels: list[Channel], file: Path) -> None:
+    """Raises what to do with no channels, with the same one twice, or with one that is no image."""
+    names = [channel.name for channel in channels]
+    if not channels or len(set(names)) < len(names):
+        raise ReaderError(f"{file.name}: channel must name one or more, each once; got {names}.")
+    for channel in channels:
+        check_image(channel, file)
+
+
 def check_image(channel: Channel, file: Path) -> None:
     """Raises what to do with a channel that is no image."""
     if is_cube(channel):
@@ -266,6 +288,20 @@ def labelled(
     remarks = list(dict.fromkeys(axis.remark for axis in axes.values() if axis.remark))
     numbers = plain_numbers(values, file)
     return DataArray(numbers, coordinates, channel.dims, name, attributes), remarks
+
+
+def stacked(images: list[DataArray]) -> DataArray:
+    """Images of one grid along the dimension "channel", right before y and x."""
+    first, names = images[0], [image.attrs["channel"] for image in images]
+    units = [image.attrs.get("units", "") for image in images]
+    values = np.stack([image.values for image in images], axis=-3)
+    coordinates: dict[Any, Any] = {**first.coords, **channel_coords(names, units)}
+    attributes = {**first.attrs, "channel": ", ".join(names)}
+    if len(set(units)) > 1:
+        attributes.pop("units", None)
+    return DataArray(
+        values, coordinates, (*first.dims[:-2], CHANNEL, "y", "x"), first.name, attributes
+    )
 
 
 def tell(remarks: list[str], file: Path) -> None:

@@ -1,0 +1,96 @@
+"""Channels: several values taken at every pixel, such as an amplitude and a phase."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import xarray as xr
+
+from pyroshift.data.checks import CHANNEL, check_index
+from pyroshift.data.normalization import Normalize, normalized
+from pyroshift.errors import DataError
+
+CHANNEL_UNITS = f"{CHANNEL}_units"
+Labels = tuple[str, ...]
+
+
+def channel_labels(data: xr.DataArray, dim: Hashable | None) -> tuple[Labels, Labels]:
+    """Names and units of the channels along a dimension; none where there is no such dimension.
+
+    Args:
+        data: with the names as the dimension's coordinate, or else they are numbers from 0; and
+            with the units as the coordinate `channel_units`, or else they are "".
+        dim: the dimension's name.
+
+    Raises:
+        DataError: if two channels have one name.
+
+    Example:
+        >>> image = xr.DataArray(np.zeros((2, 4, 4)), dims=("channel", "y", "x"))
+        >>> channel_labels(image, "channel")
+        (('0', '1'), ('', ''))
+    """
+    if dim not in data.dims:
+        return (), ()
+    check_index(data, dim)
+    names = tuple(str(name) for name in data[dim].values)
+    if len(set(names)) < len(names):
+        raise DataError(f"the channels are called {names}: give each a name of its own")
+    units = data.coords.get(CHANNEL_UNITS)
+    if units is None or units.dims != (dim,):
+        return names, ("",) * len(names)
+    return names, tuple(str(unit) for unit in units.values)
+
+
+def channel_coords(names: Sequence[str], units: Sequence[str]) -> dict[str, xr.Variable]:
+    """Coordinates that name the channels and have their units; none without channels.
+
+    Example:
+        >>> list(channel_coords(["height"], ["nm"]))
+        ['channel', 'channel_units']
+    """
+    labels = {CHANNEL: names, CHANNEL_UNITS: units} if names else {}
+    # Zarr has no text of fixed length.
+    return {key: xr.Variable(CHANNEL, np.array(each, object)) for key, each in labels.items()}
+
+
+def normalized_each(
+    values: np.ndarray, normalize: Normalize, name: str, channels: Sequence[str]
+) -> np.ndarray:
+    """Values as `normalized` gives them, each channel by itself.
+
+    Args:
+        values: `frame x ...`, or with channels `frame x channel x ...`.
+        normalize: how grey levels are stretched.
+        name: what it is, for the errors.
+        channels: their names, if there are channels.
+
+    Raises:
+        DataError: as `normalized`.
+
+    Example:
+        >>> values = np.array([[[0.0, 1.0], [0.0, 50.0]]])
+        >>> normalized_each(values, "image", "it", ["height", "phase"]).tolist()
+        [[[0.0, 1.0], [0.0, 1.0]]]
+    """
+    if not channels:
+        return normalized(values, normalize, name)
+    parts = [
+        normalized(values[:, number], normalize, f"channel {channel!r} of {name}")
+        for number, channel in enumerate(channels)
+    ]
+    return np.stack(parts, axis=1)
+
+
+def of_one_size(source: np.ndarray) -> np.ndarray:
+    """Channels taken off their means, and of standard deviation 1, so that none outweighs others.
+
+    Args:
+        source: `frame x channel x height x width`, NaN where missing.
+
+    Example:
+        >>> of_one_size(np.array([[[[1.0, 3.0]], [[10.0, 30.0]]]])).ravel().tolist()
+        [-1.0, 1.0, -1.0, 1.0]
+    """
+    spread = np.nanstd(source, (0, 2, 3), keepdims=True, dtype=float)
+    mean = np.nanmean(source, (0, 2, 3), keepdims=True, dtype=float)
+    return (source - mean) / np.where(spread > 0, spread, 1.0)
