@@ -18,13 +18,11 @@ from pyroshift.guides.kinds import summary_of
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, refine
 from pyroshift.guides.search import Found, search
-from pyroshift.guides.seeding import Sorter
-from pyroshift.guides.template import STRENGTH, salience, stands_alone, sum_about
+from pyroshift.guides.start import start_canvas
 from pyroshift.guides.vector import neutral, specified, unpack, within
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import draw_brightness
 from pyroshift.model.classes import CLASS
-from pyroshift.model.decoders import CanvasDecoder
 from pyroshift.model.distributions import moments
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
@@ -73,6 +71,7 @@ class AnchorGuide(Guide):
     aligns = True
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
+    rivals = 3  # classes of each window that are compared in full
     sorted = 512  # windows by which classes are told apart at first
     remembered = 64  # latents of which the mean motif is made
     renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
@@ -135,27 +134,10 @@ class AnchorGuide(Guide):
         A lattice has no middle: an origin that follows its offsets leads to the canvas's edge.
         """
         batch = as_batch(x)
-        x = pair.standardized(batch.x).nan_to_num(0.0)
-        planes = x if x.dim() > 1 + len(pair.window) else x.unsqueeze(1)
-        salient = salience(planes)
-        self.centres.fill_(stands_alone(salient))
-        decoder = pair.decoder
-        if pair.classes and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
-            self._sort(pair, batch)
-        elif self.centres and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
-            shape = tuple(size + 2 for size in decoder.canvas_shape)
-            mean = torch.stack([sum_about(each, salient, shape) for each in planes.unbind(1)], -1)
-            mean = STRENGTH * mean / len(x)
-            stacked = pair.likelihood.statistics is not None
-            decoder.start_from(pair.likelihood.start(mean if stacked else mean.squeeze(-1)))
-
-    def _sort(self, pair: Pair, batch: Batch) -> None:
-        """Let classes start from different kinds of windows."""
-        few = batch[: self.sorted]
-        x = pair.standardized(few.x)
-        planes = x if x.dim() > 1 + len(pair.window) else x.unsqueeze(1)
-        motifs = self._motifs(pair)
-        Sorter(pair, _bins(pair), planes, lambda: search(pair, _bins(pair), few, motifs)).start()
+        few, motifs, bins = batch[: self.sorted], self._motifs(pair), _bins(pair)
+        self.centres.fill_(
+            start_canvas(pair, batch, bins, few, lambda: search(pair, bins, few, motifs))
+        )
 
     def forward(
         self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]
@@ -171,8 +153,9 @@ class AnchorGuide(Guide):
                 found = search(pair, _bins(pair), batch, self._motifs(pair))
             values: dict[str, Tensor] = pair.covariates(batch.known, len(batch))
             if pair.classes:
+                logits = self._class_logits(pair, batch, found)
                 with pair.latent_scale(kl_weight, CLASS):
-                    values[CLASS] = pyro.sample(CLASS, dist.Categorical(logits=found.class_logits))
+                    values[CLASS] = pyro.sample(CLASS, dist.Categorical(logits=logits))
                 _check_particles(values[CLASS])
             with pair.latent_scale(kl_weight, POSE):
                 logits = found.given(values.get(CLASS))
@@ -209,23 +192,12 @@ class AnchorGuide(Guide):
         `class_probability`.
         """
         batch = as_batch(x)
-        x, bins = batch.x, _bins(pair)
-        found = search(pair, bins, batch, self._motifs(pair))
-        prior, unseen = specified(pair, len(x)), self._unseen(pair)
+        x = batch.x
+        found = search(pair, _bins(pair), batch, self._motifs(pair))
+        prior = specified(pair, len(x))
         told = pair.covariates(batch.known, len(batch))
-        modes = []
-        for kind, pose in candidates(bins, found, self.candidates):
-            given = {**told, CLASS: kind} if pair.classes else told
-            mode = pursue(
-                pair, x, self._anchor(pair, found, pose, given), within(pair, pose),
-                partial(self._posterior, pair, x, unseen=unseen, given=given),
-                {**pair.global_values(), **given, POSE: pose}, prior,
-            )  # fmt: skip
-            mode["evidence"] = mode["evidence"] + bins.log_mass[pose]
-            if (kinds := pair.class_site) is not None:
-                mode["evidence"] = mode["evidence"] + kinds.log_weights[kind]
-                mode[CLASS] = kind
-            modes.append(mode)
+        chosen = candidates(_bins(pair), found, self.candidates)
+        modes = [self._pursued(pair, batch, found, *each) for each in chosen]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
         evidence = without_repeats(pair, each)
         order = evidence.argsort(1, descending=True)
@@ -243,6 +215,43 @@ class AnchorGuide(Guide):
             shares = torch.zeros(len(x), kinds.count, device=x.device)
             result |= summary_of(kinds, shares.scatter_add(1, each[CLASS], probability).log())
         return result
+
+    def _pursued(
+        self, pair: Pair, batch: Batch, found: Found, kind: Tensor, pose: Tensor
+    ) -> dict[str, Tensor]:
+        """What patches would be in a class near a bin, and `evidence` of it, see `pursue`."""
+        bins, given = _bins(pair), pair.covariates(batch.known, len(batch))
+        if pair.classes:
+            given = {**given, CLASS: kind}
+        posterior_at = partial(
+            self._posterior, pair, batch.x, unseen=self._unseen(pair), given=given
+        )
+        mode = pursue(
+            pair, batch.x, self._anchor(pair, found, pose, given), within(pair, pose),
+            posterior_at, {**pair.global_values(), **given, POSE: pose}, specified(pair, len(pose)),
+        )  # fmt: skip
+        mode["evidence"] = mode["evidence"] + bins.log_mass[pose]
+        if (site := pair.class_site) is not None:
+            mode["evidence"] = mode["evidence"] + site.log_weights[kind]
+            mode[CLASS] = kind
+        return mode
+
+    @torch.no_grad()
+    def _class_logits(self, pair: Pair, batch: Batch, found: Found) -> Tensor:
+        """Log posterior of the classes: of the best ones by their motifs in full.
+
+        A class whose motif fits between two bins would else lose to one that fits into none.
+        """
+        by_anchor, rows = found.class_logits, torch.arange(len(batch), device=batch.x.device)
+        best = by_anchor.topk(min(self.rivals, pair.classes), 1).indices
+        gains = []
+        for kind in best.unbind(1):
+            mode = self._pursued(pair, batch, found, kind, found.joint[rows, kind].argmax(1))
+            gains.append(mode["evidence"] - by_anchor[rows, kind])
+        gain = torch.stack(gains, 1)
+        gain = torch.where(torch.isfinite(gain), gain, 0.0)  # of classes that labels rule out
+        others = by_anchor + gain.min(1, keepdim=True).values
+        return others.scatter(1, best, by_anchor.gather(1, best) + gain).log_softmax(-1)
 
     def _codes(self, pair: Pair, latents: Tensor) -> Tensor:
         """Codes of one vector of latents in each class, `class x code`; one without classes."""

@@ -17,9 +17,11 @@ from pyroshift.model.guide import Pair
 from pyroshift.model.shapes import Vectors
 from pyroshift.model.sites import CONTENT, Content
 
+_KINDS = 3  # classes of which the best bin is a candidate, however much better another class is
+
 
 def candidates(bins: PoseBins, found: Found, count: int) -> list[tuple[Tensor, Tensor]]:
-    """The most probable classes and bins of each patch, no two of one class neighbours.
+    """The most probable bins of each patch, no two of one class neighbours; and its best classes'.
 
     Args:
         bins: the bins.
@@ -29,12 +31,18 @@ def candidates(bins: PoseBins, found: Found, count: int) -> list[tuple[Tensor, T
     Returns:
         Number of the class, 0 without classes, and of the bin, `batch` each.
     """
-    left, chosen = found.joint, []
+    left, chosen = found.joint, list[tuple[Tensor, Tensor]]()
     classes, size = left.shape[1:]
     rows = torch.arange(len(left), device=left.device)
-    for _ in range(min(count, classes * size)):
-        best = left.flatten(1).argmax(1)
-        kind, pose = best // size, best % size
+    every = found.class_logits
+    for number in range(min(count, classes * size)):
+        if 0 < number < min(classes, _KINDS):  # the best of another class
+            every = every.scatter(1, chosen[-1][0].unsqueeze(1), -math.inf)
+            kind = every.argmax(1)
+            pose = left[rows, kind].argmax(1)
+        else:
+            best = left.flatten(1).argmax(1)
+            kind, pose = best // size, best % size
         chosen.append((kind, pose))
         near = torch.zeros_like(left, dtype=torch.bool)
         near[rows, kind] = bins.neighbours(pose)

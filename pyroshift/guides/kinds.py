@@ -28,20 +28,23 @@ def class_logits(pair: Pair, batch: Batch, values: Mapping[str, Tensor]) -> Tens
         every = torch.full((len(batch),), kind, device=batch.x.device)
         output = pair.decoded({**values, site.name: every})
         worth.append(pair.likelihood.log_prob(batch.x, output).flatten(1).sum(1))
-    return labelled(pair, batch, torch.stack(worth, 1) + site.log_weights.detach())
+    logits = torch.stack(worth, 1) + site.log_weights.detach()
+    return labelled(pair, batch, logits).log_softmax(-1)
 
 
 def labelled(pair: Pair, batch: Batch, logits: Tensor) -> Tensor:
-    """Log posterior of each class, normalised, and certain where a label tells it.
+    """Logarithms of what classes are worth, minus infinity of those that labels rule out.
 
     Args:
         pair: a pair with a class site.
         batch: data, and what else is known of them.
-        logits: `batch x class`, up to a constant.
+        logits: `batch x class`, or with more axes.
     """
     site = pair.class_site
     assert site is not None
-    return site.given_labels(logits.log_softmax(-1), batch.known.get(site.label))
+    worth = logits.flatten(2) if logits.dim() > 2 else logits.unsqueeze(-1)
+    ruled_out = site.given_labels(torch.zeros_like(worth[..., 0]), batch.known.get(site.label))
+    return (worth + ruled_out.unsqueeze(-1)).reshape(logits.shape)
 
 
 def summary_of(site: Site, logits: Tensor) -> dict[str, Tensor]:

@@ -85,10 +85,7 @@ def search(
     total = score.logsumexp(2) if score.shape[2] > 1 else score[:, :, 0]
     joint = total + bins.log_mass
     if (site := pair.class_site) is not None:
-        joint = joint + site.log_weights.unsqueeze(-1)
-        every = joint.logsumexp(2)
-        told = labelled(pair, batch, every)
-        joint = joint + (told - every).unsqueeze(-1)
+        joint = labelled(pair, batch, joint + site.log_weights.unsqueeze(-1))
     evidence = joint.flatten(1).logsumexp(1)
     return Found(joint - evidence.reshape(-1, 1, 1), score.argmax(2), evidence)
 

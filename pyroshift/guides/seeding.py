@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pyroshift.guides.bins import PoseBins
 from pyroshift.guides.search import Found
+from pyroshift.guides.template import blurred
 from pyroshift.guides.vector import unpack, within
 from pyroshift.model.decoders import CanvasDecoder, look_at
 from pyroshift.model.guide import Pair
@@ -24,7 +25,9 @@ from pyroshift.model.pose import half_window
 
 _RUNS = 4
 _TURNS = 8
-_BELIEF = 4.0  # windows' worth of a flat reference that each one is made with
+# Windows' worth of a flat reference that each one is made with: of few windows it would be noise,
+# which explains these and no others.
+_BELIEF = 10.0
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,13 @@ class Sorter:
             for part, there in ((planes[rows].nan_to_num(0.0), False), (taken.to(planes), True)):
                 read = look_at(part, points, pair.window, beyond="zeros", maps=stack).sum(0)
                 total, seen = (total, seen + read) if there else (total + read, seen)
-        mean = total / (seen + _BELIEF)
+        mean = blurred(total / (seen + _BELIEF), self._width)
         return pair.likelihood.start(mean if self._stacked else mean.squeeze(-1))
+
+    @property
+    def _width(self) -> float:
+        """By how many pixels references are blurred."""
+        return max(self.pair.window) / 32
 
     @property
     def _stacked(self) -> bool:

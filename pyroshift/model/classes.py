@@ -115,7 +115,7 @@ class Class(Site):
         return self.prior.logits  # type: ignore[attr-defined]
 
     def given_labels(self, logits: Tensor, labels: Tensor | None) -> Tensor:
-        """Logarithms of probabilities, but certain where a class is known.
+        """Logarithms of probabilities, minus infinity of classes that a window is known not to be.
 
         Args:
             logits: `batch x class`.
@@ -126,18 +126,16 @@ class Class(Site):
         """
         if labels is None:
             return logits
-        known = ~torch.isnan(labels)
-        told = labels[known].to(logits.device)
-        if len(told) and not bool(
-            ((told >= 0) & (told < self.count) & (told == told.round())).all()
-        ):
+        labels = labels.to(logits.device)
+        told = labels[~torch.isnan(labels)]
+        numbers = torch.arange(self.count, device=logits.device)
+        if not bool(torch.isin(told, numbers).all()):
             raise SpecificationError(
                 f"labels must be whole numbers from 0 to {self.count - 1}, the classes that there "
                 f"are, but they span {float(told.min()):g} to {float(told.max()):g}"
             )
-        certain = torch.full_like(logits[known], -torch.inf)
-        certain[torch.arange(len(told), device=told.device), told.long()] = 0.0
-        return logits.index_put((known.to(logits.device),), certain)
+        another = (labels.unsqueeze(1) != numbers) & ~torch.isnan(labels).unsqueeze(1)
+        return logits.masked_fill(another, -torch.inf)
 
 
 def one_hot(kind: Tensor, count: int) -> Tensor:
