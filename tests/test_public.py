@@ -30,9 +30,14 @@ SIGNATURES = {
     "load_image": {"path": REQUIRED, "channel": None},
     "extract_patches": {
         "image": REQUIRED, "window": REQUIRED, "step": None, "normalize": "patch",
-        "positions": None, "interpolate": False,
+        "positions": None, "interpolate": False, "min_valid": 0.5,
     },
-    "Patches.from_array": {"array": REQUIRED, "window_ndim": None, "dims": None, "coords": None},
+    "Patches.from_array": {
+        "array": REQUIRED, "window_ndim": None, "dims": None, "coords": None, "normalize": None,
+        "channel_dim": "channel", "min_valid": 0.5,
+    },
+    "Patches.assign": {"names": REQUIRED},
+    "Patches.subset": {"index": REQUIRED},
     "Patches.to_xarray": {},
     "VAE": MODEL,
     "ShiftVAE": {**MODEL, "offset_scale": ANY},

@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from pyroshift.analysis.peaks import FAINTEST, Peaks, find_peaks, noise_power
-from pyroshift.analysis.spectrum import Array, tapered_power
-from pyroshift.data.checks import as_image, check_values
-from pyroshift.data.outliers import mended
+from pyroshift.analysis.spectrum import Array, mean_power
 from pyroshift.errors import DataError
 
 CELLS = 2.5  # unit cells per window
-SMALLEST_SIDE = 32  # pixels
 FEWEST_PERIODS = 7  # across the image; with fewer, a part of the lattice may pass for the whole
 TOLERANCE = 0.12  # of a reciprocal lattice vector, that a peak may be off its place
 LEAST_SINE = 0.3  # of the angle between two directions that count as different
@@ -93,9 +90,9 @@ def suggest_window(image: Any) -> WindowSuggestion:
     which `smoothness` tells from a physical change.
 
     Args:
-        image: height x width, or frame x height x width, whose spectra are averaged; at least 32
-            pixels and 7 periods wide and high. Missing pixels are NaN. Pixels must be square. Hot
-            pixels are left out, with a warning.
+        image: height x width, or frame x height x width, whose spectra are averaged, and so are
+            those of channels, which count alike; at least 32 pixels and 7 periods wide and high.
+            Missing pixels are NaN. Pixels must be square. Hot pixels are left out, with a warning.
 
     Returns:
         The window, the lattice that it is for, and how clear that is.
@@ -114,7 +111,7 @@ def suggest_window(image: Any) -> WindowSuggestion:
         >>> suggestion.window, round(suggestion.period, 1)
         (32, 13.0)
     """
-    power = _mean_power(image)
+    power = mean_power(image)
     peaks, spanning, explained = _common_lattice(power)
     vectors = _shortest(np.linalg.inv(_refined(spanning, peaks)).T)
     period = float(np.linalg.norm(vectors, axis=1).mean())
@@ -131,22 +128,6 @@ def suggest_window(image: Any) -> WindowSuggestion:
         significance=_significance(spanning, peaks),
         explained=explained,
     )
-
-
-def _mean_power(image: Any) -> Array:
-    """Power spectrum of an image, or the mean of a stack's."""
-    data = as_image(image)
-    check_values(data.values, "the image", missing=True)
-    frames = data.values.reshape(-1, *data.shape[-2:])
-    if min(frames.shape[1:]) < SMALLEST_SIDE:
-        raise DataError(
-            f"an image of {frames.shape[1]} x {frames.shape[2]} pixels is too small to find a "
-            f"lattice in: it takes {SMALLEST_SIDE} x {SMALLEST_SIDE}"
-        )
-    power = np.zeros(frames.shape[1:])
-    for frame in mended(data.values, stacklevel=3).reshape(frames.shape):
-        power += tapered_power(frame) / len(frames)
-    return power
 
 
 def _common_lattice(power: Array) -> tuple[Peaks, Array, float]:

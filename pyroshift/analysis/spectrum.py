@@ -5,7 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyroshift.data.channels import of_one_size
+from pyroshift.data.checks import CHANNEL, as_image, check_values
+from pyroshift.data.outliers import mended
+from pyroshift.errors import DataError
+
 Array = NDArray[Any]
+
+SMALLEST_SIDE = 32  # pixels
 
 
 def tapered_power(values: Array) -> Array:
@@ -43,3 +50,38 @@ def frequencies(shape: tuple[int, int]) -> tuple[Array, Array]:
     """Frequencies along y (height x 1) and x (1 x width), in cycles per sample."""
     height, width = shape
     return np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :]
+
+
+def mean_power(image: Any) -> Array:
+    """Power spectrum of an image, or the mean of a stack's, or of channels', which count alike.
+
+    Args:
+        image: `height x width` or `frame x height x width`, or a DataArray that also has channels;
+            NaN where missing. Hot pixels are left out, with a warning.
+
+    Returns:
+        `height x width`.
+
+    Raises:
+        DataError: if that is no image of real numbers, or a very small one.
+
+    Example:
+        >>> mean_power(np.random.default_rng(0).normal(size=(3, 40, 50))).shape
+        (40, 50)
+    """
+    data = as_image(image, channels=True)
+    check_values(data.values, "the image", missing=True)
+    height, width = data.shape[-2:]
+    if min(height, width) < SMALLEST_SIDE:
+        raise DataError(
+            f"an image of {height} x {width} pixels is too small to find a lattice in: it takes "
+            f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
+        )
+    channels = CHANNEL in data.dims
+    values = data.values.reshape(-1, *data.shape[-3:]) if channels else data.values
+    known = mended(values, stacklevel=3)
+    frames = (of_one_size(known) if channels else known).reshape(-1, height, width)
+    power = np.zeros((height, width))
+    for frame in frames:
+        power += tapered_power(frame) / len(frames)
+    return power

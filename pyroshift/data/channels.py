@@ -91,6 +91,7 @@ def of_one_size(source: np.ndarray) -> np.ndarray:
         >>> of_one_size(np.array([[[[1.0, 3.0]], [[10.0, 30.0]]]])).ravel().tolist()
         [-1.0, 1.0, -1.0, 1.0]
     """
-    spread = np.nanstd(source, (0, 2, 3), keepdims=True, dtype=float)
-    mean = np.nanmean(source, (0, 2, 3), keepdims=True, dtype=float)
-    return (source - mean) / np.where(spread > 0, spread, 1.0)
+    over, count = (0, 2, 3), np.isfinite(source).sum((0, 2, 3), keepdims=True)
+    mean = np.nansum(source, over, dtype=float, keepdims=True) / np.maximum(count, 1)
+    square = np.nansum((source - mean) ** 2, over, keepdims=True) / np.maximum(count, 1)
+    return (source - mean) / np.sqrt(np.where(square > 0, square, 1.0))

@@ -62,12 +62,12 @@ def as_image(image: Any, channels: bool = False) -> xr.DataArray:
     Args:
         image: `height x width` or `frame x height x width`: an array of any kind, a DataArray, a
             HyperSpy signal or a sidpy dataset. It is not read, where it is lazy.
-        channels: whether a DataArray may also have a dimension "channel", which is then put right
+        channels: whether a DataArray may also have a dimension "channel", which is put right
             before the rows.
 
     Raises:
         DataError: if it has neither two nor three dimensions, their names leave unclear which is
-            which, or this is no array.
+            which, it has channels where one is wanted, or this is no array.
 
     Example:
         >>> as_image(np.zeros((3, 8, 9))).dims
@@ -77,7 +77,13 @@ def as_image(image: Any, channels: bool = False) -> xr.DataArray:
     """
     image = from_library(image)
     labelled = as_labelled(image, 2, None, None, name="image")
-    channel = [CHANNEL] if channels and CHANNEL in labelled.dims else []
+    channel = [CHANNEL] if CHANNEL in labelled.dims else []
+    if channel and not channels:
+        names = labelled[CHANNEL].values.tolist()
+        raise DataError(
+            f"the image has the channels {names}, of which this takes one: pick it, as by "
+            f"image.sel(channel={names[0]!r})"
+        )
     ndim = labelled.ndim - len(channel)
     if ndim not in (2, 3):
         raise DataError(

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from pyroshift.data.channels import channel_coords, channel_labels, normalized_each, of_one_size
+from pyroshift.data.channels import channel_coords, channel_labels, normalized_each
 from pyroshift.data.checks import CHANNEL, check_index, check_name, lengths, plain, window_shape
 from pyroshift.data.known import as_numbers, check_free, over_layout
 from pyroshift.data.layouts import cut_already
@@ -304,9 +304,8 @@ class Patches:
                 "a lattice's period is read off an image, but these are single windows or "
                 "signals: give the period as a number, or as vectors"
             )
-        image = self.source.cpu().numpy()
-        if self.channels:
-            image = of_one_size(image).reshape(-1, *image.shape[-2:])
+        dims = ("frame", CHANNEL, "y", "x") if self.channels else ("frame", "y", "x")
+        image = xr.DataArray(self.source.cpu().numpy(), dims=dims)
         return np.asarray(suggest_window(image).vectors)
 
     def unflatten(self, values: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ def described(image: Array, outliers: Array) -> str:
     low, high = _range(image[~outliers])
     values = image[outliers].astype(float)
     furthest = int(np.argmax(np.abs(values - (low + high) / 2)))
-    axes = "(frame, y, x)" if image.ndim == 3 else "(y, x)"
+    axes = {3: "(frame, y, x)", 4: "(frame, channel, y, x)"}.get(image.ndim, "(y, x)")
     place = tuple(map(int, places[furthest]))
     what = "1 pixel lies" if count == 1 else f"{count} pixels lie"
     where = "at" if count == 1 else "the furthest at"

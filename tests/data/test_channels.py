@@ -9,7 +9,14 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyroshift import Patches, extract_patches, suggest_window, synthetic
+from pyroshift import (
+    Patches,
+    extract_patches,
+    find_atoms,
+    segment,
+    suggest_window,
+    synthetic,
+)
 from pyroshift.data.patches import as_patches
 from pyroshift.errors import DataError
 
@@ -193,8 +200,9 @@ def test_two_channels_of_one_name_are_refused():
 
 
 def test_what_takes_one_channel_says_so():
-    with pytest.raises(DataError, match="pick one channel"):
-        suggest_window(image_of((40, 40), frames=2))
+    for take in (find_atoms, segment):
+        with pytest.raises(DataError, match=r"takes one.*image\.sel\(channel='height'\)"):
+            take(image_of((40, 40), frames=2))
     with pytest.raises(DataError, match='DataArray with a dimension "channel"'):
         extract_patches(RANDOM.random((2, 3, 8, 8)), 4)
 
@@ -205,6 +213,7 @@ def test_the_lattice_is_that_of_any_channel():
     image = xr.concat([lattice, 1e6 * RANDOM.normal(size=lattice.shape) + 0 * lattice], "channel")
     found = extract_patches(image, 32, normalize=None).lattice_vectors()
     assert np.linalg.norm(found, axis=1) == pytest.approx([13, 13], rel=0.02)
+    np.testing.assert_allclose(suggest_window(image).vectors, found, rtol=1e-3)
 
 
 def test_repr_and_device():
