@@ -175,7 +175,8 @@ class Likelihood(nn.Module):
 
         The log likelihood of exponential families is `statistic(x) * parameter - normalizer`, up
         to a term of the data alone. For other likelihoods in standard units this is a Normal as
-        wide as they are, which proposes poses, while the bound stays theirs.
+        wide as they are, which proposes poses, while the bound stays theirs: of their variance, for
+        one of their information would take the outliers of heavy tails for evidence.
 
         Args:
             output: decoder's output, any shape.
@@ -185,10 +186,11 @@ class Likelihood(nn.Module):
             parameter with a last axis, to be summed over, if the likelihood has `statistics`.
         """
         if self._by_standard_units:
-            location, precision = output, self.information(output)
+            location, variance = output, self._variance(output)
             if self.maps is not None:
                 # One width for all: else it would be the data's square, too, that tells poses.
-                location, precision = output[..., 0], precision[..., 0].log().mean().exp()
+                location, variance = output[..., 0], variance.mean()
+            precision = variance.clamp(max=1.0).reciprocal()  # noise is no wider than the data
             return location * precision, location.square() * precision / 2
         raise SpecificationError(
             f"{type(self).__name__} has no `natural` parameters, which the anchor guide compares "

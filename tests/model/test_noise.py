@@ -95,12 +95,12 @@ def test_an_outlier_pulls_less_the_farther_it_is():
     assert near > far > farther > 0
 
 
-def test_what_it_proposes_by_is_a_normal_of_its_information():
+def test_what_it_proposes_by_is_a_normal_of_its_variance():
     likelihood = prepared(StudentT(3.0, sigma=10.0))
     output, x = torch.randn(7), 2000 + 50 * torch.randn(7)
     parameter, normalizer = likelihood.natural(output)
     score = likelihood.statistic(x) * parameter - normalizer
-    width = 10 * (6 / 4) ** 0.5
+    width = 10 * 3**0.5
     expected = stats.norm.logpdf(x, 2000 + 50 * output, width) - stats.norm.logpdf(x, 2000, width)
     torch.testing.assert_close(score, torch.as_tensor(expected).float(), rtol=1e-4, atol=1e-3)
 
@@ -196,3 +196,36 @@ def test_they_do_not_care_for_the_unit(make, unit):
     # The density is per unit of the data.
     found, expected = found.log_prob(x * unit) + np.log(unit), expected.log_prob(x)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+# Proposals
+
+
+def spots(centres):
+    """Images of a spot that is 2 pixels wide, `centre x pixel`."""
+    grid = torch.arange(16.0) - 7.5
+    y, x = centres.unsqueeze(-1).unbind(1)
+    return torch.einsum(
+        "ni,nj->nij", *(torch.exp(-((grid - at) ** 2) / 8) for at in (y, x))
+    ).flatten(1)
+
+
+@pytest.mark.parametrize("degrees", [2.2, 4.0, 30.0])
+def test_heavy_tails_are_not_taken_for_evidence(degrees):
+    # How far the proposed posterior of a spot's place is from the true one, in nats.
+    likelihood = StudentT(degrees, sigma=0.25)  # the data's spread is 1
+    centres = torch.cartesian_prod(*[torch.arange(-4.0, 5.0, 2)] * 2)
+    motifs = spots(centres)
+    x = likelihood.distribution(motifs[torch.randint(25, (500,))]).sample()
+    exact = torch.stack([likelihood.distribution(m).log_prob(x).sum(1) for m in motifs], 1)
+
+    def divergence(parameter, normalizer):
+        proposed = (x @ parameter.mT - normalizer.sum(1)).log_softmax(1)
+        log = exact.log_softmax(1)
+        return float((log.exp() * (log - proposed)).sum(1).mean())
+
+    found = divergence(*likelihood.natural(motifs))
+    precision = likelihood.information(motifs)
+    by_information = divergence(motifs * precision, motifs.square() * precision / 2)
+    assert found < 2.0
+    assert found < by_information

@@ -1,0 +1,1 @@
+"""What does it bring to say what the noise is like?"""
