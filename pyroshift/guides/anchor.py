@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from pyroshift.errors import SpecificationError
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
 from pyroshift.guides.candidates import candidates, pose_moments, pursue
-from pyroshift.guides.drawing import draw_pose, without_repeats
+from pyroshift.guides.drawing import check_particles, draw_pose, without_repeats
 from pyroshift.guides.kinds import summary_of
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, refine
@@ -156,11 +156,11 @@ class AnchorGuide(Guide):
                 logits = self._class_logits(pair, batch, found)
                 with pair.latent_scale(kl_weight, CLASS):
                     values[CLASS] = pyro.sample(CLASS, dist.Categorical(logits=logits))
-                _check_particles(values[CLASS])
+                check_particles(values[CLASS])
             with pair.latent_scale(kl_weight, POSE):
                 logits = found.given(values.get(CLASS))
                 pose = pyro.sample(POSE, dist.Categorical(logits=logits))
-            _check_particles(pose)
+            check_particles(pose)
             with torch.no_grad():
                 prior = within(pair, pose)
                 anchor = self._anchor(pair, found, pose, values)
@@ -333,15 +333,6 @@ class AnchorGuide(Guide):
             typical[each] = torch.cat((typical[each, len(drawn) :], drawn))
             self.displacement[each] = seen[own].mean(0)
         self.typical = typical
-
-
-def _check_particles(value: Tensor) -> None:
-    """Raise a SpecificationError if several particles are drawn at once."""
-    if value.dim() > 1:
-        raise SpecificationError(
-            "guide='anchor' draws one particle after the other: give the bound "
-            "vectorize_particles=False, which takes as many"
-        )
 
 
 def _bins(pair: Pair) -> PoseBins:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.transforms import identity_transform
 
+from pyroshift.errors import SpecificationError
 from pyroshift.guides.bins import Binned
 from pyroshift.guides.refinement import Laplace
 from pyroshift.guides.vector import size_of, transform_of
@@ -65,3 +66,12 @@ def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> Distribution:
     if transform is identity_transform:  # the plain one has KL divergences in closed form
         return normal
     return dist.TransformedDistribution(normal, [transform])
+
+
+def check_particles(value: Tensor) -> None:
+    """Raise a SpecificationError if several particles are drawn at once."""
+    if value.dim() > 1:
+        raise SpecificationError(
+            "guide='anchor' draws one particle after the other: give the bound "
+            "vectorize_particles=False, which takes as many"
+        )
