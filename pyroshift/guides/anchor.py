@@ -135,6 +135,10 @@ class AnchorGuide(Guide):
             shape = tuple(size + 2 for size in decoder.canvas_shape)
             decoder.start_from(STRENGTH * salient_mean(x, shape))
 
+    def posterior_of(self, pair: Pair, site: Site, seen: Windows) -> Distribution:
+        """The posterior of z, given standardized windows in the motif's frame."""
+        return site.posterior(self.head(pair.encoder(seen)))
+
     def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
         """Draw the bin, z given the patch aligned by it, and the pose given z."""
         # In single precision throughout: poses are told apart by small differences of large sums.

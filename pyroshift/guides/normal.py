@@ -54,6 +54,10 @@ class NormalGuide(Guide):
             for site in _amortised(pair)
         }
 
+    def posterior_of(self, pair: Pair, site: Site, seen: Windows) -> Distribution:
+        """The posterior of a site, given standardized windows."""
+        return site.posterior(self.heads[site.name](pair.encoder(seen)))
+
     def forward(self, pair: Pair, x: Windows, kl_weight: float | Mapping[str, float]) -> None:
         """Draw every site from its family."""
         values = {}

@@ -114,6 +114,8 @@ class PoseVAE(nn.Module):
                     f"guide must be one of {sorted(GUIDES)} or a pyroshift.Guide, got {guide!r}"
                 )
             self.guide_module.setup(self)
+            for prior, site in parts.paired_priors(self.given_sites):
+                prior.bind(self, site)
 
     @property
     def sites(self) -> list[Site]:
