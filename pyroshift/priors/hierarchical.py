@@ -12,6 +12,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.model.distributions import map_tensors, with_event_shape
 from pyroshift.model.families import GuideFamily, elementwise
 from pyroshift.model.sites import CONTENT, Content
+from pyroshift.priors.pace import PACE
 
 _NARROW = 0.1  # how wide the posterior is at the start, of the logarithm of a width
 
@@ -63,13 +64,17 @@ class Hierarchical(Content):
                 f"the hyper-prior of {self.widths!r} must be over positive numbers, as LogNormal, "
                 f"HalfCauchy or Gamma are; got {hyperprior}"
             )
-        self.loc = nn.Parameter(torch.zeros(latent_dim))
-        self.log_scale = nn.Parameter(torch.full((latent_dim,), _NARROW).log())
+        start = {
+            "loc": torch.zeros(latent_dim),
+            "log_scale": torch.full((latent_dim,), _NARROW).log(),
+        }
+        self.free = nn.ParameterDict({name: value / PACE for name, value in start.items()})
 
     @property
     def width_posterior(self) -> Distribution:
         """What is known of the widths, `latent`."""
-        return dist.LogNormal(self.loc, self.log_scale.exp()).to_event(1)
+        scale = (PACE * self.free["log_scale"]).exp()
+        return dist.LogNormal(PACE * self.free["loc"], scale).to_event(1)
 
     def draw_global(self) -> Mapping[str, Tensor]:
         """Sample the widths from their hyper-prior."""

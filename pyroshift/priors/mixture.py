@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
+from pyroshift.priors.pace import PACE
 
 
 class Mixture(nn.Module):
@@ -47,14 +48,28 @@ class Mixture(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         loc = torch.randn(components, latent_dim, generator=generator)
         width = spread * components ** (-1 / latent_dim)  # so that together they fill the whole
-        self.logits = nn.Parameter(torch.zeros(components))
-        self.loc = nn.Parameter(spread * loc)
-        self.log_scale = nn.Parameter(torch.full_like(loc, width).log())
+        start = {
+            "logits": torch.zeros(components),
+            "loc": spread * loc,
+            "log_scale": torch.full_like(loc, width).log(),
+        }
+        self.free = nn.ParameterDict({name: value / PACE for name, value in start.items()})
+
+    @property
+    def weights(self) -> Tensor:
+        """The share of each component, `component`."""
+        return (PACE * self.free["logits"]).softmax(-1)
+
+    @property
+    def normals(self) -> Distribution:
+        """The components, a batch of Normals."""
+        scale = (PACE * self.free["log_scale"]).exp()
+        return dist.Normal(PACE * self.free["loc"], scale).to_event(1)
 
     def forward(self) -> Distribution:
         """The mixture by the present parameters."""
-        normals = dist.Normal(self.loc, self.log_scale.exp()).to_event(1)
-        return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), normals)
+        weights = dist.Categorical(logits=PACE * self.free["logits"])
+        return dist.MixtureSameFamily(weights, self.normals)
 
     @torch.no_grad()
     def probabilities(self, z: Tensor) -> Tensor:
@@ -67,9 +82,8 @@ class Mixture(nn.Module):
             >>> Mixture(3, seed=1).probabilities(torch.zeros(5, 2)).sum(-1)
             tensor([1., 1., 1., 1., 1.])
         """
-        normals = dist.Normal(self.loc, self.log_scale.exp()).to_event(1)
-        joint = self.logits.log_softmax(-1) + normals.log_prob(z.to(self.loc).unsqueeze(-2))
-        return joint.softmax(-1)
+        values = z.to(self.free["loc"]).unsqueeze(-2)
+        return (self.weights.log() + self.normals.log_prob(values)).softmax(-1)
 
     def extra_repr(self) -> str:
         """How many there are of what."""

@@ -49,7 +49,7 @@ def model_of(hyperprior=None):
 def test_the_widths_posterior_is_that_of_nuts(hyperprior):
     x = data()
     model = model_of(hyperprior)
-    fit(model, Patches.from_array(x), epochs=600, batch_size=30, learning_rate=0.05,
+    fit(model, Patches.from_array(x), epochs=1000, batch_size=30, learning_rate=0.02,
         progress=False)  # fmt: skip
     learned = model.sites[0].width_posterior.base_dist
 

@@ -84,8 +84,8 @@ def test_draws_are_of_the_density(make):
 def test_a_mixture_is_the_sum_of_its_normals():
     prior = moved(Mixture(2, 1))
     value = torch.tensor([0.4])
-    weights = prior.logits.softmax(0)
-    normals = dist.Normal(prior.loc[:, 0], prior.log_scale[:, 0].exp())
+    weights, normals = prior.weights.detach(), prior.normals.base_dist
+    normals = dist.Normal(normals.loc[:, 0], normals.scale[:, 0])
     expected = (weights * normals.log_prob(value).exp()).sum()
     torch.testing.assert_close(prior().log_prob(value).exp(), expected)
     torch.testing.assert_close(
