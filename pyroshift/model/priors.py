@@ -100,13 +100,6 @@ class PairedPrior(nn.Module, ABC):
             site: the site whose prior this is.
         """
 
-    def begin(self, x: Tensor) -> None:
-        """Prepare for some of the data; called once, before the first step.
-
-        Args:
-            x: data, `batch x height x width` or `batch x length`.
-        """
-
 
 class Snapshot(nn.Module):
     """A distribution as it is now, fixed; its tensors are saved and moved with the model.

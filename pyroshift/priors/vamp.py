@@ -6,13 +6,15 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
-from pyroshift.model.brightness import without_brightness
 from pyroshift.model.guide import Pair
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.priors import PairedPrior
 from pyroshift.model.sites import Site
 
-_SPREAD = 0.1  # of pseudo-inputs that no data are known for, in spreads of the data
+# Of pseudo-inputs at the start, in spreads of the data. Begun as patches of the data, the prior is
+# the aggregate posterior whatever that is: nothing holds latents together while they find their
+# places, and they fold (benchmarks/priors).
+_SPREAD = 0.1
 
 
 class VampPrior(PairedPrior):
@@ -25,10 +27,8 @@ class VampPrior(PairedPrior):
     Tomczak and Welling, "VAE with a VampPrior", AISTATS 2018.
 
     Args:
-        components: number of pseudo-inputs. They begin as patches of the data, and as noise where
-            a model is used untrained.
+        components: number of pseudo-inputs, which begin as faint noise.
         latent_dim: number of latents.
-        seed: by which patches are chosen to begin with.
 
     Raises:
         SpecificationError: if a number makes no sense, or the prior is given to a second model.
@@ -43,14 +43,14 @@ class VampPrior(PairedPrior):
 
     zeros: Tensor
 
-    def __init__(self, components: int = 20, latent_dim: int = 2, seed: int = 0) -> None:
+    def __init__(self, components: int = 20, latent_dim: int = 2) -> None:
         super().__init__()
         if min(components, latent_dim) < 1:
             raise SpecificationError(
                 "a VampPrior needs at least one pseudo-input and one latent; got "
                 f"{components} and {latent_dim}"
             )
-        self.components, self.latent_dim, self.seed = components, latent_dim, seed
+        self.components, self.latent_dim = components, latent_dim
         self.register_parameter("inputs", None)
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
         self._bound: list[tuple[PoseVAE, Site]] = []  # in a list: no submodules, the pair has them
@@ -68,15 +68,6 @@ class VampPrior(PairedPrior):
         self._bound.append((pair, site))  # type: ignore[arg-type]
         noise = _SPREAD * torch.randn(self.components, *pair.window)
         self.inputs = nn.Parameter(noise.to(self.zeros))
-
-    @torch.no_grad()
-    def begin(self, x: Tensor) -> None:
-        """Let the pseudo-inputs be some of the data."""
-        (pair, _), *_ = self._bound
-        generator = torch.Generator().manual_seed(self.seed)
-        chosen = torch.randperm(len(x), generator=generator)[: self.components]
-        seen = without_brightness(pair, pair.likelihood.standardize(x[chosen.to(x.device)]))
-        self.inputs[: len(seen)] = seen.to(self.inputs)
 
     def forward(self) -> Distribution:
         """The mixture by the present guide; before there is one, a standard Normal."""

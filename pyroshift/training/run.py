@@ -18,7 +18,6 @@ from tqdm import tqdm
 from pyroshift.errors import DataError, ModelFileError, TrainingError
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.parts import paired_priors
 from pyroshift.model.sites import Site
 from pyroshift.training.annealing import Schedule, settled_after, weights_at
 from pyroshift.training.checkpoint import read_checkpoint, write_checkpoint
@@ -79,10 +78,7 @@ class Run:
         if untrained:
             model.trained_on = getattr(patches, "pixels", None)
             count = min(_FIRST, _FIRST_VALUES // math.prod(model.window))
-            some = patches.gather(self.training[: max(count, 1)])
-            model.guide_module.start(model, some)
-            for prior, _ in paired_priors(model.given_sites):
-                prior.begin(some)
+            model.guide_module.start(model, patches.gather(self.training[: max(count, 1)]))
         # One pass over all parameters, where an optimiser has that.
         fused: Any = {"fused": True} if "fused" in inspect.signature(optimizer).parameters else {}
         self.optimizer = optimizer(model.parameters(), lr=options.learning_rate, **fused)  # type: ignore[call-arg]
