@@ -3,6 +3,7 @@
 from . import data as data
 from . import errors as errors
 from . import plot as plot
+from . import priors as priors
 from . import testing as testing
 from ._version import __version__ as __version__
 from .analysis.blur import explained_by_blur as explained_by_blur
@@ -59,6 +60,8 @@ from .model.sites import Offset as Offset
 from .model.sites import PoseSite as PoseSite
 from .model.sites import Scale as Scale
 from .model.sites import Site as Site
+from .model.structured_families import FlowFamily as FlowFamily
+from .model.structured_families import FullNormalFamily as FullNormalFamily
 from .model.vae import RVAE as RVAE
 from .model.vae import VAE as VAE
 from .model.vae import ShiftVAE as ShiftVAE

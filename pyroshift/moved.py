@@ -14,7 +14,7 @@ _TRAINING = (
 )  # fmt: skip
 _LOOSE = (
     "distributions", "families", "frame", "likelihood", "likelihoods", "linear_normal", "pose",
-    "priors", "site", "sites",
+    "site", "sites",
 )  # fmt: skip
 _SEARCH = ("records", "space", "study", "training", "workers")
 

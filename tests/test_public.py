@@ -265,6 +265,7 @@ LAYERS = [
     ["_version", "errors", "extras", "moved", "names"],
     ["data"],
     ["model"],
+    ["priors"],
     ["guides"],
     ["training"],
     ["maps"],
@@ -392,7 +393,7 @@ def test_harmful_modules_are_not_imported(path):
 
 def test_importing_needs_no_extra_and_is_quiet():
     optional = ["rsciio", "igor2", "gwyfile", "nanonispy2", "dask", "zarr", "spiepy", "torchvision",
-                "skimage", "optuna", "loky", "arviz", "matplotlib.pyplot"]  # fmt: skip
+                "skimage", "optuna", "loky", "arviz", "zuko", "matplotlib.pyplot"]  # fmt: skip
     code = (
         "import sys, torch, pyro, xarray; before = set(sys.modules); import pyroshift; "
         f"print(sorted(set({optional}) & (set(sys.modules) - before)))"

@@ -26,7 +26,7 @@ from pyroshift.model.classes import CLASS
 from pyroshift.model.distributions import moments
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
-from pyroshift.model.sites import CONTENT, Angle, Content, Offset
+from pyroshift.model.sites import CONTENT, Angle, Content, Offset, Site
 
 
 class AnchorGuide(Guide):
@@ -138,6 +138,12 @@ class AnchorGuide(Guide):
         self.centres.fill_(
             start_canvas(pair, batch, bins, few, lambda: search(pair, bins, few, motifs))
         )
+
+    def posterior_of(self, pair: Pair, site: Site, seen: Tensor) -> Distribution:
+        """The posterior of z, given standardized windows in the motif's frame."""
+        features = pair.encoder(seen)  # and nothing told: of classes and covariates the mean
+        told = features.new_zeros(len(features), pair.told)
+        return site.posterior(self.head(torch.cat([features, told], -1)))
 
     def forward(
         self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]

@@ -60,6 +60,12 @@ class NormalGuide(Guide):
             for site in _amortised(pair)
         }
 
+    def posterior_of(self, pair: Pair, site: Site, seen: Tensor) -> Distribution:
+        """The posterior of a site, given standardized windows."""
+        features = pair.encoder(seen)
+        covariates = features.new_zeros(len(features), len(pair.condition))
+        return site.posterior(self.heads[site.name](torch.cat([features, covariates], -1)))
+
     def forward(
         self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]
     ) -> None:

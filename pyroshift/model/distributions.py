@@ -248,17 +248,18 @@ def constructor_arguments(value: Distribution) -> dict[str, str]:
 
 
 def moments(distribution: Distribution) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation; not a number where torch knows none.
+    """Mean and standard deviation, without gradients; not a number where torch knows none.
 
     Example:
         >>> moments(dist.Normal(1.0, 2.0))
         (tensor(1.), tensor(2.))
     """
     try:
-        return torch.as_tensor(distribution.mean), torch.as_tensor(distribution.stddev)
+        mean, stddev = torch.as_tensor(distribution.mean), torch.as_tensor(distribution.stddev)
     except NotImplementedError:
         unknown = torch.full(distribution.event_shape, math.nan)
         return unknown, unknown
+    return mean.detach(), stddev.detach()
 
 
 def divergence(posterior: Distribution, prior: Distribution, value: Tensor) -> Tensor:

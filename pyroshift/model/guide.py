@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pyroshift.errors import SpecificationError
 from pyroshift.model.batch import Batch
 from pyroshift.model.classes import Class
 from pyroshift.model.likelihood import Likelihood
@@ -155,6 +156,24 @@ class Guide(nn.Module, ABC):
                 axis; a `Batch` where more is known of them, as of labels (`as_batch` makes it one).
             kl_weight: weight of the sites' KL terms, as the pair's `latent_scale` takes it.
         """
+
+    def posterior_of(self, pair: Pair, site: Site, seen: Tensor) -> Distribution:
+        """The posterior of a site, given windows as the encoder sees them.
+
+        Priors that are made of posteriors, such as `VampPrior`, ask for it.
+
+        Args:
+            pair: the pair.
+            site: one whose posterior the encoder's features set.
+            seen: windows, standardized, and aligned if the guide aligns them.
+
+        Raises:
+            SpecificationError: if the guide has no such posterior.
+        """
+        raise SpecificationError(
+            f"{type(self).__name__} gives no posterior of {site.name!r} by what its encoder sees: "
+            "write its posterior_of(pair, site, seen), or take another prior"
+        )
 
     @abstractmethod
     def summary(

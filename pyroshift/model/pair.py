@@ -25,6 +25,7 @@ from pyroshift.model.parts import (
     component,
     latent_scale,
     margin,
+    paired_priors,
     patches_plate,
 )
 from pyroshift.model.pose import pixel_grid
@@ -146,6 +147,8 @@ class PoseVAE(Generator):
                 for site in self.contents:
                     site.keep_frame()
             self.guide_module.setup(self)
+            for prior, site in paired_priors(self.given_sites):
+                prior.bind(self, site)
 
     def model(
         self,

@@ -15,6 +15,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.model.classes import Class
 from pyroshift.model.families import is_discrete, middle_of
 from pyroshift.model.pose import half_window
+from pyroshift.model.priors import PairedPrior
 from pyroshift.model.sites import Angle, Content, PoseSite, Site
 
 Component = TypeVar("Component")
@@ -138,6 +139,11 @@ def latent_scale(kl_weight: float | Mapping[str, float], name: str) -> AbstractC
             "small number such as 0.01"
         )
     return nullcontext() if weight == 1 else poutine.scale(scale=weight)
+
+
+def paired_priors(sites: Sequence[Site]) -> list[tuple[PairedPrior, Site]]:
+    """The priors that are made of their pair, each with its site."""
+    return [(site.given_prior, site) for site in sites if isinstance(site.given_prior, PairedPrior)]
 
 
 def global_values(sites: Sequence[Site]) -> dict[str, Tensor]:

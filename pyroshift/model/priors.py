@@ -1,6 +1,7 @@
 """Priors that learn: modules that make a distribution anew at every step."""
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,6 +81,26 @@ class LearnedPrior(nn.Module):
         return f"{self.initial}, learned={[name for name, _ in self.learned]}"
 
 
+class PairedPrior(nn.Module, ABC):
+    """A prior that is made of the pair that it is part of, such as of its guide's posteriors.
+
+    It must not keep that as a submodule: the pair has it already.
+    """
+
+    @abstractmethod
+    def start(self) -> Distribution:
+        """What it is before there is a pair, which sets the units of guides."""
+
+    @abstractmethod
+    def bind(self, pair: Any, site: Any) -> None:
+        """Take the pair up; called once, when that has its guide.
+
+        Args:
+            pair: a `pyroshift.PoseVAE`.
+            site: the site whose prior this is.
+        """
+
+
 class Snapshot(nn.Module):
     """A distribution as it is now, fixed; its tensors are saved and moved with the model.
 
@@ -109,6 +130,23 @@ class Snapshot(nn.Module):
         """The distribution."""
         tensors = (getattr(self, f"tensor_{number}") for number in range(self._count))
         return map_tensors(self._structure, lambda _: next(tensors))
+
+
+def started(prior: nn.Module) -> Distribution:
+    """What a module's distribution is at first: what a call gives, unless it has a `start`.
+
+    A module has one if its distribution isn't made of tensors alone, or isn't known before there
+    is a model. It sets the units of guides.
+
+    Args:
+        prior: a module whose call gives a distribution.
+
+    Example:
+        >>> import pyro.distributions as dist
+        >>> started(LearnedPrior(dist.Normal(0.0, 1.0))).stddev
+        tensor(1.)
+    """
+    return prior.start() if hasattr(prior, "start") else prior()  # type: ignore[operator]
 
 
 def learns(prior: Any) -> bool:

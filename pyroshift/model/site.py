@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from pyroshift.model.distributions import map_tensors, moments, with_event_shape
 from pyroshift.model.families import GuideFamily, family_for
-from pyroshift.model.priors import LearnedPrior, Snapshot, learns
+from pyroshift.model.priors import LearnedPrior, Snapshot, learns, started
 
 Prior = Distribution | nn.Module
 """A distribution, or a module whose call gives one: its parameters learn with the rest."""
@@ -53,7 +53,7 @@ class Site(nn.Module):
         self.name, self.circular = name, circular
         if isinstance(prior, Distribution) and learns(prior):
             prior = LearnedPrior(prior)
-        made = prior() if isinstance(prior, nn.Module) else prior
+        made = started(prior) if isinstance(prior, nn.Module) else prior
         made = with_event_shape(made, tuple(event_shape), name)  # files have lists
         self.given_prior = prior if isinstance(prior, nn.Module) else made
         self._start = Snapshot(made) if isinstance(prior, nn.Module) else None

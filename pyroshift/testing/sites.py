@@ -7,10 +7,12 @@ from pathlib import Path
 import pyro
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from pyroshift.maps.storage import load, save
 from pyroshift.model.distributions import divergence, moments
 from pyroshift.model.pair import PoseVAE
+from pyroshift.model.parts import global_values
 from pyroshift.model.pose import half_window, pixel_grid
 from pyroshift.model.sites import CONTENT, Content, PoseSite, Site
 from pyroshift.testing.report import Check, Report, require, require_close, require_mean, run
@@ -41,7 +43,12 @@ def check_site(site: Site, *, classes: tuple[type, ...] = ()) -> Report:
 
 def _drawn(site: Site, count: int = 4) -> Tensor:
     with pyro.plate("patches", count):
-        return site.draw({})
+        return site.draw(global_values([site]))
+
+
+def _prior(site: Site) -> Distribution:
+    """The prior, at the middle of what all patches share."""
+    return site.prior_given(global_values([site]))
 
 
 def _raw(site: Site, count: int, spread: float = 1.0) -> Tensor:
@@ -87,7 +94,7 @@ def _posterior_starts_at_the_prior(site: Site, classes: tuple[type, ...]) -> Non
 
 
 def _posterior_stays_within_the_support(site: Site, classes: tuple[type, ...]) -> None:
-    prior = site.prior_given({})
+    prior = _prior(site)
     value = site.posterior(_raw(site, 200, 3.0)).rsample()
     support = prior.support
     require(
@@ -102,14 +109,14 @@ def _gradients_reach_the_raw_outputs(site: Site, classes: tuple[type, ...]) -> N
     require(posterior.has_rsample, f"{posterior} can't be reparametrised")
     value = posterior.rsample()
     weights = torch.randn_like(value)
-    total = divergence(posterior, site.prior_given({}), value).sum() + (weights * value).sum()
+    total = divergence(posterior, _prior(site), value).sum() + (weights * value).sum()
     (gradient,) = torch.autograd.grad(total, raw)
     require(bool(torch.isfinite(gradient).all()), "a gradient is infinite or no number")
     require(bool((gradient.abs().sum(0) > 0).all()), "some raw outputs have no effect")
 
 
 def _divergence_is_its_samples_mean(site: Site, classes: tuple[type, ...]) -> None:
-    prior = site.prior_given({})
+    prior = _prior(site)
     raw = _raw(site, 1, 0.5)
     posterior = site.posterior(raw.expand(_SAMPLES, -1))
     value = posterior.rsample()
@@ -125,7 +132,7 @@ def _moves_to_double_precision(site: Site, classes: tuple[type, ...]) -> None:
     twin = copy.deepcopy(site).double()
     posterior = twin.posterior(_raw(twin, 4).double())
     for what, value in (
-        ("the prior", twin.prior_given({}).sample()), ("the posterior", posterior.rsample()),
+        ("the prior", _prior(twin).sample()), ("the posterior", posterior.rsample()),
     ):  # fmt: skip
         require(value.dtype == torch.double, f"after .double(), {what} gives {value.dtype}")
 

@@ -1,0 +1,1 @@
+"""What do priors that learn do to latents, and to the bound?"""

@@ -1,0 +1,63 @@
+"""Priors that learn what is to be learned, by small trainings."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from pyroshift import VAE, Patches, encode, fit, synthetic
+from pyroshift.priors import ARD, Flow, Mixture
+
+WINDOW = 14
+
+
+def motifs(count, content, **options):
+    options = {"max_angle": 0.0, "max_offset": 0.0, "noise": 0.1} | options
+    return synthetic.motifs(count, window=WINDOW, content=content, **options).patch.values
+
+
+def trained(prior, data, latent_dim=2, epochs=60):
+    model = VAE((WINDOW, WINDOW), latent_dim, priors={"z": prior})
+    patches = Patches.from_array(data)
+    fit(model, patches, epochs=epochs, batch_size=50, learning_rate=3e-3, progress=False)
+    return model, encode(model, patches)
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    """Motifs of two kinds, dark and bright, one after the other."""
+    return np.concatenate([motifs(300, (0.1, 0.3)), motifs(300, (0.7, 0.9), seed=1)])
+
+
+def test_a_mixture_tells_two_kinds_apart(kinds):
+    model, maps = trained(Mixture(2), kinds)
+    prior = model.sites[0].given_prior
+    found = prior.probabilities(torch.from_numpy(maps.z.values))[:, 0].numpy() > 0.5
+    agreement = (found == (np.arange(len(kinds)) < 300)).mean()
+    assert max(agreement, 1 - agreement) > 0.97
+    torch.testing.assert_close(prior.weights.detach(), torch.full((2,), 0.5), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("make", [partial(Mixture, 2), Flow], ids=["Mixture", "Flow"])
+def test_draws_from_the_prior_are_of_either_kind(kinds, make):
+    model, maps = trained(make(), kinds)
+    dark, bright = np.split(maps.z.values, 2)
+    axis = bright.mean(0) - dark.mean(0)
+    draws = model.sites[0].prior.sample((2000,)).numpy()
+    along = (draws - dark.mean(0)) @ axis / (axis @ axis)  # 0 at the dark ones, 1 at the bright
+    between = ((along > 0.35) & (along < 0.65)).mean()
+    assert between < 0.1  # the best Normal: 0.23
+    assert 0.3 < (along > 0.5).mean() < 0.7
+
+
+def test_latents_that_are_not_needed_fall_out():
+    data = motifs(1500, (0.1, 0.9), max_angle=0.3)
+    model, maps = trained(ARD(5), data, latent_dim=5, epochs=40)
+    relevance = model.sites[0].relevance
+    assert int((relevance > 0.5).sum()) == 2  # angle and brightness
+    assert int((relevance < 0.2).sum()) == 3
+    torch.testing.assert_close(
+        1 - relevance, torch.from_numpy(maps.z_std.values**2).mean(0), atol=0.1, rtol=0
+    )
+    assert maps.collapsed.values.tolist() == [False, False, True, True, True]
