@@ -14,7 +14,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
 from pyroshift.guides.candidates import candidates, pose_moments, pursue
 from pyroshift.guides.drawing import check_particles, draw_pose, without_repeats
-from pyroshift.guides.kinds import summary_of
+from pyroshift.guides.kinds import labelled, summary_of
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, refine
 from pyroshift.guides.search import Found, search
@@ -232,7 +232,8 @@ class AnchorGuide(Guide):
         )  # fmt: skip
         mode["evidence"] = mode["evidence"] + bins.log_mass[pose]
         if (site := pair.class_site) is not None:
-            mode["evidence"] = mode["evidence"] + site.log_weights[kind]
+            weights = labelled(pair, batch, site.log_weights.expand(len(kind), -1))
+            mode["evidence"] = mode["evidence"] + weights.gather(1, kind.unsqueeze(1)).squeeze(1)
             mode[CLASS] = kind
         return mode
 
