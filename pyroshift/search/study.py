@@ -134,7 +134,8 @@ class Study:
         """End a trial without a score; unless it is settled, its point may be tried again."""
         from optuna.trial import TrialState
 
-        self.study.tell(trial.number, state=TrialState.FAIL)
+        # One that was killed while it ended may be settled by now.
+        self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _trials(self, *states: str) -> "list[FrozenTrial]":
         from optuna.trial import TrialState
