@@ -81,7 +81,7 @@ def _explained(latents: Array, causes: Array) -> Array:
     """R² of each column, given some columns."""
     deviation = latents - latents.mean(0)
     basis = causes - causes.mean(0)
-    fitted = basis @ np.linalg.lstsq(basis, deviation, rcond=None)[0]
+    fitted = basis @ np.linalg.lstsq(basis, deviation)[0]
     total = (deviation**2).sum(0)
     rounding = (8 * np.finfo(np.float32).eps * np.abs(latents).max(0)) ** 2 * len(latents)
     share = (fitted**2).sum(0) / np.where(total > rounding, total, 1.0)

@@ -141,7 +141,8 @@ def _steps(positions: Array, species: Array, cell: Cell) -> tuple[Array, Array, 
             hit = np.isfinite(off)
             found.append(np.stack([atoms[hit], atoms[nearest[hit]], off[hit]]))
     start, end, error = np.concatenate(found, axis=1)
-    return start.astype(int), end.astype(int), error
+    # Trees in SciPy before 1.17 take no graph with longer indices.
+    return start.astype(np.int32), end.astype(np.int32), error
 
 
 def _links(positions: Array) -> Array:

@@ -14,7 +14,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
 from pyroshift.guides.candidates import candidates, pose_moments, pursue
 from pyroshift.guides.drawing import check_particles, draw_pose, without_repeats
-from pyroshift.guides.kinds import summary_of
+from pyroshift.guides.kinds import labelled, summary_of
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, refine
 from pyroshift.guides.search import Found, search
@@ -203,7 +203,8 @@ class AnchorGuide(Guide):
         prior = specified(pair, len(x))
         told = pair.covariates(batch.known, len(batch))
         chosen = candidates(_bins(pair), found, self.candidates)
-        modes = [self._pursued(pair, batch, found, *each) for each in chosen]
+        unseen = self._unseen(pair)
+        modes = [self._pursued(pair, batch, found, unseen, *each) for each in chosen]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
         evidence = without_repeats(pair, each)
         order = evidence.argsort(1, descending=True)
@@ -223,22 +224,21 @@ class AnchorGuide(Guide):
         return result
 
     def _pursued(
-        self, pair: Pair, batch: Batch, found: Found, kind: Tensor, pose: Tensor
+        self, pair: Pair, batch: Batch, found: Found, unseen: Tensor, kind: Tensor, pose: Tensor
     ) -> dict[str, Tensor]:
         """What patches would be in a class near a bin, and `evidence` of it, see `pursue`."""
         bins, given = _bins(pair), pair.covariates(batch.known, len(batch))
         if pair.classes:
             given = {**given, CLASS: kind}
-        posterior_at = partial(
-            self._posterior, pair, batch.x, unseen=self._unseen(pair), given=given
-        )
+        posterior_at = partial(self._posterior, pair, batch.x, unseen=unseen, given=given)
         mode = pursue(
             pair, batch.x, self._anchor(pair, found, pose, given), within(pair, pose),
             posterior_at, {**pair.global_values(), **given, POSE: pose}, specified(pair, len(pose)),
         )  # fmt: skip
         mode["evidence"] = mode["evidence"] + bins.log_mass[pose]
         if (site := pair.class_site) is not None:
-            mode["evidence"] = mode["evidence"] + site.log_weights[kind]
+            weights = labelled(pair, batch, site.log_weights.expand(len(kind), -1))
+            mode["evidence"] = mode["evidence"] + weights.gather(1, kind.unsqueeze(1)).squeeze(1)
             mode[CLASS] = kind
         return mode
 
@@ -250,9 +250,10 @@ class AnchorGuide(Guide):
         """
         by_anchor, rows = found.class_logits, torch.arange(len(batch), device=batch.x.device)
         best = by_anchor.topk(min(self.rivals, pair.classes), 1).indices
-        gains = []
+        gains, unseen = [], self._unseen(pair)
         for kind in best.unbind(1):
-            mode = self._pursued(pair, batch, found, kind, found.joint[rows, kind].argmax(1))
+            pose = found.joint[rows, kind].argmax(1)
+            mode = self._pursued(pair, batch, found, unseen, kind, pose)
             gains.append(mode["evidence"] - by_anchor[rows, kind])
         gain = torch.stack(gains, 1)
         gain = torch.where(torch.isfinite(gain), gain, 0.0)  # of classes that labels rule out

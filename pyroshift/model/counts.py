@@ -23,6 +23,7 @@ class Counts(Likelihood):
 
     def doubt(self, x: Tensor) -> str | None:
         """Numbers that are no counts."""
+        x = x[~torch.isnan(x)]
         if bool((x == x.round()).all()):
             return None
         if bool(((x >= 0) & (x <= 1)).all()):

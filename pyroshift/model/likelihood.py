@@ -264,7 +264,7 @@ class Likelihood(nn.Module):
         """What speaks against these data coming from this likelihood, in words; None if nothing.
 
         Args:
-            x: some of the data, any shape.
+            x: some of the data, any shape; not a number where a pixel wasn't taken.
         """
         return None
 

@@ -115,6 +115,7 @@ class VonMises(Likelihood):
 
     def doubt(self, x: Tensor) -> str | None:
         """Data that span so little or so much of a period that they may be of another unit."""
+        x = x[~torch.isnan(x)]
         span = float(x.max() - x.min()) / self.period
         if 1 / 20 <= span <= 2:
             return None

@@ -51,7 +51,9 @@ class PanelFigure(NotebookFigure):
     """A figure of one panel, which answers for its Axes, that used to be returned instead."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not self.axes or not hasattr(self.axes[0], name):
+        # Some versions of matplotlib look for attributes before the figure has any `axes`.
+        internal = name == "axes" or name.startswith("_")
+        if internal or not self.axes or not hasattr(self.axes[0], name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         warnings.warn(
             f"plots are Figures: take `{name}` of its `.axes[0]`", DeprecationWarning, stacklevel=2

@@ -1,6 +1,7 @@
 """Which point of a search to train at next, and which are done: a study of Optuna's."""
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,8 +124,8 @@ class Study:
 
         # A seed for each trial, so that a search that goes on draws as one that never stopped.
         seed = self.seed + len(self.study.get_trials(deepcopy=False))
-        self.study.sampler = GPSampler(seed=seed, n_startup_trials=STARTUP)
         with _quiet():
+            self.study.sampler = GPSampler(seed=seed, n_startup_trials=STARTUP)
             return self.study.ask(
                 {name: _distribution(values) for name, values in self.space.axes.items()}
             )
@@ -133,7 +134,8 @@ class Study:
         """End a trial without a score; unless it is settled, its point may be tried again."""
         from optuna.trial import TrialState
 
-        self.study.tell(trial.number, state=TrialState.FAIL)
+        # One that was killed while it ended may be settled by now.
+        self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _trials(self, *states: str) -> "list[FrozenTrial]":
         from optuna.trial import TrialState
@@ -163,12 +165,17 @@ def _distribution(values: tuple[Any, ...]) -> "BaseDistribution":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna without its log of studies, trials and locks: the progress bar tells enough."""
+    """Optuna without its log of studies, trials and locks: the progress bar tells enough.
+
+    Before version 5 it also warns that its Gaussian process is experimental.
+    """
     import optuna
 
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
     finally:
         optuna.logging.set_verbosity(verbosity)

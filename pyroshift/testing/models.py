@@ -15,6 +15,7 @@ from torch import Tensor
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError, LatentWarning
 from pyroshift.maps.storage import load, save
+from pyroshift.model.classes import Class
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 from pyroshift.testing.report import (
@@ -99,7 +100,7 @@ def _every_site_is_drawn_with_its_shape(subject: Subject) -> None:
         expected = {"x"} if which == "model" else set()
         require(observed == expected, f"the {which} observes {sorted(observed)}")
     shape = tuple(_value(traces["prior"], "x").shape)
-    require(shape == (4, *model.window), f"data from the prior have shape {shape}")
+    require(shape == (4, *model.shape), f"data from the prior have shape {shape}")
 
 
 def _every_parameter_gets_a_gradient(subject: Subject) -> None:
@@ -126,6 +127,12 @@ def _the_summary_is_of_each_patch(subject: Subject) -> None:
     model = subject.prepared(x).eval()
     together = model.guide_module.summary(model, x)
     for site in model.given_sites:
+        if isinstance(site, Class):
+            probability = together[f"{site.name}_probability"]
+            shape = tuple(probability.shape)
+            require(shape == (4, site.count), f"summary: class_probability is {shape}")
+            require_close(probability.sum(1), torch.ones(4), "the sum of class_probability")
+            continue
         for name in (site.name, f"{site.name}_std"):
             require(name in together, f"the summary has no {name}")
             shape, expected = tuple(together[name].shape), (4, *site.event_shape)
@@ -217,7 +224,12 @@ def _saved_and_loaded_it_is_the_same(subject: Subject) -> None:
 
 def _training_resumes(subject: Subject) -> None:
     x = subject.windows(12)
-    patches = Patches.from_array(x.numpy(), window_ndim=x.dim() - 1)
+    model = subject.make(seed=0)
+    channel = ("channel",) if model.channels else ()
+    axes = ("y", "x")[-len(model.window) :]
+    patches = Patches.from_array(
+        x.numpy(), len(axes), ("patch", *channel, *axes), channel_dim="channel"
+    )
     whole, stopped, resumed = (subject.make(seed=0) for _ in range(3))
     options: dict[str, Any] = {"batch_size": 4, "seed": 1, "progress": False, "schedule": None}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

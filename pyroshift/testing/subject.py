@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyroshift.model.channels import ByChannel
 from pyroshift.model.likelihood import Likelihood
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.pose import pixel_grid
@@ -34,12 +35,15 @@ class Subject:
     data: Callable[[int], Tensor] | None = None
 
     def windows(self, count: int = 4) -> Tensor:
-        """Data, `count x height x width` or `count x length`."""
+        """Data, `count x height x width` or `count x length`, channels before the window's axes."""
         if self.data is not None:
             return self.data(count)
         model = self.make(seed=0)
         grey = _spots(count, model.window)
-        return (9 * grey).round() if _counts(model.likelihood) else grey
+        if not isinstance(model.likelihood, ByChannel):
+            return _as_possible(model.likelihood, grey)
+        each = [_as_possible(part, grey) for part in model.likelihood.likelihoods]
+        return torch.stack(each, 1)
 
     def prepared(self, x: Tensor, seed: int = 0) -> PoseVAE:
         """An untrained model that knows the data's range, location and spread."""
@@ -49,8 +53,23 @@ class Subject:
 
 
 def prepare(likelihood: Likelihood, x: Tensor) -> None:
-    """Tell a likelihood the data's range, location and spread."""
-    likelihood.prepare(float(x.min()), float(x.max()), float(x.mean()), float(x.std()))
+    """Tell a likelihood the data's range, location and spread, by channel if there are any."""
+    if isinstance(likelihood, ByChannel):
+        each = [_statistics(channel) for channel in x.unbind(-likelihood.window_ndim - 1)]
+        likelihood.prepare(*zip(*each, strict=True))
+    else:
+        likelihood.prepare(*_statistics(x))
+
+
+def _statistics(x: Tensor) -> tuple[float, float, float, float]:
+    """Minimum, maximum, mean and standard deviation of what there is of some data."""
+    known = x[~torch.isnan(x)]
+    return float(known.min()), float(known.max()), float(known.mean()), float(known.std())
+
+
+def _as_possible(likelihood: Likelihood, grey: Tensor) -> Tensor:
+    """Grey levels, or counts where a likelihood is of these."""
+    return (9 * grey).round() if _counts(likelihood) else grey
 
 
 def likely_data(likelihood: Likelihood, shape: tuple[int, ...]) -> Tensor:

@@ -106,6 +106,26 @@ def test_the_precision_is_gauss_newtons_from_finite_differences(kind, likelihood
 
 
 @EVERY_MODEL
+def test_pixels_that_were_not_taken_count_for_nothing(kind):
+    model = make(kind)
+    pose, z = poses(model, 5), torch.randn(5, 1, dtype=torch.double)
+    x = noisy(model, pose, z)
+    taken = torch.rand(x.shape) > 0.3
+    prior = prior_about(pose)
+    start = pose + 0.001 * torch.randn_like(pose)
+    found = refine(model, x.masked_fill(~taken, torch.nan), z, start, prior)
+    slopes = numerical_jacobian(model, start, z) * taken.flatten(1).unsqueeze(1)
+    variance = model.likelihood.sigma**2
+    precision = slopes @ slopes.mT / variance + torch.diag(1 / prior.width**2)
+    torch.testing.assert_close(found.precision, precision, rtol=1e-3, atol=1e-3)
+    output = model.output(unpack(model, start) | {"z": z})
+    left = ((x - output) * taken).flatten(1).unsqueeze(-1)
+    gradient = (slopes @ left).squeeze(-1) / variance + (prior.mean - start) / prior.width**2
+    step = torch.linalg.solve(precision, gradient)
+    torch.testing.assert_close(found.mean, start + step, rtol=1e-3, atol=1e-5)
+
+
+@EVERY_MODEL
 @EVERY_LIKELIHOOD
 def test_steps_end_at_a_maximum(kind, likelihood):
     model, z = make(kind, likelihood), torch.tensor([[0.3], [-1.0], [0.8]], dtype=torch.double)

@@ -63,7 +63,7 @@ def _level_frame(frame: np.ndarray, order: int, rows: str | None) -> np.ndarray:
             "are finite: lower the order or leave out empty frames."
         )
     terms = np.stack([y**i * x**j for i, j in powers], axis=-1)
-    coefficients = np.linalg.lstsq(terms[finite], frame[finite], rcond=None)[0]
+    coefficients = np.linalg.lstsq(terms[finite], frame[finite])[0]
     flat = frame - terms @ coefficients
     if rows == "median":
         scanned = finite.any(axis=1)
