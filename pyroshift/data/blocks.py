@@ -98,7 +98,7 @@ class Blocks:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*windows are left out")  # told once, at the end
             named = xr.DataArray(pixels, dims=self.image.dims)
-            patches = extract_patches(named, self.window, self.steps, normalize, min_valid=1.0)
+            patches = extract_patches(named, self.window, self.steps, normalize)
         # That of the whole image: over fewer coordinates, the mean might differ by rounding.
         lengths = [pixel_size(self.image, dim) for dim in self.image.dims[-2:]]
         return replace(

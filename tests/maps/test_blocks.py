@@ -173,7 +173,7 @@ class TestMissingPixels:
         image[:12] = np.nan  # the first block, and more
         image[20, 5] = np.nan
         with pytest.warns(UserWarning, match="windows are left out"):
-            whole = extract_patches(image, WINDOW, normalize=normalize, min_valid=1.0)
+            whole = extract_patches(image, WINDOW, normalize=normalize)
         expected = encode(MODEL, whole)
         missing = int(expected.elbo.isnull().sum())
         with pytest.warns(UserWarning, match="missing pixels") as told:
@@ -190,8 +190,8 @@ class TestMissingPixels:
 
     def test_are_counted_over_interruptions(self, path, stop_after):
         image = IMAGE.copy()
-        image[:5] = np.nan  # the first block
-        image[20, 0] = np.nan  # one window of the last
+        image[:8] = np.nan  # most of the first block's windows
+        image[15:21, :5] = np.nan  # and of one window of the last
         stop_after(1)
         assert UNFINISHED in encoded(path, image).attrs
         stop_after(None)
