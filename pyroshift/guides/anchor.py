@@ -72,7 +72,6 @@ class AnchorGuide(Guide):
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
     rivals = 3  # classes of each window that are compared in full
-    sorted = 512  # windows by which classes are told apart at first
     remembered = 64  # latents of which the mean motif is made
     renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
 
@@ -133,11 +132,7 @@ class AnchorGuide(Guide):
 
         A lattice has no middle: an origin that follows its offsets leads to the canvas's edge.
         """
-        batch = as_batch(x)
-        few, motifs, bins = batch[: self.sorted], self._motifs(pair), _bins(pair)
-        self.centres.fill_(
-            start_canvas(pair, batch, bins, few, lambda: search(pair, bins, few, motifs))
-        )
+        self.centres.fill_(start_canvas(pair, as_batch(x)))
 
     def posterior_of(self, pair: Pair, site: Site, seen: Tensor) -> Distribution:
         """The posterior of z, given standardized windows in the motif's frame."""

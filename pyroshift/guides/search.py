@@ -35,13 +35,10 @@ class Found:
             there are no classes.
         anchor: number of the anchor that explains the patch best in each of them, `batch x class x
             bin`.
-        evidence: log of what all of them together are worth, up to a term of the patch alone,
-            `batch`.
     """
 
     joint: Tensor
     anchor: Tensor
-    evidence: Tensor
 
     @property
     def logits(self) -> PerBin:
@@ -86,8 +83,7 @@ def search(
     joint = total + bins.log_mass
     if (site := pair.class_site) is not None:
         joint = labelled(pair, batch, joint + site.log_weights.unsqueeze(-1))
-    evidence = joint.flatten(1).logsumexp(1)
-    return Found(joint - evidence.reshape(-1, 1, 1), score.argmax(2), evidence)
+    return Found(joint.flatten(1).log_softmax(1).reshape(joint.shape), score.argmax(2))
 
 
 def _scores(pair: Pair, bins: PoseBins, x: Tensor, output: Tensor) -> Tensor:

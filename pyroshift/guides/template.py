@@ -96,20 +96,6 @@ def sum_about(values: Windows, salient: Windows, shape: tuple[int, ...]) -> Tens
     return total[tuple(slice(side, side + n) for n, side in zip(shape, window, strict=True))]
 
 
-def blurred(values: Tensor, width: float) -> Tensor:
-    """Values blurred by a Gaussian along all axes but the last.
-
-    Args:
-        values: `height x width x plane` or `length x plane`.
-        width: the Gaussian's standard deviation, pixels.
-    """
-    reach = max(round(3 * width), 1)
-    kernel = (-(torch.arange(-reach, reach + 1).to(values) / width).square() / 2).exp()
-    for axis in range(values.dim() - 1):
-        values = _convolved(values.unsqueeze(0), kernel / kernel.sum(), axis + 1)[0]
-    return values
-
-
 def _convolved(x: Tensor, kernel: Tensor, axis: int) -> Tensor:
     """Values convolved along one axis, nothing beyond its ends."""
     last = x.movedim(axis, -1)

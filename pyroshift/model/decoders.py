@@ -129,7 +129,8 @@ class CanvasDecoder(nn.Module):
             pixels.bias.zero_()
         self.layers = nn.Sequential(*layers, pixels)
         if classes:
-            self.class_means = nn.Parameter(torch.zeros(len(pixels.bias), classes))
+            # Apart from each other from the start, if by little, or they would stay alike.
+            self.class_means = nn.Parameter(0.02 * torch.randn(len(pixels.bias), classes))
 
     def canvas(self, z: Tensor) -> Tensor:
         """The motif in its own frame, before any pose.
@@ -181,17 +182,15 @@ class CanvasDecoder(nn.Module):
         return not bool(self._pixels.bias.any())
 
     @torch.no_grad()
-    def start_from(self, template: Tensor, kind: int | None = None) -> None:
-        """Give an untrained canvas a mean motif, or that of a class.
+    def start_from(self, template: Tensor) -> None:
+        """Give an untrained canvas a mean motif.
 
         Args:
             template: the likelihood's parameter over the canvas and a pixel more on each side;
                 with a last axis of `maps`, if it has them.
-            kind: which class's; by default what all have in common.
         """
         stacked = template if self.maps is None else template.movedim(-1, 0)
-        mean = self._pixels.bias if kind is None else self.class_means[:, kind]
-        mean.copy_(stacked.flatten())
+        self._pixels.bias.copy_(stacked.flatten())
 
     def forward(self, z: Inputs, coordinates: Coordinates) -> Tensor:
         """The likelihood's parameter at every pixel.

@@ -1,0 +1,1 @@
+"""Channels, missing pixels and kinds of motif."""
