@@ -9,6 +9,7 @@ and their intervals are of the windows that were trained on, less what of the mo
 on its content; content and gaps are told as R², by regression on z.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def _measured(
         share = coverage(error, maps.offset_std.values, level)
         row.add(f"within {level:.0%}", share, lowest, highest)
     if missing is not None and missing.any():
-        row.add("gaps from z", seen_gaps(maps.z.values, missing), None, 0.05)
+        row.add("gaps from z", seen_gaps(maps.z.values, missing), -math.inf, 0.05)
     return row
 
 
