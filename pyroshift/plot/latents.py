@@ -105,7 +105,8 @@ def manifold(
 
     Args:
         array: from `manifold`, `z0 x z1 x height x width` or `z0 x z1 x length`; or without `z1`;
-            or a model.
+            or a model. Of several channels or classes one, such as
+            `manifold(model).sel(channel="height")` or `.isel(kind=0)`.
         ax: where to draw; in a new figure by default.
         maps: from `encode`, which tell what of this the data have: tiles along a latent that
             collapsed are then drawn pale.
@@ -170,6 +171,11 @@ def _colour(dataset: xr.Dataset, color: Any, like: xr.DataArray) -> xr.DataArray
 def _tiles(array: xr.DataArray) -> tuple[np.ndarray, list[str]]:
     """Values over both latents and the window, and the names of the latents."""
     names = [str(dim) for dim in getattr(array, "dims", ()) if not str(dim).startswith("window_")]
+    if several := [name for name in ("kind", "channel") if name in names]:
+        raise DataError(
+            f"a picture shows the manifold of one {several[0]}, but there are "
+            f"{array.sizes[several[0]]}: choose one, such as by .isel({several[0]}=0)"
+        )
     if not 1 <= len(names) <= 2 or not 1 <= array.ndim - len(names) <= 2:
         raise DataError(
             "expected what manifold returns, over one or two latents and the window's window_y, "
