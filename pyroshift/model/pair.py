@@ -107,10 +107,16 @@ class PoseVAE(Generator):
         # Where in the decoder's frame the motif's own origin lies: a convention, which a guide may
         # set so that motifs are centred.
         self.register_buffer("origin", torch.zeros(len(self.window)))
-        self.register_buffer("class_origin", torch.zeros(self.classes, len(self.window)))
-        self.register_buffer("class_turn", torch.zeros(self.classes))
-        self.register_buffer("covariate_location", torch.zeros(len(self.condition)))
-        self.register_buffer("covariate_spread", torch.ones(len(self.condition)))
+        # Kept in files of models that have them: other files are as they always were.
+        kinds, covariates = self.classes, len(self.condition)
+        axes = len(self.window)
+        for name, start, kept in (
+            ("class_origin", torch.zeros(kinds, axes), kinds),
+            ("class_turn", torch.zeros(kinds), kinds),
+            ("covariate_location", torch.zeros(covariates), covariates),
+            ("covariate_spread", torch.ones(covariates), covariates),
+        ):
+            self.register_buffer(name, start, persistent=kept > 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.likelihood = by_channel(

@@ -374,3 +374,8 @@ def test_an_encoder_of_the_users_own_sees_channels():
     model = VAE(8, channels=2, encoder=encoder)
     prepare(model.likelihood, torch.rand(4, 2, 8, 8))
     assert PatchELBO().loss(model.sample_model, model.sample_guide, torch.rand(4, 2, 8, 8)) != 0
+
+
+def test_a_model_without_all_this_is_saved_as_ever():
+    names = ShiftVAE(8).state_dict()
+    assert not [name for name in names if "class" in name or "covariate" in name]
