@@ -38,6 +38,7 @@ from .model.batch import Batch as Batch
 from .model.brightness import Brightness as Brightness
 from .model.channels import ByChannel as ByChannel
 from .model.classes import Class as Class
+from .model.classes import Flip as Flip
 from .model.decoders import CanvasDecoder as CanvasDecoder
 from .model.decoders import SpatialDecoder as SpatialDecoder
 from .model.encoders import ConvolutionalEncoder as ConvolutionalEncoder

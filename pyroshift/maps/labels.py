@@ -13,7 +13,7 @@ from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
 from pyroshift.model.brightness import BACKGROUND, GAIN
-from pyroshift.model.classes import CLASS
+from pyroshift.model.classes import CLASS, FLIP
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.pose import half_window
@@ -30,6 +30,8 @@ _LONG_NAMES = {
     BRIGHTNESS: "gain and background of the window",
     CLASS: "most probable class of the motif",
     PROBABILITIES: "probability of each class of the motif",
+    FLIP: "whether the motif is mirrored",
+    f"{FLIP}_probability": "probability that the motif is mirrored",
     "elbo": "evidence lower bound per patch",
     "probability": "probability of each mode of the pose's posterior",
     "pose_entropy": "entropy of the pose's posterior over bins",

@@ -128,6 +128,7 @@ def fit(
         stopped = run.train(progress, list(callbacks), path)
     model.eval()
     some = gathered(patches, run.training[:_SHOWN])
+    model.guide_module.settle(model)
     _settle(model, some)
     _find_symmetry(model, some, progress)
     warn_about_latents(model, some)
