@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from pyroshift.errors import SpecificationError
 from pyroshift.model.families import GuideFamily
+from pyroshift.model.pace import PACE
 from pyroshift.model.site import Prior, Site
 
 CLASS, FLIP = "class", "flip"
@@ -57,10 +58,6 @@ class ClassWeights(nn.Module):
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
 
-    # An optimiser moves every parameter by about the learning rate per step, and weights may have
-    # orders of magnitude to go.
-    quickness = 10.0
-
     def __init__(self, count: int) -> None:
         super().__init__()
         self.count = count
@@ -68,7 +65,7 @@ class ClassWeights(nn.Module):
 
     def forward(self) -> Distribution:
         """The distribution by the present weights."""
-        return dist.Categorical(logits=self.quickness * self.free)
+        return dist.Categorical(logits=PACE * self.free)
 
 
 class Discrete(Site):

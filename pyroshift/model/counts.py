@@ -11,15 +11,13 @@ from torch.nn.functional import softplus
 
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.model.likelihood import Likelihood
+from pyroshift.model.pace import PACE
 
 _HIGHEST = 30.0  # log rate relative to the data's mean, whose exponential is still a number
 
 
 class Counts(Likelihood):
     """Base of likelihoods of counts, whose decoder tells a log rate relative to the data's mean."""
-
-    # See `NoiseLevel`: parameters of the noise are learned this much faster than weights.
-    quickness = 10.0
 
     def doubt(self, x: Tensor) -> str | None:
         """Numbers that are no counts."""
@@ -111,7 +109,7 @@ class NegativeBinomial(Counts):
         """Of the rates' gamma distribution: the reciprocal of the dispersion."""
         if self.dispersion is not None:
             return torch.full_like(self.location, 1 / self.dispersion)
-        return self._mean_rate() / ((self.quickness * self.log_excess).exp() + self.smallest)
+        return self._mean_rate() / ((PACE * self.log_excess).exp() + self.smallest)
 
     def distribution(self, output: Tensor) -> Distribution:
         """Negative binomial with the output as log mean, relative to the data's mean."""
@@ -168,7 +166,7 @@ class ZeroInflatedPoisson(Counts):
         """Log odds that a count is lost."""
         if self.inflation is not None:
             return torch.full_like(self.location, self.inflation).logit()
-        return self.quickness * self.log_odds + torch.full_like(self.location, 0.1).logit()
+        return PACE * self.log_odds + torch.full_like(self.location, 0.1).logit()
 
     def _log_rate_and_odds(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Log rate of what isn't lost, and log odds that it is."""

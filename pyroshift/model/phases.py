@@ -11,6 +11,7 @@ from torch.distributions import Distribution, constraints
 
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.model.likelihood import Likelihood
+from pyroshift.model.pace import PACE
 
 _ASYMPTOTIC = 20.0  # concentration above which an expansion has more digits than a difference
 _LITTLE = 1e-12  # added to a squared concentration, so that its root has a gradient
@@ -42,7 +43,6 @@ class VonMises(Likelihood):
 
     maps = 2
     statistics = 2
-    quickness = 10.0  # see `NoiseLevel`
     # However long the vector is, the phase isn't surer than to this share of a period over 2 pi.
     smallest = 0.02
 
@@ -61,7 +61,7 @@ class VonMises(Likelihood):
     @property
     def concentration(self) -> Tensor:
         """Concentration where the decoder's vector is of length 1."""
-        return (self.quickness * self.log_concentration).exp()
+        return (PACE * self.log_concentration).exp()
 
     def standardize(self, x: Tensor) -> Tensor:
         """Cosine and sine, `... x 2`."""
