@@ -10,6 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.nn.functional import softplus
 
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.model.distributions import Expandable
 from pyroshift.model.likelihood import Likelihood
 from pyroshift.model.pace import PACE
 
@@ -206,7 +207,7 @@ class ZeroInflatedPoisson(Counts):
         return f"{level}, per pixel" if self.per_pixel else level
 
 
-class GammaPoisson(dist.TorchDistribution):
+class GammaPoisson(Expandable):
     """Poisson counts whose rates are gamma distributed about a mean: negative binomial.
 
     Pyro's own loses digits where concentrations are large, and counts nearly Poisson.
@@ -222,6 +223,7 @@ class GammaPoisson(dist.TorchDistribution):
         True
     """
 
+    each = ("log_mean",)
     arg_constraints: ClassVar = {
         "log_mean": constraints.real, "concentration": constraints.positive
     }  # fmt: skip
@@ -232,15 +234,6 @@ class GammaPoisson(dist.TorchDistribution):
     ) -> None:
         self.log_mean, self.concentration = log_mean, concentration
         super().__init__(log_mean.shape, torch.Size(), validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "GammaPoisson | None" = None
-    ) -> "GammaPoisson":
-        """The same distribution broadcast to a batch shape."""
-        log_mean = self.log_mean.expand(torch.Size(batch_shape))
-        new = GammaPoisson(log_mean, self.concentration, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

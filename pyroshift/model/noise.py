@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from pyroshift.errors import SpecificationError
-from pyroshift.model.distributions import HomoscedasticNormal
+from pyroshift.model.distributions import Expandable, HomoscedasticNormal
 from pyroshift.model.likelihood import Likelihood
 from pyroshift.model.pace import PACE
 
@@ -182,7 +182,7 @@ class HeteroscedasticGaussian(NoiseLevel):
         return dist.Normal(location, self.relative_noise(ratio))
 
 
-class HomoscedasticStudentT(dist.TorchDistribution):
+class HomoscedasticStudentT(Expandable):
     """Student's t of one and the same width and tail: the usual density, in fewer passes.
 
     Args:
@@ -198,6 +198,7 @@ class HomoscedasticStudentT(dist.TorchDistribution):
         True
     """
 
+    each = ("loc",)
     arg_constraints: ClassVar = {
         "loc": constraints.real, "width": constraints.positive, "degrees": constraints.positive
     }  # fmt: skip
@@ -209,15 +210,6 @@ class HomoscedasticStudentT(dist.TorchDistribution):
     ) -> None:
         self.loc, self.width, self.degrees = loc, width, degrees
         super().__init__(loc.shape, torch.Size(), validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "HomoscedasticStudentT | None" = None
-    ) -> "HomoscedasticStudentT":
-        """The same distribution broadcast to a batch shape."""
-        loc = self.loc.expand(torch.Size(batch_shape))
-        new = HomoscedasticStudentT(loc, self.width, self.degrees, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Samples, differentiable in location, width and degrees of freedom."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.model.distributions import Expandable
 from pyroshift.model.likelihood import Likelihood
 from pyroshift.model.pace import PACE
 
@@ -154,7 +155,7 @@ class VonMises(Likelihood):
         return f"period={self.period:g}"
 
 
-class VonMisesPhase(dist.TorchDistribution):
+class VonMisesPhase(Expandable):
     """Von Mises distribution by its natural parameter, in any unit; uniform at zero.
 
     Args:
@@ -171,6 +172,7 @@ class VonMisesPhase(dist.TorchDistribution):
         tensor(8.1440)
     """
 
+    each = ("natural",)
     arg_constraints: ClassVar = {"natural": constraints.real_vector}
     support = constraints.real
 
@@ -179,15 +181,6 @@ class VonMisesPhase(dist.TorchDistribution):
     ) -> None:
         self.natural, self.period, self.centre = natural, period, centre
         super().__init__(natural.shape[:-1], torch.Size(), validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "VonMisesPhase | None" = None
-    ) -> "VonMisesPhase":
-        """The same distribution broadcast to a batch shape."""
-        natural = self.natural.expand((*batch_shape, 2))
-        new = VonMisesPhase(natural, self.period, self.centre, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
