@@ -21,18 +21,16 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_predict
 
 from benchmarks.common import command
-from benchmarks.common.metrics import Array, predictability
+from benchmarks.common.metrics import Array
 from benchmarks.common.table import Row, written
 from benchmarks.common.timing import in_turns
 from benchmarks.common.training import COMMON
-from benchmarks.likelihoods.__main__ import offset_error
 from benchmarks.likelihoods.data import Data
-from benchmarks.pose.metrics import coverage
+from benchmarks.likelihoods.recovery import add_recovery
 from benchmarks.wide import data
 from pyroshift import RVAE, Patches, PoseVAE, ShiftVAE, encode, fit
 
 FIT: dict[str, Any] = {"epochs": 20, "batch_size": 64}
-WANTED = {0.5: (0.47, 0.53), 0.9: (0.87, 0.93)}
 COSTS: dict[str, dict[str, Any]] = {
     "one channel": {},
     "30% of the pixels missing": {},
@@ -134,12 +132,7 @@ def _measured(
     begin = time.perf_counter()
     maps = _trained(model, windows, seed)
     row = Row(task, label, seed, time.perf_counter() - begin)
-    row.add("content R2", predictability(maps.z.values, truth.content))
-    error = offset_error(maps.offset.values, truth)
-    row.add("offset off by", float(np.median(np.abs(error))))
-    for level, (lowest, highest) in WANTED.items():
-        share = coverage(error, maps.offset_std.values, level)
-        row.add(f"within {level:.0%}", share, lowest, highest)
+    add_recovery(row, maps, truth)
     if missing is not None and missing.any():
         row.add("gaps from z", seen_gaps(maps.z.values, missing), -math.inf, 0.05)
     return row
