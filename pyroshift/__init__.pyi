@@ -35,6 +35,7 @@ from .maps.encode import encode as encode
 from .maps.storage import load as load
 from .maps.storage import save as save
 from .model.batch import Batch as Batch
+from .model.bayesian import BayesianDecoder as BayesianDecoder
 from .model.brightness import Brightness as Brightness
 from .model.channels import ByChannel as ByChannel
 from .model.classes import Class as Class

@@ -21,6 +21,7 @@ from pyroshift.data.pixels import checked_pixels
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.guides import anchor, normal
 from pyroshift.model import (
+    bayesian,
     brightness,
     channels,
     classes,
@@ -49,7 +50,7 @@ FORMAT = "pyroshift model 1"
 _MODULES = (
     site, sites, priors, families, structured_families, likelihood, likelihoods, noise, counts,
     phases, channels, classes, encoders, decoders, anchor, normal, brightness, pair, vae,
-    ard, flow, hierarchical, mixture, vamp,
+    ard, flow, hierarchical, mixture, vamp, bayesian,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from pyroshift.errors import DataError
 from pyroshift.model import parts
+from pyroshift.model.bayesian import BayesianDecoder
 from pyroshift.model.brightness import brightened, without_brightness
 from pyroshift.model.classes import CLASS, FLIP, one_hot
 from pyroshift.model.families import middle_of
@@ -31,6 +32,12 @@ class Generator(Sited):
     decoder: nn.Module
     covariate_location: Tensor
     covariate_spread: Tensor
+
+    @property
+    def shared(self) -> list[Site | BayesianDecoder]:
+        """What may have sites that all patches share, outside their plate."""
+        uncertain = [self.decoder] if isinstance(self.decoder, BayesianDecoder) else []
+        return [*self.given_sites, *uncertain]
 
     @property
     def told(self) -> int:
@@ -89,7 +96,10 @@ class Generator(Sited):
         """
         code = self.code(values)
         pixels = self.over_window(code.shape[:-1], lambda points: self.into_motif(points, values))
-        return self.decode(code, pixels)
+        inputs, drawing = self.decoder_input(code), self.into_drawing(pixels, code)
+        if isinstance(self.decoder, BayesianDecoder):
+            return self.decoder.given(values, inputs, drawing)
+        return self.decoder(inputs, drawing)
 
     def code(self, values: Mapping[str, Tensor]) -> Tensor:
         """All that a motif is drawn by: latents, covariates, its class as one of many, its flip.
