@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
 
 import pyro
 import pyro.distributions as dist
@@ -13,20 +12,14 @@ from torch.distributions import Distribution
 from pyroshift.errors import SpecificationError
 from pyroshift.guides.alike import turn_classes_alike
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
-from pyroshift.guides.candidates import (
-    Pursuit,
-    candidates,
-    kinds_in_full,
-    pose_moments,
-    pursue,
-)
+from pyroshift.guides.candidates import Pursuit, candidates, kinds_in_full, pose_moments, pursue
 from pyroshift.guides.drawing import check_particles, draw_pose, without_repeats
 from pyroshift.guides.kinds import draw_kind, kind_weights, probabilities
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, refine
 from pyroshift.guides.search import Anchor, Found, search
 from pyroshift.guides.start import start_canvas
-from pyroshift.guides.vector import neutral, specified, unpack, within
+from pyroshift.guides.vector import neutral, pack, specified, unpack, within
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import draw_brightness
 from pyroshift.model.classes import CLASS
@@ -34,6 +27,8 @@ from pyroshift.model.distributions import moments
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
 from pyroshift.model.sites import CONTENT, Angle, Content, Offset, Site
+
+Values = Mapping[str, Tensor]
 
 
 class AnchorGuide(Guide):
@@ -180,9 +175,9 @@ class AnchorGuide(Guide):
                 anchor = self._anchor(pair, found, pose, values)
                 start = refine(pair, x, anchor, prior.mean, prior).mean
             with pair.latent_scale(kl_weight, CONTENT):
-                posterior = self._posterior(
-                    pair, x, start, anchor, values, self._unseen(pair), self.training
-                )
+                raw = self._raw(pair, x, start, anchor, values, self._unseen(pair))
+                known = pair.needed(batch.known)
+                posterior = _content(pair).posterior_given(raw, known, self.training)
                 values[CONTENT] = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
                 code = pair.code(values)
@@ -219,6 +214,7 @@ class AnchorGuide(Guide):
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
+        result |= self._with_neighbours(pair, batch, result | told)
         result |= pose_moments(pair, x, result | told, prior)
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name].clone()
@@ -227,28 +223,39 @@ class AnchorGuide(Guide):
         result["mode_probability"] = probability
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
         if pair.discrete:
-            shares = torch.zeros(len(x), pair.kinds, device=x.device)
-            shares = shares.scatter_add(1, pair.kind_of(each), probability)
-            result |= probabilities(pair, shares)
+            none = torch.zeros(len(x), pair.kinds, device=x.device)
+            result |= probabilities(pair, none.scatter_add(1, pair.kind_of(each), probability))
         return result
+
+    def _with_neighbours(self, pair: Pair, batch: Batch, values: Values) -> dict[str, Tensor]:
+        """Latents of patches in their best poses, if those of neighbours say something of them."""
+        content, known = _content(pair), pair.needed(batch.known)
+        if not content.tiled_by:
+            return {}
+        code, pose = pair.code(values), pack(pair, values)
+        raw = self._raw(pair, batch.x, pose, code, values, self._unseen(pair))
+        z, spread = content.family.summary(content.posterior_given(raw, known))
+        return {CONTENT: z, f"{CONTENT}_std": spread}
 
     def _pursuit(self, pair: Pair, batch: Batch, found: Found) -> Pursuit:
         """What tells what patches would be in a kind near a bin, with `evidence`."""
         bins, unseen, weights = _bins(pair), self._unseen(pair), kind_weights(pair, batch)
         told, shared = pair.covariates(batch.known, len(batch)), pair.global_values()
-        prior = specified(pair, len(batch))
+        prior, content = specified(pair, len(batch)), _content(pair)
 
         def pursued(kind: Tensor, pose: Tensor) -> dict[str, Tensor]:
-            kinds = pair.of_kind(kind)
-            given = {**told, **kinds}
+            given = {**told, **pair.of_kind(kind)}
             anchor = self._anchor(pair, found, pose, given)
+
+            def alone(at: Tensor) -> Distribution:  # neighbours may be in a wrong pose
+                return content.posterior(self._raw(pair, batch.x, at, anchor, given, unseen))
+
             mode = pursue(
-                pair, batch.x, anchor, within(pair, pose),
-                partial(self._posterior, pair, batch.x, code=anchor, given=given, unseen=unseen),
+                pair, batch.x, anchor, within(pair, pose), alone,
                 {**shared, **given, POSE: pose}, prior,
             )  # fmt: skip
             known = bins.log_mass[pose] + weights.gather(1, kind.unsqueeze(1)).squeeze(1)
-            return {**mode, **kinds, "evidence": mode["evidence"] + known}
+            return mode | pair.of_kind(kind) | {"evidence": mode["evidence"] + known}
 
         return pursued
 
@@ -267,9 +274,7 @@ class AnchorGuide(Guide):
         codes = self._codes(pair, self.anchor_latents[0]).unsqueeze(1)
         return [[Anchor(each[kind], codes[kind]) for each in inputs] for kind in range(pair.kinds)]
 
-    def _anchor(
-        self, pair: Pair, found: Found, pose: Tensor, given: Mapping[str, Tensor]
-    ) -> Tensor:
+    def _anchor(self, pair: Pair, found: Found, pose: Tensor, given: Values) -> Tensor:
         """Code of the anchor that explains each patch best in its kind and bin."""
         kind = pair.kind_of(given) if pair.discrete else torch.zeros_like(pose)
         best = found.anchor[torch.arange(len(pose), device=pose.device), kind, pose]
@@ -283,24 +288,23 @@ class AnchorGuide(Guide):
         drawn = pair.out_of_drawing(points.expand(len(code), *points.shape[1:]), code)
         return pair.seen(pair.likelihood.mean(pair.decode(code, drawn + pair.origin)))
 
-    def _posterior(
+    def _raw(
         self,
         pair: Pair,
         x: Tensor,
         pose: Tensor,
         code: Tensor,
-        given: Mapping[str, Tensor],
+        given: Values,
         unseen: Tensor,
-        learn: bool = False,
-    ) -> Distribution:
-        """Posterior of z, of patches brought back to where their kind of motif is drawn."""
+    ) -> Tensor:
+        """What sets the posterior of z, of patches brought back to where their kind is drawn."""
         with torch.no_grad():
             beyond = unseen[pair.kind_of(given)] if pair.discrete else unseen[0]
             aligned = align(pair, pair.seen(x), pose, code, beyond)
         features = pair.encoder(aligned)
         if pair.told:
             features = torch.cat([features, pair.telling(given, features)], -1)
-        return _content(pair).posterior(self.head(features), learn)
+        return self.head(features)
 
     def _centre(self, pair: Pair) -> None:
         """Move the motif's origin to where the last batch's windows had their middle in the mean.
@@ -319,22 +323,23 @@ class AnchorGuide(Guide):
 
     def _remember(self, pair: Pair, pose: Tensor, code: Tensor, kind: Tensor | None) -> None:
         """Keep for the next step some latents, and where windows have their middle in the mean."""
-        axes = len(pair.window)
+        axes, inputs = len(pair.window), pair.decoder_input(code)
         middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
         middle = pair.into_drawing(pair.into_motif(middle, unpack(pair, pose)), code)
         seen = middle.flatten(0, -2) - pair.origin
         if kind is None:
-            drawn = pair.decoder_input(code[: self.renewed])
-            self.typical = torch.cat((self.typical[len(drawn) :], drawn))
+            self.typical = _renewed(self.typical, inputs[: self.renewed])
             self.displacement.copy_(seen.mean(0))
             return
-        typical = self.typical.clone()
+        self.typical = self.typical.clone()
         for each in kind.unique():
             own = kind == each
-            drawn = pair.decoder_input(code[own][: self.renewed])
-            typical[each] = torch.cat((typical[each, len(drawn) :], drawn))
+            self.typical[each] = _renewed(self.typical[each], inputs[own][: self.renewed])
             self.displacement[each] = seen[own].mean(0) - pair.class_origin[each]
-        self.typical = typical
+
+
+def _renewed(typical: Tensor, drawn: Tensor) -> Tensor:
+    return torch.cat((typical[len(drawn) :], drawn))
 
 
 def _bins(pair: Pair) -> PoseBins:

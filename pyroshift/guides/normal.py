@@ -54,8 +54,9 @@ class NormalGuide(Guide):
         features = pair.encoder(pair.seen(batch.x).nan_to_num(0.0))
         covariates = pair.covariates(batch.known, len(batch)).values()
         features = torch.cat([features, *covariates], -1)
+        known = pair.needed(batch.known)
         return {
-            site.name: site.posterior(self.heads[site.name](features), learn)
+            site.name: site.posterior_given(self.heads[site.name](features), known, learn)
             for site in _amortised(pair)
         }
 

@@ -43,14 +43,14 @@ from pyroshift.model import (
 )
 from pyroshift.model.distributions import constructor_arguments
 from pyroshift.model.pair import PoseVAE
-from pyroshift.priors import ard, flow, hierarchical, mixture, vamp
+from pyroshift.priors import ard, flow, hierarchical, matern, mixture, vamp
 from pyroshift.training.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift model 1"
 _MODULES = (
     site, sites, priors, families, structured_families, likelihood, likelihoods, noise, counts,
     phases, channels, classes, encoders, decoders, anchor, normal, brightness, pair, vae,
-    ard, flow, hierarchical, mixture, vamp, bayesian,
+    ard, flow, hierarchical, matern, mixture, vamp, bayesian,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Everything here says what a window looks like, given its latents; how these are 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -224,13 +225,49 @@ class Generator(Sited):
             COVARIATES: (values.to(self.grid) - self.covariate_location) / self.covariate_spread
         }
 
-    @torch.no_grad()
-    def know_covariates(self, known: Mapping[str, Tensor]) -> None:
-        """Take the unit of each covariate from the values that an untrained model is shown.
+    def with_needs(self, patches: Any) -> Any:
+        """Patches of which all is known that priors need, as far as their coordinates tell it.
+
+        Args:
+            patches: `Patches`, or anything else that gathers batches.
+
+        Raises:
+            DataError: if something that must be known isn't.
+        """
+        known, coords = getattr(patches, "known", {}), getattr(patches, "coords", {})
+        for site in self.given_sites:
+            if missing := [name for name in site.needs if name not in {*known, *coords}]:
+                raise DataError(
+                    f"the prior of {site.name!r} needs {missing} of every patch, but the patches "
+                    f"have {[*known, *coords] or 'nothing of the kind'}: give it by coords=..., "
+                    "or by patches.assign(...)"
+                )
+        names = [name for site in self.given_sites for name in (*site.needs, *site.wants)]
+        left = [name for name in names if name in coords and name not in known]
+        return patches.assign(*left) if left else patches
+
+    def needed(self, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What priors need of that which is known of each window, by name.
 
         Args:
             known: what is known of each window, by name, `batch`.
         """
+        names = [name for site in self.given_sites for name in (*site.needs, *site.wants)]
+        return {name: known[name].to(self.grid) for name in names if name in known}
+
+    @torch.no_grad()
+    def know(self, known: Mapping[str, Tensor]) -> None:
+        """Take from what is known of windows the units of covariates, and what priors start with.
+
+        Args:
+            known: of all windows that an untrained model is shown, by name, `window`.
+        """
+        self._know_covariates(known)
+        for site in self.given_sites:
+            site.know(known)
+
+    def _know_covariates(self, known: Mapping[str, Tensor]) -> None:
+        """Take the unit of each covariate from its values."""
         for number, name in enumerate(self.condition):
             values = known[name].double()
             spread = float(values.std(correction=0))

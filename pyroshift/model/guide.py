@@ -79,6 +79,9 @@ class Pair(Protocol):
     def covariates(self, known: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         """The covariates' values among those of sites."""
 
+    def needed(self, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What sites need of that which is known of each window, by name."""
+
     def priors(self) -> dict[str, Distribution]:
         """The prior of each site as specified, by name."""
 

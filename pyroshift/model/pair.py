@@ -234,7 +234,7 @@ class PoseVAE(Generator):
         for part in self.shared:
             values.update(part.draw_global())
         if batch is not None:
-            values.update(self.covariates(batch.known, count))
+            values.update(self.covariates(batch.known, count) | self.needed(batch.known))
         with patches_plate(count, total):
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):

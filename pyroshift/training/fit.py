@@ -118,7 +118,7 @@ def fit(
     if device is not None:
         model.to(device)
     _find_period(model, patches, progress)
-    patches = patches.to(model.device)
+    patches = model.with_needs(patches).to(model.device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         run = Run(model, patches, options, annealing, optimizer, elbo)
         if doubt := model.likelihood.doubt(patches.gather(run.training[:1024])):

@@ -21,6 +21,7 @@ from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import Site
 from pyroshift.training.annealing import Schedule, settled_after, weights_at
+from pyroshift.training.batches import Batches
 from pyroshift.training.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.training.elbo import EvidenceTerms, PatchELBO
 from pyroshift.training.history import EpochRecord, History
@@ -30,7 +31,6 @@ from pyroshift.training.totals import Totals
 # An untrained model is shown so many patches before the first step, of large ones only so many
 # values: to look at them takes some twenty times their memory.
 _FIRST, _FIRST_VALUES = 4096, 2**23
-_LABELLED_FIRST = 2  # epochs of patches whose kind is known
 
 
 @runtime_checkable
@@ -72,7 +72,7 @@ class Run:
         self.model, self.patches, self.options = model, patches, options
         self.annealing, self.elbo = annealing, elbo
         self.training, self.validation = self._split()
-        self.labelled = self._labelled()
+        self.batches = Batches(model, patches, self.training, options.batch_size)
         self.settled = settled_after(annealing, options.epochs)
         tried = self._try_out()
         self.statistics = patches.statistics()
@@ -80,7 +80,7 @@ class Run:
         model.likelihood.prepare(**self.statistics)
         if untrained:
             model.trained_on = getattr(patches, "pixels", None)
-            model.know_covariates(known_of(patches, self.training))
+            model.know(known_of(patches, self.training))
             count = min(_FIRST, _FIRST_VALUES // math.prod(model.shape))
             model.guide_module.start(model, self._gathered(self.training[: max(count, 1)]))
         # One pass over all parameters, where an optimiser has that.
@@ -102,7 +102,7 @@ class Run:
     def train(self, progress: bool, callbacks: list[Callback], checkpoint: Path | None) -> str:
         """Train to the end; returns why it ended."""
         records, options = self.history.records, self.options
-        batches = math.ceil(len(self.training) / options.batch_size)
+        batches = len(self.batches)
         stopped = "completed"
         # Checking every distribution at every step costs time, and the dry run has done it once.
         with (
@@ -164,12 +164,6 @@ class Run:
         order = torch.randperm(count, generator=generator)
         return order[held_out:], order[:held_out]
 
-    def _labelled(self) -> Tensor:
-        """Indices of the patches to train on whose kind is known, by the label of any site."""
-        known, sites = known_of(self.patches, self.training), self.model.discrete
-        told = [~known[site.label].cpu().isnan() for site in sites if site.label in known]
-        return self.training[torch.stack(told).any(0)] if told else self.training[:0]
-
     def _epoch(self, epoch: int, bar: tqdm) -> EpochRecord:
         """One pass over the training patches, then one over those held out."""
         # All randomness of an epoch follows from the seed and the epoch's number, so that a run
@@ -181,10 +175,9 @@ class Run:
             group["lr"] = rate
         before = copy.deepcopy(self.model.state_dict())
         bar.set_description(f"epoch {epoch + 1}/{self.options.epochs}")
-        order = self._order(epoch)
         self.model.train()
         totals = Totals()
-        for number, index in enumerate(order.split(self.options.batch_size), start=1):
+        for number, index in enumerate(self.batches.of(epoch), start=1):
             terms = self._step(index, weights)
             if terms is None:
                 self._give_up(epoch, f"batch {number}", weights)
@@ -204,15 +197,6 @@ class Run:
             self._give_up(epoch, "the validation", weights)
         bar.set_postfix_str(totals.describe())
         return record
-
-    def _order(self, epoch: int) -> Tensor:
-        """The patches of an epoch: all; of the first ones those whose kind is known, as often.
-
-        What each class looks like, few windows with labels can't say once all others have agreed.
-        """
-        if epoch >= _LABELLED_FIRST or not 0 < len(self.labelled) < len(self.training):
-            return self.training[torch.randperm(len(self.training))]
-        return self.labelled[torch.randint(len(self.labelled), (len(self.training),))]
 
     def _step(self, index: Tensor, weights: dict[str, float]) -> Measured | None:
         """One step of the optimiser; None, and no step, if the loss is no longer a number."""
