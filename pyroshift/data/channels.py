@@ -42,6 +42,24 @@ def channel_labels(data: xr.DataArray, dim: Hashable | None) -> tuple[Labels, La
     return names, tuple(str(unit) for unit in units.values)
 
 
+def check_order(channels: Sequence[str], expected: Sequence[str]) -> None:
+    """Raise a DataError if channels are those of a model, but in another order.
+
+    Example:
+        >>> check_order(["height", "phase"], ["height", "phase"])
+        >>> check_order(["phase", "height"], ["height", "phase"])
+        Traceback (most recent call last):
+            ...
+        pyroshift.errors.DataError: the patches have the channels ['phase', 'height'] ...
+    """
+    pairs = zip(channels, expected, strict=False)
+    if any(here != there and here in expected for here, there in pairs):
+        raise DataError(
+            f"the patches have the channels {list(channels)} where the model has {list(expected)}: "
+            f"bring them in one order, as by image.sel(channel={list(expected)})"
+        )
+
+
 def channel_coords(names: Sequence[str], units: Sequence[str]) -> dict[str, xr.Variable]:
     """Coordinates that name the channels and have their units; none without channels.
 

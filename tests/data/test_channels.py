@@ -1,6 +1,7 @@
 """Several channels: each is gathered, stretched and summed up as if it were alone."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from pyroshift import (
     Patches,
+    ShiftVAE,
+    encode,
     extract_patches,
     find_atoms,
+    fit,
     segment,
     suggest_window,
     synthetic,
@@ -240,3 +244,13 @@ def test_stretched_values_have_no_unit(normalize):
     alone = image[0].drop_vars("channel_units").assign_attrs(units="nm", source="scan")
     windows = extract_patches(alone, 4, normalize=normalize).to_xarray()
     assert windows.attrs == {"units": expected, "source": "scan"}
+
+
+def test_channels_in_another_order_are_refused():
+    image = image_of((8, 8))
+    model = ShiftVAE(4, likelihood={"phase": "gaussian", "height": "gaussian"}, guide="normal")
+    for use in (partial(fit, epochs=1, progress=False), encode):
+        with pytest.raises(DataError, match=r"sel\(channel=\['phase', 'height'\]\)"):
+            use(model, extract_patches(image, 4))
+        use(model, extract_patches(image.sel(channel=["phase", "height"]), 4))
+        use(model, extract_patches(image.assign_coords(channel=["p", "h"]), 4))  # another's names
