@@ -1,3 +1,4 @@
+import json
 import re
 from html.parser import HTMLParser
 
@@ -119,6 +120,84 @@ def test_tells_how_much_of_z_is_brightness(tmp_path, trained, share, advised):
     assert f"explains {share:.2f} of z 0" in text
     assert "z 1." not in text.split("explains")[1].split("--")[0]
     assert ("--brightness site" in text) is advised
+
+
+def test_what_a_blur_explains_of_a_latent_that_collapsed_is_nothing(tmp_path, trained):
+    blur = xr.DataArray([0.1, 0.9], dims="latent")
+    maps = trained[0].assign_coords(collapsed=("latent", [False, True]))
+    text = told(tmp_path, maps, trained[1], RUN, blur)
+    assert "explains 0.10 of z 0." in text
+    assert "--brightness" not in text
+
+
+def told(folder, *given, **more):
+    return Page(write_report(folder, *given, **more).read_text(encoding="utf-8")).text
+
+
+def test_tells_lengths_with_a_prefix(tmp_path, trained):
+    maps, history = trained
+    maps = maps.copy(deep=True)
+    maps["offset"].values[:] = np.where(np.arange(4) % 2, 3e-9, -3e-9)[:, None]
+    maps["offset"].attrs["units"] = "m"
+    assert "offset y 3 nm" in told(tmp_path, maps, history, RUN)
+
+
+def with_classes(maps, best):
+    """Maps of three classes, as sure as 0.75; NaN where there is no window."""
+    other = np.where(best == 1, 0, 1)
+    each = sum(
+        share * (number[..., None] == range(3)) for share, number in ((0.75, best), (0.25, other))
+    )
+    variables = {"class": (("y", "x"), best), "class_probability": (("y", "x", "kind"), each)}
+    known = maps.assign(variables).assign_coords(kind=["0", "1", "2"])
+    return known.where(known["class"].notnull())
+
+
+def test_tells_what_classes_there_are(tmp_path, trained):
+    maps, history = trained
+    best = np.ones((3, 4))
+    best[0], best[1, 0] = 0.0, np.nan
+    (tmp_path / "maps.png").write_bytes(PNG)
+    (tmp_path / "manifold.png").write_bytes(PNG)
+    maps = with_classes(maps, best)
+    html = write_report(tmp_path, maps, history, RUN).read_text(encoding="utf-8")
+    text = Page(html).text
+    assert "class 0 4 (36.4%) 0.75 class 1 7 (63.6%) 0.75 class 2 0 (0.0%)" in text
+    assert "<tr class='collapsed'><td>class 2</td>" in html
+    assert "class says which kind" in text
+    assert "Each class has tiles of its own" in text
+    assert "(1 of them left out, as they miss too many pixels)" in text
+    assert "Classes" not in Page(write_report(tmp_path, *trained, RUN).read_text()).headings
+
+
+def test_tells_of_channels_and_gaps(tmp_path, trained):
+    maps, history = trained
+    (tmp_path / "maps.png").write_bytes(PNG)
+    plain = told(tmp_path, maps, history, RUN)
+    assert "Light grey" not in plain
+    assert "Windows of 16 x 16 pixels, 3 along y" in plain
+    assert "Light grey" in told(tmp_path, maps, history, RUN, gaps=True)
+    configuration = {"model": "RVAE", "channels": ["height", "current", "phase"]}
+    channels = maps.assign_attrs(configuration=json.dumps(configuration))
+    blur = xr.DataArray([0.9, 0.1], dims="latent")
+    text = told(tmp_path, channels, history, RUN, blur)
+    assert "Windows of 16 x 16 pixels of height, current and phase, 3 along y" in text
+    assert "The channels of the image come first" in text
+    assert "--normalize patch takes it out" in text
+    assert "--brightness" not in text
+    phases = configuration | {"phase_periods": {"phase": 360.0}}
+    text = told(tmp_path, maps.assign_attrs(configuration=json.dumps(phases)), history, RUN, blur)
+    assert "--normalize" not in text
+
+
+def test_tells_settings_of_channels_in_words(tmp_path, trained):
+    settings = [
+        Setting("--channel", ["height", "phase"], "which"),
+        Setting("--likelihood", {"": "gaussian", "phase": "von_mises"}, "noise"),
+    ]
+    text = told(tmp_path, *trained, Run("image", "pyroshift", settings))
+    assert "--channel height, phase which" in text
+    assert "--likelihood gaussian, phase=von_mises noise" in text
 
 
 def test_tells_how_poses_were_found(tmp_path, trained):

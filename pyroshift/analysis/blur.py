@@ -22,7 +22,8 @@ def explained_by_blur(maps: Any, patches: Patches, contrast: bool = False) -> xr
     `normalize="patch"`. What it leaves is not all structure either, and structure may darken a
     window: a share of 0.1 is no reason to worry.
 
-    It is R² of a linear regression, for the mean alone the square of the correlation.
+    It is R² of a linear regression, for the mean alone the square of the correlation. Of several
+    channels, all means explain together. Missing pixels don't count.
 
     Args:
         maps: from `encode`, or its z.
@@ -51,7 +52,8 @@ def explained_by_blur(maps: Any, patches: Patches, contrast: bool = False) -> xr
             f"the maps run over {layout}, but the patches over {dict(patches.layout)}: pass the "
             "patches that were encoded"
         )
-    grey = patches.unflatten(_grey_levels(patches))[..., : 1 + contrast].reshape(-1, 1 + contrast)
+    grey = patches.unflatten(_grey_levels(patches, contrast))
+    grey = grey.reshape(-1, grey.shape[-1])
     latents = z.transpose(*patches.layout, "latent").values.reshape(len(grey), -1).astype(float)
     known = np.isfinite(grey).all(1) & np.isfinite(latents).all(1)
     if known.sum() < FEWEST_WINDOWS:
@@ -68,12 +70,15 @@ def explained_by_blur(maps: Any, patches: Patches, contrast: bool = False) -> xr
     )
 
 
-def _grey_levels(patches: Patches, batch_size: int = 4096) -> Array:
-    """Mean and standard deviation of each window, `patch x 2`."""
+def _grey_levels(patches: Patches, contrast: bool, batch_size: int = 4096) -> Array:
+    """Mean, and if asked for standard deviation, of each window's channels: `patch x number`."""
     parts = []
     for index in torch.arange(len(patches)).split(batch_size):
-        windows = patches.gather(index).flatten(1).double()
-        parts.append(torch.stack([windows.mean(1), windows.std(1, correction=0)], 1))
+        windows = patches.gather(index).double()
+        channels = windows.reshape(len(index), max(len(patches.channels), 1), -1)
+        mean = channels.nanmean(-1, keepdim=True)
+        spread = (channels - mean).square().nanmean(-1).sqrt()
+        parts.append(torch.cat([mean.squeeze(-1), *[spread] * contrast], -1))
     return torch.cat(parts).cpu().numpy()
 
 
@@ -81,6 +86,8 @@ def _explained(latents: Array, causes: Array) -> Array:
     """R² of each column, given some columns."""
     deviation = latents - latents.mean(0)
     basis = causes - causes.mean(0)
+    spread = basis.std(0)
+    basis = basis / np.where(spread > 0, spread, 1.0)  # channels may differ by orders of magnitude
     fitted = basis @ np.linalg.lstsq(basis, deviation)[0]
     total = (deviation**2).sum(0)
     rounding = (8 * np.finfo(np.float32).eps * np.abs(latents).max(0)) ** 2 * len(latents)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from xarray import DataArray, Dataset
 
 from pyroshift import plot
@@ -18,6 +17,7 @@ from pyroshift.maps import storage
 from pyroshift.maps.decode import decode
 from pyroshift.maps.encode import encode
 from pyroshift.model.pair import PoseVAE
+from pyroshift.plot.sources import as_list
 from pyroshift.report import Run, write_report
 from pyroshift.search.study import JOURNAL
 
@@ -184,7 +184,8 @@ def write_results(
     for name, figure in figures.items():
         with written(folder / name) as path:
             figure.savefig(path)
-    write_report(folder, maps, history, run, _blur(maps, patches))
+    gaps = not patches.complete or bool(maps["elbo"].isnull().any())
+    write_report(folder, maps, history, run, _blur(maps, patches), gaps)
 
 
 def _blur(maps: Dataset, patches: Patches) -> DataArray | None:
@@ -199,8 +200,6 @@ def _examples(
     """Some windows, from the best to the worst explained, and what the model makes of them."""
     order = np.argsort(-maps["elbo"].values.ravel()[patches.positions])
     index = order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]
-    data = patches.gather(torch.from_numpy(index)).cpu().numpy()
     places = np.unravel_index(patches.positions[index], tuple(patches.layout.values()))
     chosen = {name: ("patch", place) for name, place in zip(patches.layout, places, strict=True)}
-    decoded = decode(model, maps.isel(chosen))
-    return DataArray(data, dims=decoded.dims), decoded
+    return as_list(patches, index).to_xarray(), decode(model, maps.isel(chosen))

@@ -1,6 +1,7 @@
 """Channels: several values taken at every pixel, such as an amplitude and a phase."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -41,6 +42,24 @@ def channel_labels(data: xr.DataArray, dim: Hashable | None) -> tuple[Labels, La
     return names, tuple(str(unit) for unit in units.values)
 
 
+def check_order(channels: Sequence[str], expected: Sequence[str]) -> None:
+    """Raise a DataError if channels are those of a model, but in another order.
+
+    Example:
+        >>> check_order(["height", "phase"], ["height", "phase"])
+        >>> check_order(["phase", "height"], ["height", "phase"])
+        Traceback (most recent call last):
+            ...
+        pyroshift.errors.DataError: the patches have the channels ['phase', 'height'] ...
+    """
+    pairs = zip(channels, expected, strict=False)
+    if any(here != there and here in expected for here, there in pairs):
+        raise DataError(
+            f"the patches have the channels {list(channels)} where the model has {list(expected)}: "
+            f"bring them in one order, as by image.sel(channel={list(expected)})"
+        )
+
+
 def channel_coords(names: Sequence[str], units: Sequence[str]) -> dict[str, xr.Variable]:
     """Coordinates that name the channels and have their units; none without channels.
 
@@ -51,6 +70,24 @@ def channel_coords(names: Sequence[str], units: Sequence[str]) -> dict[str, xr.V
     labels = {CHANNEL: names, CHANNEL_UNITS: units} if names else {}
     # Zarr has no text of fixed length.
     return {key: xr.Variable(CHANNEL, np.array(each, object)) for key, each in labels.items()}
+
+
+def value_units(units: Any, normalize: Normalize) -> Any:
+    """The units of values, which are pure numbers once they are stretched.
+
+    Args:
+        units: attributes with `units` among them, or one for each channel.
+        normalize: how grey levels are stretched.
+
+    Example:
+        >>> value_units({"units": "nm", "source": "scan"}, "patch"), value_units(("nm",), None)
+        ({'units': '1', 'source': 'scan'}, ('nm',))
+    """
+    if normalize is None:
+        return units
+    if isinstance(units, Mapping):
+        return {name: "1" if name == "units" else value for name, value in units.items()}
+    return tuple("1" for _ in units)
 
 
 def normalized_each(

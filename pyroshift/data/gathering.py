@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from pyroshift.data.channels import channel_coords, channel_labels, normalized_each
+from pyroshift.data.channels import channel_coords, channel_labels, normalized_each, value_units
 from pyroshift.data.checks import CHANNEL, check_index, check_name, lengths, plain, window_shape
 from pyroshift.data.known import as_numbers, check_free, over_layout
 from pyroshift.data.layouts import cut_already
@@ -323,14 +323,16 @@ class Patches:
 
         Returns:
             Over the patches' dimensions, then "channel" if there are channels, and the window's,
-            named `window_y`, `window_x` where the patches have dimensions of these names.
+            named `window_y`, `window_x` where the patches have dimensions of these names. Values
+            that were stretched have the unit "1".
         """
         channel = (CHANNEL,) if self.channels else ()
+        units = value_units(self.channel_units, self.normalize)
         return xr.DataArray(
             self.unflatten(self.gather().cpu().numpy()),
             dims=(*self.layout, *channel, *self.pixel_dims),
-            coords={**self.coords, **channel_coords(self.channels, self.channel_units)},
-            attrs=dict(self.attrs),
+            coords={**self.coords, **channel_coords(self.channels, units)},
+            attrs=value_units(dict(self.attrs), self.normalize),
             name="patches",
         )
 

@@ -8,8 +8,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from pyroshift.data.checks import CHANNEL
 from pyroshift.errors import DataError
-from pyroshift.maps.labels import COLLAPSED, KIND
+from pyroshift.maps.labels import COLLAPSED, KIND, PERIOD, phase_periods
 from pyroshift.model.classes import CLASS, FLIP
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
@@ -49,7 +50,8 @@ def decode(
 
     Returns:
         The expected data, over the dimensions of `z`, `channel` if there are any, and the window's
-        `window_y`, `window_x` (or `window_x` alone for signals).
+        `window_y`, `window_x` (or `window_x` alone for signals). Where they are phases, the
+        coordinate `phase_period` tells after which values they are the same.
 
     Raises:
         DataError: if the shapes don't fit each other or the model, or a pose is given that the
@@ -102,9 +104,13 @@ def decode(
     with evaluating(model):
         seen = torch.cat(list(_decoded(model, values)))
     window_dims: tuple[str, ...] = ("window_y", "window_x")[-len(model.window) :]
+    periods = phase_periods(model)
     if model.channels:
-        window_dims = ("channel", *window_dims)
-        coords = {**coords, "channel": np.array(model.channels, dtype=object)}
+        window_dims = (CHANNEL, *window_dims)
+        coords = {**coords, CHANNEL: np.array(model.channels, dtype=object)}
+    if periods:
+        each = [periods.get(name, np.nan) for name in model.channels or ("",)]
+        coords = {**coords, PERIOD: (CHANNEL, each) if model.channels else each[0]}
     return xr.DataArray(
         seen.reshape(*shape, *model.shape).numpy(),
         dims=(*dims, *window_dims),

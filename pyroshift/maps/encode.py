@@ -11,6 +11,7 @@ import xarray as xr
 from pyro import poutine
 from torch import Tensor
 
+from pyroshift.data.channels import check_order
 from pyroshift.data.patches import Patches, as_patches
 from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.errors import DataError
@@ -108,6 +109,7 @@ def check_fit(model: PoseVAE, patches: Patches) -> None:
             f"the model is for {_in_words(model.channels)}, but the patches have "
             f"{_in_words(channels)}: make it with channels=patches.channels, or load these"
         )
+    check_order(channels, model.channels)
     if patches.window != model.window:
         raise DataError(
             f"the model is for windows of {model.window}, but the patches are {patches.window}: "

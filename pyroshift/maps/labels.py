@@ -38,6 +38,7 @@ _LONG_NAMES = {
 }
 _UNITS = {ANGLE: "rad", "elbo": "nat", "pose_entropy": "nat"}
 COLLAPSED = "collapsed"
+PERIOD = "phase_period"  # after which expected data are the same, where these are phases
 MODE = "mode_"  # what names of values at each mode of a posterior begin with
 
 
@@ -118,12 +119,32 @@ def _flat(numbers: Sequence[float]) -> list[float] | float:
     return list(numbers) if len(numbers) > 1 else numbers[0]
 
 
+def phase_periods(model: PoseVAE) -> dict[str, float]:
+    """After which values are the same, by the names of the channels that are phases.
+
+    Of windows without channels, the name is empty.
+
+    Example:
+        >>> from pyroshift import ShiftVAE
+        >>> both = {"amplitude": "gaussian", "phase": "von_mises"}
+        >>> phase_periods(ShiftVAE(16, likelihood=both)), phase_periods(ShiftVAE(16))
+        ({'phase': 360.0}, {})
+    """
+    parts = getattr(model.likelihood, "likelihoods", [model.likelihood])
+    named = zip(model.channels or ("",), parts, strict=True)
+    return {name: part.period for name, part in named if hasattr(part, "period")}
+
+
 def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
+    optional = {
+        "channels": list(model.channels),
+        "condition": list(model.condition),
+        "phase_periods": phase_periods(model),
+    }
     configuration = {
         "model": type(model).__name__,
-        **({"channels": list(model.channels)} if model.channels else {}),
-        **({"condition": list(model.condition)} if model.condition else {}),
+        **{name: value for name, value in optional.items() if value},
         "sites": {name: _in_words(prior) for name, prior in model.priors().items()},
         "likelihood": repr(model.likelihood),
         "decoder": type(model.decoder).__name__,
@@ -149,14 +170,14 @@ def _in_words(prior: Distribution) -> str:
 
 
 def components(name: str, array: xr.DataArray) -> dict[str, xr.DataArray]:
-    """A variable's parts by name, one for each latent, axis or component; else the variable.
+    """A variable's parts by name, one for each latent, axis, component or kind; else the variable.
 
     Example:
         >>> array = xr.DataArray(np.zeros((3, 2)), {"axis": ["y", "x"]}, ("patch", "axis"))
         >>> list(components("offset_std", array))
         ['offset_y_std', 'offset_x_std']
     """
-    dim = next((dim for dim in ("latent", "axis", "component") if dim in array.dims), None)
+    dim = next((dim for dim in ("latent", "axis", "component", KIND) if dim in array.dims), None)
     if dim is None:
         return {name: array}
     base, joint = name.removesuffix("_std"), "" if dim == "latent" else "_"

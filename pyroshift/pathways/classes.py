@@ -10,6 +10,7 @@ import xarray as xr
 
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
+from pyroshift.maps.labels import KIND
 from pyroshift.model.sites import CONTENT
 from pyroshift.pathways.tracks import (
     CLASS,
@@ -44,6 +45,9 @@ def classify(
     a single skewed cluster takes several; the ICL counts clusters that are apart, and takes those
     that overlap by much for one: say how many there are then.
 
+    Where the model has classes of its own, these are taken, in its order, since z means another
+    thing in each.
+
     Args:
         maps: from `encode`, of windows on a grid or of atoms, of one frame or many.
         classes: number of classes; by default that of least `criterion`.
@@ -60,7 +64,8 @@ def classify(
         largest. Where the number was to be found, also `bic` and `icl` over `components`.
 
     Raises:
-        DataError: if there is no such variable, or there are too few patches for so many classes.
+        DataError: if there is no such variable, there are too few patches for so many classes, or
+            the model has another number of them.
         ImportError: if scikit-learn isn't installed.
 
     Source:
@@ -73,11 +78,13 @@ def classify(
         >>> found.class_index.values[[0, -1]], found["class"].values.tolist()
         (array([1, 0]), ['bright', 'dark'])
     """
-    check_installed("sklearn", "scipy", extra="atoms")
     wanted = classes if names is None else len(names)
     _check(wanted, max_classes, criterion)
     if names is not None and classes not in (None, len(names)):
         raise DataError(f"{len(names)} names were given for {classes} classes")
+    if _has_own(maps) and list(variables) == [CONTENT]:
+        return _of_the_model(maps, wanted, names)
+    check_installed("sklearn", "scipy", extra="atoms")
     features, dims, shape = _features(maps, variables)
     known = np.all(np.isfinite(features), axis=1)
     tried = _mixtures(features[known], wanted, max_classes, seed)
@@ -107,6 +114,30 @@ def classify(
         coords[COMPONENTS] = list(tried)
         for name, values in scores.items():
             found[name] = (COMPONENTS, values, {"long_name": name.upper(), "units": "1"})
+    return _without_classes(maps).assign(found).assign_coords(coords)
+
+
+def _has_own(maps: Any) -> bool:
+    """Whether maps are of a model with classes."""
+    return isinstance(maps, xr.Dataset) and CLASS in maps.data_vars and KIND in maps.dims
+
+
+def _of_the_model(maps: xr.Dataset, wanted: int | None, names: Sequence[str] | None) -> xr.Dataset:
+    """The maps with the classes that their model found, as if they were a mixture's."""
+    count = maps.sizes[KIND]
+    if wanted not in (None, count):
+        raise DataError(
+            f"the model has {count} classes, not {wanted}: leave `classes` out, or tell classes by "
+            'other variables than "z", which means another thing in each of the model\'s'
+        )
+    own = [str(kind) for kind in maps[KIND].values] if KIND in maps.coords else []
+    named = own if own and not own[0].isdigit() else list(default_names(count))
+    probability = maps[CLASS_PROBABILITY].rename({KIND: CLASS}).drop_vars(CLASS, errors="ignore")
+    index = maps[CLASS].fillna(MISSING).astype(int).assign_attrs(long_name="class")
+    weight = probability.mean([dim for dim in probability.dims if dim != CLASS])
+    weight.attrs = {"long_name": "share of the patches", "units": "1"}
+    found = {CLASS_INDEX: index, CLASS_PROBABILITY: probability, CLASS_WEIGHT: weight}
+    coords = {CLASS: np.array(named if names is None else names, dtype=object)}
     return _without_classes(maps).assign(found).assign_coords(coords)
 
 
@@ -188,7 +219,6 @@ def _scores(mixture: Any, data: Array) -> dict[str, float]:
 
 
 def _without_classes(maps: xr.Dataset) -> xr.Dataset:
-    """The maps less what was found by an earlier call."""
-    return maps.drop_dims((CLASS, COMPONENTS), errors="ignore").drop_vars(
-        CLASS_INDEX, errors="ignore"
-    )
+    """The maps less what was found by an earlier call, or by the model."""
+    dropped = maps.drop_dims((CLASS, COMPONENTS, KIND), errors="ignore")
+    return dropped.drop_vars((CLASS_INDEX, CLASS), errors="ignore")

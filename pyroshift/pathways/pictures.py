@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from pyroshift.data.channels import channel_coords
+from pyroshift.data.channels import channel_coords, value_units
 from pyroshift.data.checks import CHANNEL
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
@@ -49,7 +49,9 @@ def class_patches(classified: xr.Dataset, patches: Patches, *, align: bool = Tru
         )
     index = _per_patch(classified[CLASS_INDEX], patches).long()
     pose = _pose(classified, patches) if align else {}
-    channels = channel_coords(patches.channels, patches.channel_units)
+    channels = channel_coords(
+        patches.channels, value_units(patches.channel_units, patches.normalize)
+    )
     each = [len(patches.channels)] if channels else []
     total = torch.zeros(len(names), *each, *patches.window, dtype=torch.double)
     weight = torch.zeros_like(total)

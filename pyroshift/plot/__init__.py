@@ -9,12 +9,13 @@ Latents that collapsed are drawn in pale grey, and named so.
 from pyroshift.plot.atoms import atoms, tracks
 from pyroshift.plot.classes import class_patches, classes
 from pyroshift.plot.distortion import displacement, displacement_modes, distortion
-from pyroshift.plot.latents import manifold, scatter
+from pyroshift.plot.latents import scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.pathways import ensemble, trajectories, transitions
 from pyroshift.plot.reconstruction import reconstructions
 from pyroshift.plot.search import search
 from pyroshift.plot.tables import heat_map, heat_maps
+from pyroshift.plot.tiles import manifold
 from pyroshift.plot.training import history
 
 __all__ = [

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from pyroshift.data.atoms import ATOM, check_atoms, check_units
 from pyroshift.errors import DataError
-from pyroshift.plot.drawing import as_image, draw_image, panel_size
+from pyroshift.plot.drawing import draw_image, panel_size
 from pyroshift.plot.fields import select_frame
+from pyroshift.plot.pictures import as_image
 from pyroshift.plot.style import LINE_COLOURS, figure_of, own_axes, styled
 
 _AREA = 0.35  # of the panel, that all rings together cover
@@ -32,7 +33,7 @@ def atoms(
     Args:
         dataset: of atoms, from `find_atoms`, `link_atoms` or `encode`.
         image: `height x width`, or `frame x height x width`, that the atoms were found in, or a
-            part of it.
+            part of it; of several channels, the first is shown.
         ax: where to draw; in a new figure by default.
         color: coordinate or variable of few different values that colours the rings, such as
             "sublattice", with how many there are of each in the legend; one colour where there is

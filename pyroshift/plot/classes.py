@@ -9,12 +9,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pyroshift.data.checks import CHANNEL
 from pyroshift.errors import DataError
-from pyroshift.pathways.tracks import CLASS, CLASS_INDEX, class_names
+from pyroshift.pathways.tracks import CLASS, CLASS_INDEX, MISSING, class_names
 from pyroshift.plot.colours import GREY, robust_limits
-from pyroshift.plot.drawing import as_image, draw_image, panel_size
-from pyroshift.plot.fields import select_frame
+from pyroshift.plot.drawing import draw_image, panel_size
+from pyroshift.plot.fields import kind_title, kinds_of, select_frame
 from pyroshift.plot.geometry import extent, positions
+from pyroshift.plot.pictures import as_image, by_channel, name_of
 from pyroshift.plot.style import add_axes, figure_of, line_colour, new_figure, own_axes, styled
 
 _LEGEND = 1.2  # inches beside a picture
@@ -27,8 +29,8 @@ def classes(
     """Where each class is: atoms, or windows on a grid, in its colour.
 
     Args:
-        classified: from `classify`.
-        image: the source image or stack.
+        classified: from `classify`, or from `encode` by a model with classes.
+        image: the source image or stack; of several channels, the first is shown.
         ax: where to draw; in a new figure by default.
         frame: which frame of a stack.
 
@@ -46,15 +48,16 @@ def classes(
     """
     if not isinstance(classified, xr.Dataset):
         raise DataError(f"expected a Dataset from classify, got {type(classified).__name__}")
-    names = class_names(classified)
-    index = select_frame(classified[CLASS_INDEX], frame)
+    own = next((name for name in (CLASS_INDEX, CLASS) if kinds_of(classified, name)), CLASS_INDEX)
+    names = kinds_of(classified, own) or class_names(classified)
+    index = select_frame(classified[own].fillna(MISSING), frame)
     picture = None if image is None else as_image(image, frame)
     place = index if picture is None else picture
     width, height = panel_size(place)
     ax = own_axes(ax, width + _LEGEND, height)
     if picture is not None:
         _check_units(index, picture)
-        draw_image(ax, picture)
+        draw_image(ax, picture, colour_bar=False)
     if index.ndim == 2:
         colours = np.array(
             [to_rgba(line_colour(number)) for number in range(len(names))] + [(0,) * 4]
@@ -69,10 +72,11 @@ def classes(
     counts = np.bincount(index.values[index.values >= 0].astype(int), minlength=len(names))
     handles = [
         Line2D(
-            [], [], color=line_colour(number), marker="o", linestyle="", label=f"{name} ({count})"
+            [], [], color=line_colour(number), marker="o", linestyle="",
+            label=f"{kind_title(str(name))} ({count})",
         )
         for number, (name, count) in enumerate(zip(names, counts, strict=True))
-    ]
+    ]  # fmt: skip
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.1)
     ax.set(xticks=[], yticks=[], title="classes")
     return figure_of(ax)
@@ -86,7 +90,8 @@ def class_patches(array: xr.DataArray) -> Figure:
         array: from `class_patches`.
 
     Returns:
-        A Figure with one panel per class, all in the same shades of grey.
+        A Figure with one panel per class, or a row of them for each channel, whose panels are all
+        in the same shades of grey.
 
     Raises:
         DataError: if this isn't what `class_patches` returns.
@@ -96,28 +101,31 @@ def class_patches(array: xr.DataArray) -> Figure:
         >>> [ax.get_title() for ax in class_patches(means).axes]
         ['class 0', 'class 1']
     """
-    if (
-        not isinstance(array, xr.DataArray)
-        or array.dims[:1] != (CLASS,)
-        or array.ndim not in (2, 3)
-    ):
+    dims = [dim for dim in getattr(array, "dims", ()) if dim != CHANNEL]
+    if not isinstance(array, xr.DataArray) or dims[:1] != [CLASS] or len(dims) not in (2, 3):
         raise DataError("expected what class_patches returns, over `class` and the window's axes")
-    names = array[CLASS].values if CLASS in array.coords else range(len(array))
-    figure = new_figure(1.5 * len(array), 1.8, compressed=array.ndim == 3)
-    grid = figure.add_gridspec(1, len(array))
-    low, high = robust_limits(array.values)
-    for number, name in enumerate(names):
-        ax = add_axes(figure, grid[number])
-        if array.ndim == 3:
-            ax.imshow(array.values[number], cmap=GREY, vmin=low, vmax=high)
-            ax.set(xticks=[], yticks=[])
-        else:
-            ax.plot(array.values[number], color=line_colour(number))
-            ax.set_ylim(low, high)
-        ax.spines[:].set(color=line_colour(number), linewidth=2.0)
-        heading = name if isinstance(name, str) else f"class {name}"
-        count = f"\n{int(array['count'][number])} windows" if "count" in array.coords else ""
-        ax.set_title(f"{heading}{count}")
+    names = array[CLASS].values if CLASS in array.coords else range(array.sizes[CLASS])
+    channels = by_channel(array)
+    figure = new_figure(1.5 * len(names), 0.3 + 1.5 * len(channels), compressed=len(dims) == 3)
+    grid = figure.add_gridspec(len(channels), len(names))
+    for row, channel in enumerate(channels):
+        low, high = robust_limits(channel.values)
+        for number, name in enumerate(names):
+            ax = add_axes(figure, grid[row, number])
+            if len(dims) == 3:
+                ax.imshow(channel.values[number], cmap=GREY, vmin=low, vmax=high)
+                ax.set(xticks=[], yticks=[])
+            else:
+                ax.plot(channel.values[number], color=line_colour(number))
+                ax.set_ylim(low, high)
+            ax.spines[:].set(color=line_colour(number), linewidth=2.0)
+            if not number:
+                ax.set_ylabel(name_of(channel))
+            if not row:
+                count = (
+                    f"\n{int(array['count'][number])} windows" if "count" in array.coords else ""
+                )
+                ax.set_title(f"{kind_title(str(name))}{count}")
     return figure
 
 

@@ -9,22 +9,24 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 
+from pyroshift.maps.labels import PROBABILITIES
 from pyroshift.model.sites import ANGLE, OFFSET
 from pyroshift.plot.fields import is_deviation
-from pyroshift.plot.style import TICK_SIZE, round_ticks
+from pyroshift.plot.style import LINE_COLOURS, TICK_SIZE, round_ticks
 from pyroshift.plot.units import show_units
 
 Limits = tuple[float, float]
 
-GREY = "gray"
-DIVERGING = "RdBu_r"
 CIRCLE = (-math.pi, math.pi)
-_SEQUENTIAL = "viridis"
-_CYCLIC = "twilight"
 _MISSING = "0.88"
-_PALE = LinearSegmentedColormap.from_list("pale", ["0.96", "0.80"])
+_GAP = "#c6d3e6"  # where light grey is a value
+GREY = colormaps["gray"].with_extremes(bad=_GAP)
+PHASES = colormaps["twilight"].with_extremes(bad=_GAP)
+DIVERGING = colormaps["RdBu_r"].with_extremes(bad=_MISSING)
+_SEQUENTIAL = colormaps["viridis"].with_extremes(bad=_MISSING)
+_PALE = LinearSegmentedColormap.from_list("pale", ["0.96", "0.80"]).with_extremes(bad=_GAP)
 PALE, NOTHING = "0.72", "0.5"  # points and words of what collapsed
 
 
@@ -35,15 +37,33 @@ def colour_map(name: str, collapsed: bool = False) -> Colormap:
     """
     if collapsed:
         return _PALE
-    kind = DIVERGING if _is_offset(name) else _CYCLIC if name == ANGLE else _SEQUENTIAL
-    return colormaps[kind].with_extremes(bad=_MISSING)
+    return DIVERGING if _is_offset(name) else PHASES if name == ANGLE else _SEQUENTIAL
 
 
 def colour_limits(name: str, values: Any) -> Limits:
-    """Limits that show what a map holds: the full circle, symmetric for offsets, else robust."""
+    """Limits that show what a map holds.
+
+    The full circle for angles, symmetric for offsets, all of the probabilities, else robust.
+    """
     if name == ANGLE:
         return CIRCLE
+    if name.startswith(PROBABILITIES):
+        return 0.0, 1.0
     return symmetric_limits(values) if _is_offset(name) else robust_limits(values)
+
+
+def in_kinds(count: int) -> dict[str, Any]:
+    """Colours and limits by which whole numbers show as kinds, no two alike up to 20.
+
+    Example:
+        >>> colours = in_kinds(12)["cmap"]
+        >>> len(np.unique(colours(range(12)), axis=0))
+        12
+    """
+    few = count <= len(LINE_COLOURS)
+    colours: Any = LINE_COLOURS if few else colormaps["tab20"].colors  # type: ignore[attr-defined]
+    each = ListedColormap([colours[number % len(colours)] for number in range(count)])
+    return {"cmap": each.with_extremes(bad=_MISSING), "vmin": -0.5, "vmax": count - 0.5}
 
 
 def robust_limits(values: Any) -> Limits:
@@ -81,6 +101,19 @@ def symmetric_limits(values: Any) -> Limits:
     return -bound, bound
 
 
+def circle_limits(values: Any, period: float) -> Limits:
+    """A whole period about the values, from a whole number of quarters.
+
+    Example:
+        >>> circle_limits([-90.0, 170.0], 360.0), circle_limits([10.0, 350.0], 360.0)
+        ((-180.0, 180.0), (0.0, 360.0))
+    """
+    finite, quarter = _finite(values), period / 4
+    middle = (float(finite.min()) + float(finite.max())) / 2 if finite.size else 0.0
+    centre = quarter * round(middle / quarter)
+    return centre - period / 2, centre + period / 2
+
+
 def add_colour_bar(
     mappable: ScalarMappable, axes: Axes | Sequence[Axes], text: str = "", units: str = ""
 ) -> Colorbar:
@@ -109,11 +142,21 @@ def add_colour_bar(
     bar.ax.tick_params(labelsize=TICK_SIZE, width=0.6, length=2.0)
     bar.ax.yaxis.set_major_locator(round_ticks())
     if limits == CIRCLE:
-        quarters = [-math.pi, -math.pi / 2, 0.0, math.pi / 2, math.pi]
-        bar.set_ticks(quarters, labels=[r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
+        quarter_ticks(bar, CIRCLE, [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
     show_units(bar.ax.yaxis, units)
     bar.set_label(text, linespacing=1.1)
     return bar
+
+
+def quarter_ticks(bar: Colorbar, limits: Limits, labels: Sequence[str] | None = None) -> None:
+    """Ticks at the quarters of a circle."""
+    bar.set_ticks(np.linspace(*limits, 5).tolist(), labels=labels)
+
+
+def name_kinds(bar: Colorbar, kinds: Sequence[str]) -> None:
+    """A legend instead of numbers."""
+    bar.set_ticks(range(len(kinds)), labels=kinds)
+    bar.ax.tick_params(length=0.0)
 
 
 def _height_over_width(ax: Axes) -> float:
@@ -127,8 +170,9 @@ def _height_over_width(ax: Axes) -> float:
 def _extend(values: Any, limits: Limits) -> str:
     """At which ends of the colour bar an arrow says that there are values beyond."""
     finite = _finite(values)
-    below = bool(finite.size) and finite.min() < limits[0]
-    above = bool(finite.size) and finite.max() > limits[1]
+    rounding = 1e-6 * (limits[1] - limits[0])
+    below = bool(finite.size) and finite.min() < limits[0] - rounding
+    above = bool(finite.size) and finite.max() > limits[1] + rounding
     return {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
         (bool(below), bool(above)), "neither"
     )

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from pyroshift.data.atoms import ATOM, FRAME, check_atoms
 from pyroshift.errors import DataError
 from pyroshift.plot.colours import Limits, robust_limits, symmetric_limits
-from pyroshift.plot.drawing import as_image, draw_image, draw_map, panel_size
+from pyroshift.plot.drawing import draw_image, draw_map, panel_size
 from pyroshift.plot.fields import select_frame
 from pyroshift.plot.geometry import add_scale_bar, nice_length
+from pyroshift.plot.pictures import as_image
 from pyroshift.plot.style import (
     LINE_COLOURS,
     add_axes,

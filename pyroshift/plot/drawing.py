@@ -1,13 +1,13 @@
 """One panel of each kind: an image, a map on a grid, points at positions, a plain list."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from pyroshift.data.checks import as_labelled
 from pyroshift.errors import DataError
 from pyroshift.model.sites import ANGLE
 from pyroshift.plot.colours import (
@@ -19,33 +19,19 @@ from pyroshift.plot.colours import (
     add_colour_bar,
     colour_limits,
     colour_map,
+    in_kinds,
+    name_kinds,
+    quarter_ticks,
     robust_limits,
 )
 from pyroshift.plot.fields import title
 from pyroshift.plot.geometry import Extent, add_scale_bar, extent, positions
+from pyroshift.plot.pictures import Shades, name_of, period_of
 from pyroshift.plot.style import LINE_COLOURS, round_ticks, without_box
-from pyroshift.plot.units import describe, show_units, units_of
+from pyroshift.plot.units import describe, name_with_unit, show_units, units_of
 
 _SIDE = 2.3  # inches, side of a square picture
 _LETTERS_PER_INCH = 14
-
-
-def as_image(array: Any, frame: int) -> xr.DataArray:
-    """One frame of an image or stack, labelled.
-
-    Raises:
-        DataError: if this is no image, or there is no such frame.
-    """
-    data = as_labelled(array, 2, None, None, name="image")
-    if data.ndim not in (2, 3) or not data.size:
-        raise DataError(
-            f"an image has two dimensions, or three for a stack; this one has shape {data.shape}"
-        )
-    if data.ndim == 2:
-        return data
-    if not -len(data) <= frame < len(data):
-        raise DataError(f"there is no frame {frame} in a stack of {len(data)}")
-    return data[frame]
 
 
 def is_list(array: xr.DataArray) -> bool:
@@ -68,20 +54,32 @@ def panel_size(array: xr.DataArray) -> tuple[float, float]:
     return _SIDE / stretch + 0.75, _SIDE * stretch + 0.35
 
 
-def draw_image(ax: Axes, picture: xr.DataArray, name: str = "grey level") -> None:
-    """An image with a scale bar, and a colour bar where its values have a unit."""
-    low, high = robust_limits(picture.values)
+def draw_image(
+    ax: Axes,
+    picture: xr.DataArray,
+    name: str = "grey level",
+    scale_bar: bool = True,
+    colour_bar: bool = True,
+) -> None:
+    """An image with a scale bar, and a colour bar where its values have a unit, or are phases."""
+    shades = Shades.of(picture.values, period_of(picture))
+    low, high = shades.limits
     pixels = ax.imshow(
-        picture.values,
-        cmap=GREY,
+        shades.shown(picture.values),
+        cmap=shades.colours,
         vmin=low,
         vmax=high,
         extent=extent(picture),
         aspect="equal" if _isotropic(picture) else "auto",
     )
-    if units_of(picture):
-        add_colour_bar(pixels, ax, _bar_text(picture, name, picture), units_of(picture))
-    _finish(ax, picture, scale_bar=True)
+    units = units_of(picture)
+    if colour_bar and (units or shades.period is not None):
+        # The title says which channel it is.
+        named = name_with_unit("", units) if name_of(picture) else _bar_text(picture, name, picture)
+        bar = add_colour_bar(pixels, ax, named, units)
+        if shades.period is not None:
+            quarter_ticks(bar, shades.limits)
+    _finish(ax, picture, scale_bar)
 
 
 def draw_map(
@@ -92,6 +90,8 @@ def draw_map(
     limits: Limits | None = None,
     scale_bar: bool = True,
     collapsed: bool = False,
+    kinds: Sequence[str] = (),
+    opacity: xr.DataArray | None = None,
 ) -> None:
     """One map with its colour bar, drawn as its dimensions ask for.
 
@@ -103,6 +103,8 @@ def draw_map(
         limits: of the colours, or of the values in a list.
         scale_bar: whether this panel bears the scale bar.
         collapsed: whether the map means nothing, and is to look so.
+        kinds: what its whole numbers stand for, where it holds such; negative ones for none.
+        opacity: over the same dimensions, 0 to 1: the paler, the less sure.
 
     Raises:
         DataError: if the map has more dimensions than can be drawn, or another unit of length than
@@ -110,7 +112,7 @@ def draw_map(
     """
     ax.set_title(title(name, collapsed), color=NOTHING if collapsed else "black")
     if is_list(array):
-        _draw_list(ax, name, array, limits, LINE_COLOURS[0] if not collapsed else PALE)
+        _draw_list(ax, name, array, limits, PALE if collapsed else LINE_COLOURS[0], kinds)
         return
     place = array if picture is None else picture
     view = _view(place)
@@ -121,6 +123,10 @@ def draw_map(
         )
     low, high = limits or colour_limits(name, array.values)
     colours: dict[str, Any] = {"cmap": colour_map(name, collapsed), "vmin": low, "vmax": high}
+    if kinds:
+        array, colours = array.where(array >= 0), in_kinds(len(kinds))
+    if opacity is not None:
+        colours["alpha"] = opacity.fillna(1.0).clip(0.0, 1.0).values
     if array.ndim == 2:
         edges = extent(array)
         mappable: Any = ax.imshow(array.values, extent=edges, interpolation="nearest", **colours)
@@ -139,22 +145,33 @@ def draw_map(
             **colours,
         )
     ax.set(xlim=view[:2], ylim=view[2:], aspect="equal" if _isotropic(place) else "auto")
-    add_colour_bar(mappable, ax, _bar_text(array, name, place), units_of(array))
+    bar = add_colour_bar(mappable, ax, _bar_text(array, name, place), units_of(array))
+    if kinds:
+        name_kinds(bar, kinds)
     _finish(ax, place, scale_bar)
 
 
 def _draw_list(
-    ax: Axes, name: str, array: xr.DataArray, limits: Limits | None, colour: str
+    ax: Axes,
+    name: str,
+    array: xr.DataArray,
+    limits: Limits | None,
+    colour: str,
+    kinds: Sequence[str],
 ) -> None:
     """Values against their index or coordinate."""
     dim = str(array.dims[0])
     along, units = positions(array, dim)
     size = float(np.clip(1500 / max(len(array), 1), 1.0, 12.0))
-    ax.scatter(along, array.values, s=size, color=colour, linewidths=0, rasterized=True)
+    colours = {"c": array.values, **in_kinds(len(kinds))} if kinds else {"color": colour}
+    ax.scatter(along, array.values, s=size, linewidths=0, rasterized=True, **colours)
     ax.set(ylabel=describe(array, name, length=22))
     ax.set_xlabel(dim if units == "px" else f"{dim} ({units})")
     show_units(ax.yaxis, units_of(array))
     ax.yaxis.set_major_locator(round_ticks())
+    if kinds:
+        ax.set_yticks(range(len(kinds)), kinds)
+        ax.set_ylim(-0.5, len(kinds) - 0.5)
     if limits or name == ANGLE:
         ax.set_ylim(limits or CIRCLE)
     without_box(ax)

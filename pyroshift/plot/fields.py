@@ -6,10 +6,12 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.errors import DataError
-from pyroshift.maps.labels import COLLAPSED, components
+from pyroshift.maps.labels import COLLAPSED, KIND, PROBABILITIES, components
+from pyroshift.model.classes import CLASS
 from pyroshift.model.sites import CONTENT
+from pyroshift.pathways.tracks import CLASS_INDEX, class_names
 
-_FIRST, _LAST = ("z", "offset", "angle", "scale"), ("elbo",)
+_FIRST, _LAST = ("z", "offset", "angle", "scale", "class"), ("elbo",)
 
 
 def fields(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -82,6 +84,36 @@ def collapsed_fields(dataset: xr.Dataset) -> frozenset[str]:
     return frozenset([*gone, *(f"{name}_std" for name in gone)])
 
 
+def kinds_of(dataset: xr.Dataset, name: str) -> tuple[str, ...]:
+    """What the whole numbers of a map stand for; nothing where it holds other numbers.
+
+    Example:
+        >>> kinds = xr.Dataset({"class": ("patch", [1.0, 0.0])}, {"kind": ["ring", "cross"]})
+        >>> kinds_of(kinds, "class"), kinds_of(kinds, "elbo")
+        (('ring', 'cross'), ())
+    """
+    if name == CLASS and KIND in dataset.coords:
+        return tuple(map(str, dataset[KIND].values))
+    if name == CLASS_INDEX and name in dataset:
+        return tuple(map(str, class_names(dataset)))
+    return ()
+
+
+def kind_title(kind: str) -> str:
+    """What a class is called where it stands alone.
+
+    Example:
+        >>> kind_title("2"), kind_title("ring")
+        ('class 2', 'ring')
+    """
+    return f"{CLASS} {kind}" if kind.isdigit() else kind
+
+
+def is_optional(name: str) -> bool:
+    """Whether this is shown on request only: how sure other maps are, of which there are many."""
+    return is_deviation(name) or name.startswith(PROBABILITIES)
+
+
 def is_deviation(name: str) -> bool:
     """Whether this is a standard deviation of another map."""
     return name.endswith("_std")
@@ -117,13 +149,15 @@ def title(name: str, collapsed: bool = False) -> str:
     """The name of a map as the field writes it, and whether it collapsed.
 
     Example:
-        >>> title("z0"), title("offset_y"), title("angle_std")
-        ('$z_{0}$', 'offset y', 'angle, std')
+        >>> title("z0"), title("offset_y"), title("angle_std"), title("class_probability_2")
+        ('$z_{0}$', 'offset y', 'angle, std', 'class 2')
     """
     base = name.removesuffix("_std")
     latent = re.fullmatch(rf"{CONTENT}(\d+)", base)
     if latent:
         shown = f"$z_{{{latent[1]}}}$"
+    elif base.startswith(f"{PROBABILITIES}_"):
+        shown = kind_title(base.removeprefix(f"{PROBABILITIES}_"))
     else:
         shown = "ELBO" if base == "elbo" else base.replace("_", " ")
     shown = f"{shown}, std" if is_deviation(name) else shown

@@ -70,10 +70,24 @@ def as_reconstructed(data: Any, decoded: Any, n: int, seed: int) -> tuple[Any, A
         )
     count = len(decoded)
     kept = np.sort(np.random.default_rng(seed).choice(count, min(n, count), replace=False))
-    few = dataclasses.replace(
-        decoded.subset(torch.from_numpy(kept)),
-        layout={"patch": len(kept)},
-        coords={},
-        positions=np.arange(len(kept)),
-    )
+    few = as_list(decoded, kept)
     return few.to_xarray(), decode(data, encode(data, few))
+
+
+def as_list(patches: Patches, index: np.ndarray) -> Patches:
+    """Some patches in a row, wherever they were.
+
+    Args:
+        patches: of any layout.
+        index: which of them, integers.
+
+    Example:
+        >>> as_list(Patches.from_array(np.zeros((3, 8, 8))), np.array([2, 0])).layout
+        {'patch': 2}
+    """
+    return dataclasses.replace(
+        patches.subset(torch.from_numpy(index)),
+        layout={"patch": len(index)},
+        coords={},
+        positions=np.arange(len(index)),
+    )

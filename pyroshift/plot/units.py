@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axis import Axis
 from matplotlib.ticker import EngFormatter
 
+from pyroshift.maps.labels import PROBABILITIES
 from pyroshift.plot.fields import is_deviation, title
 
 _PREFIXED = ("m", "V", "A", "s", "Hz", "N", "F")  # shown with a prefix, which ticks must bear
@@ -31,10 +32,12 @@ def name_with_unit(name: str, units: str) -> str:
     """A label for an axis; without the unit where the ticks bear it.
 
     Example:
-        >>> name_with_unit("height", "nm"), name_with_unit("height", "m")
-        ('height (nm)', 'height')
+        >>> name_with_unit("height", "nm"), name_with_unit("height", "m"), name_with_unit("", "nm")
+        ('height (nm)', 'height', 'nm')
     """
-    return f"{name} ({units})" if units and units not in _PREFIXED else name
+    if not units or units in _PREFIXED:
+        return name
+    return f"{name} ({units})" if name else units
 
 
 def show_units(axis: Axis, units: str) -> None:
@@ -52,9 +55,13 @@ def describe(array: Any, name: str, length: int = 32) -> str:
         >>> describe(offset, "offset_y")
         'position of the\nmotif in the window'
     """
-    # Of what it is the deviation, the title says.
-    known = {"long_name": "posterior standard deviation"} if is_deviation(name) else array.attrs
-    text = name_with_unit(str(known.get("long_name", title(name))), units_of(array))
+    known = str(array.attrs.get("long_name", title(name)))
+    # Of what it is the deviation, or the probability, the title says.
+    if is_deviation(name):
+        known = "posterior standard deviation"
+    elif name.startswith(f"{PROBABILITIES}_"):
+        known = "probability"
+    text = name_with_unit(known, units_of(array))
     lines = len(_lines(text, length))
     # As narrow as so many lines allow, which makes them about equally long.
     widths = range(1, length + 1)

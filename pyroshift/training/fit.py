@@ -14,6 +14,7 @@ from pyro.infer import ELBO
 from torch import Tensor
 from tqdm import tqdm
 
+from pyroshift.data.channels import check_order
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.guides.settling import settle_period, settle_symmetry
 from pyroshift.model.batch import Batch, gathered
@@ -108,6 +109,7 @@ def fit(
             "Patches.from_array(windows), where they are cut already, or by "
             "extract_patches(image, window)"
         )
+    check_order(getattr(patches, "channels", ()), model.channels)
     options = Options(
         epochs, batch_size, learning_rate, seed, validation_fraction, patience, clip_norm,
         schedule, precision,

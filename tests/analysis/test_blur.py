@@ -47,6 +47,28 @@ def test_missing_windows_and_other_orders_of_dimensions_are_taken():
     assert explained_by_blur(xr.Dataset({"z": z}), patches).item() == pytest.approx(1)
 
 
+def test_missing_pixels_do_not_count():
+    picture = image()
+    picture[RANDOM.random(picture.shape) < 0.3] = np.nan
+    patches = extract_patches(picture, 12, 5, normalize=None)
+    means, spreads = (
+        of(patches.gather().numpy(), (1, 2)).astype(float) for of in (np.nanmean, np.nanstd)
+    )
+    z = maps_of(patches, means, spreads)
+    assert explained_by_blur(z, patches)[0] == pytest.approx(1)
+    np.testing.assert_allclose(explained_by_blur(z, patches, contrast=True), 1)
+
+
+@pytest.mark.parametrize("contrast", [False, True])
+def test_channels_explain_together_whatever_their_units(contrast):
+    both = np.stack([1e-10 * image(), 100 * image()[::-1]])
+    channels = xr.DataArray(both, dims=("channel", "y", "x"))
+    patches = extract_patches(channels, 12, 5, normalize=None)
+    means = patches.gather().numpy().mean((2, 3), dtype=float)
+    z = maps_of(patches, means[:, 0], means[:, 1], (means / means.std(0)).sum(1))
+    np.testing.assert_allclose(explained_by_blur(z, patches, contrast), 1, rtol=1e-4)
+
+
 def test_what_does_not_fit_is_refused():
     patches = extract_patches(image(), 12, 5)
     z = maps_of(patches, np.arange(len(patches)))

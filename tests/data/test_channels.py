@@ -1,6 +1,7 @@
 """Several channels: each is gathered, stretched and summed up as if it were alone."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from pyroshift import (
     Patches,
+    ShiftVAE,
+    encode,
     extract_patches,
     find_atoms,
+    fit,
     segment,
     suggest_window,
     synthetic,
@@ -84,7 +88,7 @@ def test_windows_of_channels_are_those_of_each(frames, window, step, normalize, 
     np.testing.assert_allclose(patches.pixel_size, (0.5, 0.25))
     labelled = patches.to_xarray()
     assert labelled.dims == (*patches.layout, "channel", "window_y", "window_x")
-    assert labelled.channel_units.sel(channel="b").item() == "nm"
+    assert labelled.channel_units.sel(channel="b").item() == ("nm" if normalize is None else "1")
     np.testing.assert_array_equal(
         labelled.values.reshape(-1, 3, *window)[patches.positions], patches.gather()
     )
@@ -223,10 +227,30 @@ def test_repr_and_device():
 
 
 def test_labelled_windows_survive_netcdf(tmp_path):
-    windows = extract_patches(image_of((8, 8)), 4).to_xarray()
+    windows = extract_patches(image_of((8, 8)), 4, normalize=None).to_xarray()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         windows.to_netcdf(tmp_path / "windows.nc", engine="h5netcdf")
     with xr.open_dataarray(tmp_path / "windows.nc", engine="h5netcdf") as read:
         assert list(read.channel.values) == ["height", "phase"]
         assert list(read.channel_units.values) == ["nm", "deg"]
+
+
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+def test_stretched_values_have_no_unit(normalize):
+    expected = "nm" if normalize is None else "1"
+    image = image_of((8, 8))
+    assert extract_patches(image, 4, normalize=normalize).to_xarray().channel_units[0] == expected
+    alone = image[0].drop_vars("channel_units").assign_attrs(units="nm", source="scan")
+    windows = extract_patches(alone, 4, normalize=normalize).to_xarray()
+    assert windows.attrs == {"units": expected, "source": "scan"}
+
+
+def test_channels_in_another_order_are_refused():
+    image = image_of((8, 8))
+    model = ShiftVAE(4, likelihood={"phase": "gaussian", "height": "gaussian"}, guide="normal")
+    for use in (partial(fit, epochs=1, progress=False), encode):
+        with pytest.raises(DataError, match=r"sel\(channel=\['phase', 'height'\]\)"):
+            use(model, extract_patches(image, 4))
+        use(model, extract_patches(image.sel(channel=["phase", "height"]), 4))
+        use(model, extract_patches(image.assign_coords(channel=["p", "h"]), 4))  # another's names

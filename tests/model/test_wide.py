@@ -27,7 +27,6 @@ from pyroshift import (
     fit,
     load,
     manifold,
-    plot,
     save,
 )
 from pyroshift.errors import DataError, LatentWarning, SpecificationError
@@ -301,16 +300,6 @@ def test_the_manifold_is_of_each_class():
     assert manifold(small(VAE, classes=3), size=4).dims == (
         "kind", "z0", "z1", "window_y", "window_x",
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("options", "dim"), [({"channels": 2}, "channel"), ({"classes": 2}, "kind")]
-)
-def test_a_picture_of_the_manifold_is_of_one_channel_or_class(options, dim):
-    table = manifold(small(VAE, **options), size=3)
-    with pytest.raises(DataError, match=rf"of one {dim}, but there are 2.*isel\({dim}=0\)"):
-        plot.manifold(table)
-    assert plot.manifold(table.isel({dim: 0})).axes
 
 
 def test_turned_class_frames_leave_what_is_seen_the_same():

@@ -5,7 +5,17 @@ import pytest
 import torch
 import xarray as xr
 
-from pyroshift import RVAE, Patches, class_patches, classify, encode, extract_patches, synthetic
+from pyroshift import (
+    RVAE,
+    VAE,
+    Patches,
+    class_patches,
+    classify,
+    encode,
+    extract_patches,
+    synthetic,
+    transition_matrix,
+)
 from pyroshift.errors import DataError
 
 CENTRES = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
@@ -97,6 +107,43 @@ def test_by_directions_angles_have_no_cut(labels):
     maps = xr.Dataset({"angle": ("atom", wrapped, {"units": "rad"})})
     found = classify(maps, classes=2, variables="angle")
     np.testing.assert_array_equal(found.class_index, labels == 0)
+
+
+@pytest.fixture(scope="module")
+def of_a_model():
+    """Maps of a model with classes, of frames of which a corner is missing."""
+    movie = np.random.default_rng(0).random((3, 24, 24))
+    movie[:, :9, :9] = np.nan
+    with pytest.warns(UserWarning, match="left out"):
+        patches = extract_patches(movie, 12, 6)
+    return encode(VAE(12, classes=3), patches), patches
+
+
+def test_classes_of_the_model_are_taken(of_a_model):
+    maps, patches = of_a_model
+    found = classify(maps)
+    np.testing.assert_array_equal(found.class_index, maps["class"].fillna(-1))
+    np.testing.assert_array_equal(
+        found.class_probability.transpose(*maps.class_probability.dims[:-1], "class"),
+        maps.class_probability,
+    )
+    assert found["class"].values.tolist() == ["class 0", "class 1", "class 2"]
+    assert "kind" not in found.dims
+    assert float(found.class_weight.sum()) == pytest.approx(1)
+    assert class_patches(found, patches).sizes["class"] == 3
+    assert transition_matrix(found).probability.shape == (3, 3)
+    named = classify(maps.assign_coords(kind=["ring", "cross", "bar"]))
+    assert named["class"].values.tolist() == ["ring", "cross", "bar"]
+    assert classify(maps, names=["a", "b", "c"])["class"].values.tolist() == ["a", "b", "c"]
+    with pytest.raises(DataError, match="3 classes, not 2"):
+        classify(maps, classes=2)
+
+
+def test_classes_by_something_else_replace_the_models(of_a_model):
+    found = classify(of_a_model[0], classes=2, variables=["elbo"])
+    assert found.sizes["class"] == 2
+    assert "kind" not in found.dims
+    assert found["class"].dims == ("class",)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""Tables of the report: how much each latent tells, and what the classes are."""
+
+import json
+from html import escape
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pyroshift.maps.labels import COLLAPSED, KIND, PROBABILITIES
+from pyroshift.model.classes import CLASS
+from pyroshift.plot.fields import collapsed_fields, kind_title, kinds_of
+from pyroshift.plot.units import with_unit
+
+_BRIGHT = 0.5  # share of a latent's variance, explained by the grey level, that calls for advice
+
+
+def configuration(maps: xr.Dataset) -> dict[str, Any]:
+    """What the maps' model is, as they tell it.
+
+    Example:
+        >>> configuration(xr.Dataset(attrs={"configuration": '{"model": "VAE"}'}))
+        {'model': 'VAE'}
+    """
+    return json.loads(maps.attrs.get("configuration", "{}"))
+
+
+def latents(maps: xr.Dataset, history: xr.Dataset, blur: xr.DataArray | None) -> str:
+    """How much each latent varies, how well it is known, and what it costs.
+
+    Args:
+        maps: from `encode`.
+        history: from `fit`.
+        blur: from `explained_by_blur`, if it is to be told.
+    """
+    rows, collapsed = [], collapsed_fields(maps)
+    for name in maps.data_vars:
+        deviation = f"{name}_std"
+        if deviation not in maps:
+            continue
+        extra = [dim for dim in maps[name].dims if dim not in maps["elbo"].dims]
+        labels = maps[extra[0]].values if extra else [""]
+        for position, label in enumerate(labels):
+            part = {extra[0]: position} if extra else {}
+            spread = float(maps[name].isel(part).std())
+            doubt = float(maps[deviation].isel(part).mean())
+            units = str(maps[name].attrs.get("units", "1")).removeprefix("1")
+            gone = f"{name}{label}" in collapsed
+            cells = (
+                f"{name} {label}{', collapsed' if gone else ''}",
+                with_unit(float(f"{spread:.3g}"), units).strip(),
+                with_unit(float(f"{doubt:.2g}"), units).strip(),
+            )
+            rows.append(_row(cells, "collapsed" if gone else ""))
+    header = ("Latent", "varies over the windows by", "and is known to within")
+    return (
+        f"<section><h2>How much each latent tells</h2>{_table(header, rows)}"
+        "<p>Standard deviations, the latter averaged over the windows. A latent tells something "
+        "where it varies by much more than it is uncertain; a z that is uncertain by about 1 has "
+        f"collapsed and means nothing. {_costs(history)}{_blurred(blur, maps)}</p></section>"
+    )
+
+
+def classes(maps: xr.Dataset) -> str:
+    """How many windows each class has, and how sure they are of it; nothing without classes."""
+    kinds = kinds_of(maps, CLASS) if CLASS in maps and PROBABILITIES in maps else ()
+    if not kinds:
+        return ""
+    best, sure = maps[CLASS].values, maps[PROBABILITIES].max(KIND).transpose(*maps[CLASS].dims)
+    rows = []
+    for number, kind in enumerate(kinds):
+        of_it = best == number
+        count = int(of_it.sum())
+        share = f"{count} ({count / max(np.isfinite(best).sum(), 1):.1%})"
+        certain = f"{float(sure.values[of_it].mean()):.2f}" if count else ""
+        rows.append(_row((kind_title(kind), share, certain), "" if count else "collapsed"))
+    return (
+        "<section><h2>Classes</h2>"
+        f"{_table(('Class', 'windows', 'mean probability of those'), rows)}"
+        "<p>What each looks like is shown below. A class without windows isn't needed, and two "
+        "that look alike are one: take fewer <code>--classes</code>.</p></section>"
+    )
+
+
+def _table(header: tuple[str, ...], rows: list[str]) -> str:
+    heads = "".join(f"<th>{escape(text)}</th>" for text in header)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _row(cells: tuple[str, ...], kind: str) -> str:
+    row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f"<tr class='{kind}'>{row}</tr>" if kind else f"<tr>{row}</tr>"
+
+
+def _costs(history: xr.Dataset) -> str:
+    if not history.sizes["epoch"]:
+        return ""
+    last = history["kl"].isel(epoch=-1)
+    terms = ", ".join(f"{site.item()} {float(last.sel(site=site)):.1f}" for site in history["site"])
+    return f"Information taken from a window at the end of the training, in nats: {escape(terms)}."
+
+
+def _blurred(blur: xr.DataArray | None, maps: xr.Dataset) -> str:
+    """How much of z is brightness, and what to do about it."""
+    if blur is not None and COLLAPSED in maps.coords and blur.sizes == maps[COLLAPSED].sizes:
+        blur = blur.where(~maps[COLLAPSED].values)
+    if blur is None or not np.isfinite(blur).any():
+        return ""
+    shares = ", ".join(
+        f"{share:.2f} of z {n}" for n, share in enumerate(blur.values) if np.isfinite(share)
+    )
+    known = configuration(maps)
+    remedies = ["<code>--normalize patch</code> takes it out"]
+    if "channels" not in known:
+        remedies.insert(0, "<code>--brightness site</code> describes it apart")
+    if "phase_periods" in known:
+        remedies.pop()  # as stretched phases are none
+    what = (
+        "The mean values of a window's channels explain"
+        if "channels" in known
+        else ("The mean grey level of the window explains")
+    )
+    told = f" {what} {shares}."
+    if blur.max() <= _BRIGHT or not remedies:
+        return told
+    return f"{told} Where that is large, {', and '.join(remedies)}."

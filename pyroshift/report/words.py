@@ -1,0 +1,105 @@
+"""What the report says: how to read each picture, and the page around it."""
+
+MAPS = {
+    "z": "<b>z</b> says what the motif looks like. Where a z map is smooth, it shows a property of "
+    "the sample or the scan: a phase, a defect, a change of the tip. Where it repeats with the "
+    "lattice, it has taken over a shift that the offsets should hold: try a wider "
+    "<code>--offset-scale</code> or a larger <code>--kl</code>, without <code>--guide "
+    "normal</code>. Salt and pepper is noise. A z that collapsed is pale: it means nothing.",
+    "offset": "<b>offset</b> says where the motif sits in its window, from the centre and positive "
+    "downwards and to the right. On a perfect lattice the maps beat: stripes or a moiré between "
+    "the lattice and the grid of windows, the wider the closer the step is to a whole number of "
+    "periods. A bend or a jump in these stripes is a strain, a drift of the scan, or a "
+    "dislocation; jumps by one period mean nothing, since all cells are alike.",
+    "angle": "<b>angle</b> says how the motif is turned, counter-clockwise. Grains show as areas "
+    "of one colour. A motif with symmetry has several angles that are equally right, which look "
+    "like salt and pepper: give it by <code>--symmetry</code>.",
+    "scale": "<b>scale</b> says how large the motif is.",
+    "class": "<b>class</b> says which kind of motif a window shows: the paler the colour, the less "
+    "sure. The numbers are in no order. <code>class_probability</code> in <code>maps.nc</code> has "
+    "the probability of each.",
+    "brightness": "<b>brightness</b> says how strong the motif stands out in its window (gain), "
+    "and how bright the window is besides (background).",
+    "elbo": "<b>ELBO</b> says how well the model explains each window. It finds anomalies: what is "
+    "rare, such as a defect or debris, is explained worse than its surroundings; what is plain, "
+    "such as an edge without texture, better.",
+}
+CHANNELS = (
+    "The channels of the image come first, each in shades and a unit of its own. The maps are of "
+    "all channels at once."
+)
+GAPS = (
+    "Light grey, in images a little blue, is where pixels are missing, and in the maps where too "
+    "many are for a window (<code>--min-valid</code>). A window that misses some has less to "
+    "explain: compare its ELBO with those of windows alike."
+)
+MANIFOLD = [
+    "What the model expects to see for each pair of latents, without shift or turn. Neighbours "
+    "should change gradually. Read it beside the maps: the colour of a place there is a tile here. "
+    "Tiles that differ by a shift only mean that z has taken over a shift. The windows have none "
+    "of the pale tiles, whose z collapsed."
+]
+CLASSES = "Each class has tiles of its own, all pale where no window is of it."
+EXAMPLES = [
+    "Windows from the best (left) to the worst explained (right), what the model makes of them, "
+    "and what remains. Structure that remains in many windows is something the model has not "
+    "learnt: train for longer, or give it another latent."
+]
+TRAINING = [
+    "The loss should have settled, and not only because the learning rate went to zero: if it fell "
+    "until shortly before the end, train for more <code>--epochs</code>.",
+    "A site's KL divergence is the information that it takes from a window; near 0 it has "
+    "collapsed, and its map means nothing.",
+]
+PYTHON = """\
+<section><h2>Going on in Python</h2>
+<pre>import xarray
+
+maps = xarray.load_dataset("maps.nc")        # needs no pyroshift
+{first}.plot()
+
+import pyroshift
+
+model = pyroshift.load("model.pt")
+reconstructed = pyroshift.decode(model, maps)
+pyroshift.plot.maps(maps)</pre>
+<p>In this folder: <code>maps.nc</code> the maps, with units; <code>history.nc</code> the training's
+numbers; <code>model.pt</code> the model, for <code>pyroshift encode</code> and
+<code>pyroshift.load</code>; <code>checkpoint.pt</code> what <code>--resume</code> goes on from, not
+needed otherwise; and the pictures.</p></section>"""
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; }}
+h1 {{ font-size: 1.7rem; line-height: 1.2; }}
+h2 {{ font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid #ddd; }}
+figure {{ margin: 0; }}
+img {{ max-width: 100%; display: block; margin: 0 auto; background: #fff; }}
+figcaption {{ color: #444; font-size: 0.95rem; }}
+ul {{ padding-left: 1.2rem; }}
+table {{ border-collapse: collapse; font-size: 0.9rem; }}
+.collapsed {{ color: #999; }}
+th, td {{ text-align: left; vertical-align: top; padding: 0.25rem 1rem 0.25rem 0;
+  border-bottom: 1px solid #eee; }}
+td:first-child {{ white-space: nowrap; }}
+code, pre {{ font-family: ui-monospace, monospace; font-size: 0.9em; }}
+pre {{ background: #f5f5f5; padding: 0.7rem 1rem; overflow-x: auto; }}
+.notes {{ background: #fff6e0; padding: 0.2rem 1rem; }}
+.notes h2 {{ margin-top: 0.6rem; border: none; }}
+footer {{ margin-top: 3rem; color: #777; font-size: 0.85rem; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{summary}</p>
+{sections}
+<footer>{versions}</footer>
+</body>
+</html>
+"""
