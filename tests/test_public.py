@@ -270,7 +270,7 @@ LAYERS = [
     ["training"],
     ["maps"],
     ["analysis", "testing"],
-    ["search", "atoms", "pathways"],
+    ["bayes", "search", "atoms", "pathways"],
     ["segmentation"],
     ["plot"],
     ["report"],
