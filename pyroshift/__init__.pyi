@@ -26,6 +26,7 @@ from .data.patches import extract_patches as extract_patches
 from .data.readers import level as level
 from .data.readers import load_image as load_image
 from .data.readers import load_spectra as load_spectra
+from .data.splitting import split_patches as split_patches
 from .guides.anchor import AnchorGuide as AnchorGuide
 from .guides.normal import NormalGuide as NormalGuide
 from .maps.blocks import encode_image as encode_image

@@ -53,6 +53,7 @@ SIGNATURES = {
         "model": REQUIRED, "image": REQUIRED, "path": REQUIRED, "step": None, "normalize": "patch",
         "rows": None, "batch_size": ANY, "seed": 0, "overwrite": False, "progress": True,
     },
+    "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
     "decode": {"model": REQUIRED, "z": REQUIRED, "offset": None, "angle": None},
     "manifold": {"model": REQUIRED, "size": 10},
     "save": {"model": REQUIRED, "path": REQUIRED},
