@@ -53,6 +53,9 @@ SIGNATURES = {
         "model": REQUIRED, "image": REQUIRED, "path": REQUIRED, "step": None, "normalize": "patch",
         "rows": None, "batch_size": ANY, "seed": 0, "overwrite": False, "progress": True,
     },
+    "evidence": {
+        "model": REQUIRED, "patches": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
+    },
     "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
     "decode": {"model": REQUIRED, "z": REQUIRED, "offset": None, "angle": None},
     "manifold": {"model": REQUIRED, "size": 10},
