@@ -56,6 +56,9 @@ SIGNATURES = {
     "evidence": {
         "model": REQUIRED, "patches": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
     },
+    "compare": {
+        "models": REQUIRED, "held_out": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
+    },
     "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
     "decode": {"model": REQUIRED, "z": REQUIRED, "offset": None, "angle": None},
     "manifold": {"model": REQUIRED, "size": 10},
