@@ -21,6 +21,7 @@ from .atoms.modes import displacement_modes as displacement_modes
 from .atoms.tracks import link_atoms as link_atoms
 from .bayes.compare import compare as compare
 from .bayes.evidence import evidence as evidence
+from .bayes.posterior import posterior as posterior
 from .data import examples as examples
 from .data import synthetic as synthetic
 from .data.gathering import Patches as Patches

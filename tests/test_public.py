@@ -53,6 +53,10 @@ SIGNATURES = {
         "model": REQUIRED, "image": REQUIRED, "path": REQUIRED, "step": None, "normalize": "patch",
         "rows": None, "batch_size": ANY, "seed": 0, "overwrite": False, "progress": True,
     },
+    "posterior": {
+        "model": REQUIRED, "patches": REQUIRED, "draws": 200, "proposals": None,
+        "predictive": True, "path": None, "overwrite": False, "batch_size": ANY, "seed": 0,
+    },
     "evidence": {
         "model": REQUIRED, "patches": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
     },
