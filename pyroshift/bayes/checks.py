@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -70,7 +71,26 @@ def checked_patches(model: Any, patches: Any, stacklevel: int) -> Patches:
             f"the patches have a dimension {sorted(taken)[0]!r}, which draws and models go by: "
             "rename theirs"
         )
-    return patches
+    return _each_alone(model, model.with_needs(patches))
+
+
+def _each_alone(model: PoseVAE, patches: Patches) -> Patches:
+    """Patches of which no prior knows that they are neighbours, as draws of each are weighed apart.
+
+    Of one window by itself, what its latents would be is as well defined.
+    """
+    tiled, others = (
+        {
+            name
+            for site in model.given_sites
+            if bool(site.tiled_by) == together
+            for name in (*site.needs, *site.wants)
+        }
+        for together in (True, False)
+    )
+    places = tiled - others - set(model.condition)
+    known = {name: values for name, values in patches.known.items() if name not in places}
+    return replace(patches, known=known)
 
 
 @contextmanager

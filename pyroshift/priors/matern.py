@@ -34,7 +34,8 @@ class Matern(Content):
     So order parameters, which vary smoothly, are told from what differs from window to window, as
     defects and noise do; length and share are results, the length in the image's unit. Windows are
     trained on in tiles of neighbours, within which the KL is exact; across tiles they count as
-    independent. Where several frames are seen, each is a map of its own.
+    independent. Where several frames are seen, each is a map of its own. `evidence`, `compare` and
+    `posterior`, which weigh draws window by window, take each by itself.
 
     Rasmussen and Williams, "Gaussian processes for machine learning" (2006), section 4.2.
 

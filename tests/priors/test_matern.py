@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from scipy.special import gamma, kv
 from torch.distributions import kl_divergence
 
-from pyroshift import VAE, Batch, PatchELBO, Patches, ShiftVAE, encode, fit, load, priors, save
+from pyroshift import (
+    VAE,
+    Batch,
+    PatchELBO,
+    Patches,
+    ShiftVAE,
+    encode,
+    evidence,
+    fit,
+    load,
+    priors,
+    save,
+)
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.model.process import CorrelatedNormals, PseudoObservations
 from pyroshift.priors.matern import matern
@@ -217,6 +229,20 @@ def test_a_smooth_model_is_saved_and_goes_on_from_a_checkpoint(tmp_path):
     again = load(tmp_path / "model.pt")
     np.testing.assert_array_equal(encode(first, patches).z, encode(again, patches).z)
     assert float(again.contents[0].spacing) == 5.0
+
+
+def test_evidence_is_of_each_window_by_itself():
+    windows = np.random.default_rng(0).random((4, 4, 8, 8)).astype(np.float32)
+    coords = {"y": np.arange(4.0), "x": np.arange(4.0)}
+    patches = Patches.from_array(windows, 2, ("y", "x", "down", "across"), coords)
+    model = VAE(8, 1, priors={"z": priors.Matern(1)})
+    fit(model, patches, epochs=2, batch_size=8, progress=False)
+    whole = evidence(model, patches, draws=30)
+    known = evidence(model, patches.assign("y", "x"), draws=30)
+    np.testing.assert_array_equal(whole.log_evidence, known.log_evidence)
+    coords["y"] = coords["y"] / 9
+    near = Patches.from_array(windows, 2, ("y", "x", "down", "across"), coords)
+    np.testing.assert_array_equal(evidence(model, near, draws=30).elbo, whole.elbo)
 
 
 def test_windows_of_unknown_places_are_refused():
