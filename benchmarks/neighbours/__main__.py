@@ -96,7 +96,7 @@ def _both(length: float, noise: float, seed: int, epochs: int) -> Iterator[Row]:
             site: Any = model.contents[0]
             found = float(site.length_posterior.mean.detach()) / STEP
             row.add("length to the true one", found / length, 0.8, 1.25)
-            row.add("share", float(site.share_posterior.base_dist.base_dist.loc.sigmoid()))
+            row.add("share", float(site.share_posterior.base_dist.base_dist.loc.detach().sigmoid()))
         else:
             left = 1 - told
             row.add("the exact posterior's error to it", _exact(correlation, told))

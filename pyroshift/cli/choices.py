@@ -5,23 +5,39 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyroshift.cli.groups import CONSTANT, MODELS, NO_NORMALIZATION, size
+from pyroshift.cli.channels import channels_of, likelihood_of
+from pyroshift.cli.groups import CONSTANT, MODELS
+from pyroshift.cli.typed import NO_NORMALIZATION, size
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
+    from xarray import DataArray
+
     from pyroshift.model.pair import PoseVAE
     from pyroshift.training.annealing import KLAnnealing
 
 
-def builder(arguments: Namespace) -> "Callable[..., PoseVAE]":
-    """What makes the model asked for, from the window and a seed."""
+def builder(arguments: Namespace, image: "DataArray") -> "Callable[..., PoseVAE]":
+    """What makes the model asked for, from the window and a seed.
+
+    Args:
+        arguments: as they were typed.
+        image: whose windows the model is for.
+    """
     from pyroshift.model import vae
 
+    channels = channels_of(image)
+    if channels and arguments.brightness is not None:
+        raise SpecificationError(
+            "--brightness is a gain and a background of one channel: leave it out with several"
+        )
     guide = {} if arguments.guide is None else {"guide": arguments.guide}  # else the model's own
     return partial(
         getattr(vae, MODELS[arguments.model]),
         latent_dim=arguments.latent_dim,
-        likelihood=arguments.likelihood,
+        likelihood=likelihood_of(image, arguments),
+        channels=channels or None,
+        classes=arguments.classes,
         encoder=arguments.encoder,
         decoder=arguments.decoder,
         brightness=arguments.brightness,

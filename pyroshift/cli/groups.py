@@ -1,14 +1,21 @@
 """The options that commands share: the windows, the model, the training."""
 
 from argparse import Action, _ArgumentGroup
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pyroshift import names
+from pyroshift.cli.typed import (
+    NO_NORMALIZATION,
+    ByChannel,
+    likelihood,
+    normalization,
+    number_or_auto,
+    size,
+)
 
 MODELS = {"shift": "ShiftVAE", "rvae": "RVAE", "vae": "VAE"}
-NO_NORMALIZATION, CONSTANT = "none", "constant"  # what can be typed for None
-AUTO = "auto"  # what suits the image
+CONSTANT = "constant"  # what can be typed for None
 
 
 def preparation(group: _ArgumentGroup) -> list[Action]:
@@ -30,7 +37,16 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             help="grey levels to [0, 1]: of each window, which drops differences in brightness "
             "between windows, for STM; of the whole image, which keeps them, for STEM; or as "
             "they are (none); two percentiles such as 0.1-99.9 for the whole image but for what is "
-            "beyond, such as hot pixels (default: %(default)s)",
+            "beyond, such as hot pixels; each channel by itself (default: %(default)s)",
+        ),
+        group.add_argument(
+            "--min-valid",
+            type=float,
+            default=0.5,
+            metavar="SHARE",
+            help="least share of a window's pixels that are there (not NaN), in every channel; "
+            "windows with fewer are left out, and pixels that are missing count for nothing "
+            "(default: %(default)s)",
         ),
     ]
 
@@ -39,13 +55,19 @@ def reading(group: _ArgumentGroup) -> list[Action]:
     """Which image, and what is taken off it."""
     return [
         group.add_argument(
-            "--channel", help="which image of a file that has several, by name or number"
+            "--channel",
+            action="append",
+            metavar="NAME",
+            help="which image of a file that has several, by name or number; repeated, such as "
+            "--channel Amplitude --channel Phase, for windows of several channels",
         ),
         group.add_argument(
             "--level",
-            type=int,
-            metavar="ORDER",
-            help="take off the tilt of a scanned surface first: 1 for a plane, 2 for a paraboloid",
+            action=ByChannel,
+            kind=int,
+            metavar="ORDER|CHANNEL=ORDER",
+            help="take off the tilt of a scanned surface first: 1 for a plane, 2 for a paraboloid; "
+            "of all channels, or of those that are named, such as --level Height=1",
         ),
     ]
 
@@ -63,7 +85,8 @@ def at_positions(group: _ArgumentGroup) -> list[Action]:
         group.add_argument(
             "--at-atoms",
             action="store_true",
-            help="windows around the atoms, which are found first, as by `pyroshift atoms`",
+            help="windows around the atoms, which are found first, as by `pyroshift atoms`; of "
+            "several channels, in the first",
         ),
         group.add_argument(
             "--interpolate",
@@ -135,14 +158,25 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             help="site describes gain and background of each window apart, so that z is left to "
             "tell structure; for --normalize image or none, where z shows little but brightness",
         ),
-        _choice(
-            group,
+        group.add_argument(
+            "--classes",
+            type=int,
+            metavar="N",
+            help="how many kinds of motif there may be, if windows don't all show the same; maps "
+            "tell which of them each shows, and z what it looks like among its kind (default: one)",
+        ),
+        group.add_argument(
             "--likelihood",
-            names.LIKELIHOODS,
-            "the noise of a pixel: gaussian learns its level, student_t that of outliers too, and "
-            "heteroscedastic one for every pixel; bernoulli, as in the papers, is for grey levels "
-            "in [0, 1]; poisson, negative_binomial (more scatter) and zero_inflated_poisson (lost "
-            "counts) are for counts, and von_mises for phases in degrees, with --normalize none",
+            action=ByChannel,
+            kind=likelihood,
+            default=names.LIKELIHOODS[0],
+            metavar="NAME|CHANNEL=NAME",
+            help="the noise of a pixel: gaussian learns its level, student_t that of outliers too, "
+            "and heteroscedastic one for every pixel; bernoulli, as in the papers, and "
+            "continuous_bernoulli are for grey levels in [0, 1]; poisson, negative_binomial (more "
+            "scatter) and zero_inflated_poisson (lost counts) are for counts, and von_mises for "
+            "phases in degrees, with --normalize none; repeated, such as --likelihood "
+            "Phase=von_mises, for single channels (default: %(default)s)",
         ),
         _choice(
             group,
@@ -297,52 +331,3 @@ def _choice(group: _ArgumentGroup, name: str, choices: Sequence[str], meaning: s
     """An option with a few values, the first of which is the default."""
     text = f"{meaning} (default: %(default)s)"
     return group.add_argument(name, choices=choices, default=choices[0], help=text)
-
-
-def number_or_auto(kind: type[int] | type[float]) -> Callable[[str], int | float | str]:
-    """What reads a number of a kind, or `auto`.
-
-    Example:
-        >>> number_or_auto(int)("3"), number_or_auto(int)("auto")
-        (3, 'auto')
-    """
-
-    def number(text: str) -> int | float | str:
-        return AUTO if text == AUTO else kind(text)
-
-    number.__name__ = f"{kind.__name__} (or {AUTO})"  # argparse says that it isn't one
-    return number
-
-
-def size(text: str) -> tuple[int, int]:
-    """`40` or `40x56` as height and width."""
-    sizes = tuple(int(part) for part in text.lower().split("x"))
-    if len(sizes) not in (1, 2):
-        raise ValueError
-    return sizes[0], sizes[-1]
-
-
-def window(text: str) -> tuple[int, int] | str:
-    """`40` or `40x56` as height and width, or `auto`."""
-    return AUTO if text.lower() == AUTO else size(text)
-
-
-def normalization(text: str) -> str | tuple[float, float]:
-    """A way to stretch grey levels, or `0.1-99.9` as two percentiles.
-
-    Example:
-        >>> normalization("image"), normalization("0.1-99.9")
-        ('image', (0.1, 99.9))
-    """
-    if text in (*names.NORMALIZATIONS, NO_NORMALIZATION):
-        return text
-    low, high = map(float, text.split("-"))
-    if not 0 <= low < high <= 100:
-        raise ValueError
-    return low, high
-
-
-# argparse names them so in its error messages.
-size.__name__ = "size (such as 40 or 40x56)"
-window.__name__ = "size (such as 40 or 40x56, or auto)"
-normalization.__name__ = "way to stretch (patch, image, none, or percentiles such as 0.1-99.9)"

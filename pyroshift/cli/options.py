@@ -13,8 +13,8 @@ from pyroshift.cli.groups import (
     reading,
     search_options,
     training_options,
-    window,
 )
+from pyroshift.cli.typed import window
 
 _DESCRIPTION = """\
 Find what varies in a microscope image. It is cut into windows, and each is described by what its
@@ -46,13 +46,17 @@ examples:
   pyroshift fit graphene.npy --model rvae --window 32 --positions atoms/atoms.nc --out grains
   pyroshift fit particles.tif --model rvae --offsets --window 48 --out particles
   pyroshift fit scan.sxm --channel Z --level 1 --window 48 --latent-dim 3 --out scan
+  pyroshift fit pfm.ibw --channel Amplitude --channel Phase --likelihood Phase=von_mises \\
+      --normalize none --window 32 --out pfm
+  pyroshift fit particles.tif --model rvae --offsets --classes 3 --window 48 --out kinds
 """
 _ENCODE_DESCRIPTION = """\
 Map an image with a model that is trained: the same image on a finer grid, or another one taken
 alike. Prepare it as for `fit`, by the same --channel, --level and --normalize; the window is the
-model's. With --out maps.zarr the maps are written block by block, so that the image may be larger
-than the memory: a .npy file or a Zarr array is then read block by block too, unless --level needs
-all of it. Ctrl-C keeps the blocks that are done, and the same command goes on with the others."""
+model's, and so are several channels, unless others are named. With --out maps.zarr the maps are
+written block by block, so that the image may be larger than the memory: a .npy file or a Zarr array
+is then read block by block too, unless --level needs all of it. Ctrl-C keeps the blocks that are
+done, and the same command goes on with the others."""
 _ENCODE_EPILOG = """\
 examples:
   pyroshift encode graphite/model.pt graphite.tif --step 5 --out graphite_fine.nc

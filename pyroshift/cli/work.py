@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyroshift.cli.atoms import check_unused, found_atoms
+from pyroshift.cli.channels import as_asked, channels_of, check_one, for_model, levelled
 from pyroshift.cli.choices import (
     builder,
     checked_device,
@@ -17,8 +18,8 @@ from pyroshift.cli.choices import (
     schedule,
     varied,
 )
-from pyroshift.cli.groups import AUTO
 from pyroshift.cli.options import build_parser, meaning
+from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
@@ -55,12 +56,13 @@ def search(arguments: Namespace, notes: list[str]) -> None:
     from pyroshift.search.search_kl import WEIGHTS, search_kl
 
     check_search(arguments.out, arguments.overwrite, arguments.resume)
-    image = _levelled(_load(arguments), arguments)
+    image = levelled(_load(arguments), arguments)
     found = search_kl(
         image,
         None if arguments.window is None else _window(image, arguments),
         arguments.step,
-        model=builder(arguments),
+        model=builder(arguments, image),
+        min_valid=arguments.min_valid,
         initial=arguments.initial or WEIGHTS,
         final=arguments.final or WEIGHTS,
         vary=varied(arguments.vary),
@@ -100,7 +102,8 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
     else:
         check_file(arguments.out, arguments.overwrite)
     model = storage.load(arguments.model, device=checked_device(arguments.device) or "cpu")
-    image = _levelled(open_image(arguments.image, arguments.channel), arguments)
+    image = levelled(open_image(arguments.image, as_asked(arguments, model)), arguments)
+    image = for_model(image, model, arguments)
     if by_block:
         _encode_blocks(model, image, arguments)
         return
@@ -114,8 +117,9 @@ def atoms(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift atoms`: where the atoms of an image are."""
     from pyroshift.cli.folder import check_atoms_folder, write_atoms
 
+    check_one(arguments, "atoms are found in")
     check_atoms_folder(arguments.out, arguments.overwrite)
-    image = _levelled(_load(arguments), arguments)
+    image = levelled(_load(arguments), arguments)
     found = found_atoms(image, arguments, _shows_progress(arguments))
     write_atoms(arguments.out, found, image)
     _say(arguments, f"{found.sizes['atom']} atoms are in {arguments.out}: look at atoms.png")
@@ -143,6 +147,7 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
         arguments.out,
         step=arguments.step,
         normalize=normalization(arguments),
+        min_valid=arguments.min_valid,
         overwrite=arguments.overwrite,
         progress=_shows_progress(arguments),
     )
@@ -161,10 +166,11 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
 
     kl, device = kl_weight(arguments), checked_device(arguments.device)
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
-    image = _levelled(load(), arguments)
+    image = levelled(load(), arguments)
     arguments.window = _window(image, arguments)
+    build = builder(arguments, image)
     patches = _patches(image, arguments.window, arguments)
-    model = builder(arguments)(arguments.window, seed=arguments.seed)
+    model = build(arguments.window, seed=arguments.seed)
     _say(arguments, f"training {type(model).__name__} on {patches!r}")
     history = training.fit(
         model,
@@ -199,13 +205,7 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
 def _load(arguments: Namespace) -> "DataArray":
     from pyroshift.data.readers import load_image
 
-    return load_image(arguments.image, arguments.channel)
-
-
-def _levelled(image: "DataArray", arguments: Namespace) -> "DataArray":
-    from pyroshift.data.readers import level
-
-    return image if arguments.level is None else level(image, arguments.level)
+    return load_image(arguments.image, as_asked(arguments))
 
 
 def _window(image: "DataArray", arguments: Namespace) -> Sequence[int]:
@@ -232,8 +232,9 @@ def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) ->
     positions = _positions(image, arguments)
     normalize = normalization(arguments)
     return extract_patches(
-        image, window, arguments.step, normalize, positions, arguments.interpolate
-    )
+        image, window, arguments.step, normalize, positions, arguments.interpolate,
+        arguments.min_valid,
+    )  # fmt: skip
 
 
 def _positions(image: "DataArray", arguments: Namespace) -> Any:
@@ -244,7 +245,8 @@ def _positions(image: "DataArray", arguments: Namespace) -> Any:
         return None if arguments.positions is None else read_positions(arguments.positions)
     if arguments.positions is not None:
         raise SpecificationError("windows are cut either at --positions or --at-atoms, not both")
-    found = found_atoms(image, arguments, _shows_progress(arguments))
+    seen = image.isel(channel=0) if channels_of(image) else image
+    found = found_atoms(seen, arguments, _shows_progress(arguments))
     _say(arguments, f"{found.sizes['atom']} atoms found")
     return found
 

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
@@ -13,7 +13,8 @@ import torch
 import xarray as xr
 
 from pyroshift.data.atoms import FRAME
-from pyroshift.data.checks import as_image, check_values, check_window_fits, pixel_size
+from pyroshift.data.channels import channel_coords, channel_labels
+from pyroshift.data.checks import CHANNEL, as_image, check_values, check_window_fits, pixel_size
 from pyroshift.data.foreign import from_library
 from pyroshift.data.normalization import (
     REMEDY,
@@ -27,7 +28,7 @@ from pyroshift.data.normalization import (
 )
 from pyroshift.data.outliers import hot_pixels
 from pyroshift.data.patches import Patches, extract_patches
-from pyroshift.data.windows import on_grid
+from pyroshift.data.windows import check_share, on_grid
 from pyroshift.errors import DataError
 
 Step = int | Sequence[int] | None
@@ -44,20 +45,22 @@ class Blocks:
         window: height and width of the windows in pixels.
         steps: pixels between windows along y and x.
         normalize: as for `extract_patches`.
+        min_valid: likewise.
         rows: rows of windows in a block.
         layout: for each dimension of the maps, its name and size.
         coords: coordinates over these dimensions.
-        limits: the image's range, where it is to be stretched as a whole.
+        limits: the range of each channel, where they are to be stretched as a whole.
     """
 
     image: xr.DataArray
     window: tuple[int, ...]
     steps: tuple[int, ...]
     normalize: Normalize
+    min_valid: float
     rows: int
     layout: Mapping[str, int]
     coords: Mapping[str, xr.Variable]
-    limits: Limits | None = None
+    limits: Sequence[Limits] = ()
 
     @property
     def axes(self) -> tuple[str, str]:
@@ -82,23 +85,31 @@ class Blocks:
         return (region[down].stop - region[down].start) * self.layout[across]
 
     def pixels(self, region: Region) -> np.ndarray:
-        """A block's part of the image, read now: `height x width`, or with a frame of one."""
+        """A block's part of the image, read now, over the image's dimensions, of one frame."""
         rows = region[self.axes[0]]
         first, last = rows.start * self.steps[0], (rows.stop - 1) * self.steps[0]
-        frame = [region[FRAME]] if FRAME in region else []
-        values = _read(self.image, (*frame, slice(first, last + self.window[0])))
-        if self.limits is not None:
-            return between(values, *self.limits, self.normalize)
-        patch = self.normalize == "patch"
-        return normalized(values, "patch" if patch else None, "the image")
+        part = {self.axes[0]: slice(first, last + self.window[0])}
+        if FRAME in region:
+            part[str(self.image.dims[0])] = region[FRAME]
+        patch = "patch" if self.normalize == "patch" else None
+
+        def stretched(values: np.ndarray, channel: int) -> np.ndarray:
+            if self.limits:
+                return between(values, *self.limits[channel], self.normalize)
+            return normalized(values, patch, "the image")
+
+        return _each(_read(self.image, part), self.image.dims, stretched)
 
     def patches(self, pixels: np.ndarray) -> Patches:
         """The windows of a block."""
         normalize = "patch" if self.normalize == "patch" else None  # the image's range: see pixels
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*windows are left out")  # told once, at the end
-            named = xr.DataArray(pixels, dims=self.image.dims)
-            patches = extract_patches(named, self.window, self.steps, normalize)
+            channels = channel_coords(*channel_labels(self.image, CHANNEL))
+            named = xr.DataArray(pixels, channels, self.image.dims)
+            patches = extract_patches(
+                named, self.window, self.steps, normalize, min_valid=self.min_valid
+            )
         # That of the whole image: over fewer coordinates, the mean might differ by rounding.
         lengths = [pixel_size(self.image, dim) for dim in self.image.dims[-2:]]
         return replace(
@@ -121,22 +132,30 @@ class Blocks:
             "image": [*self.image.shape, digest([first, *coords])],
             "step": list(self.steps),
             "normalize": self.normalize and str(self.normalize),
-            "range": self.limits and list(self.limits),
+            "range": [list(limits) for limits in self.limits],
+            "min_valid": self.min_valid,
             "rows": self.rows,
         }
 
 
 def plan_blocks(
-    window: tuple[int, ...], image: Any, step: Step, normalize: Any, rows: int | None
+    window: tuple[int, ...],
+    image: Any,
+    step: Step,
+    normalize: Any,
+    rows: int | None,
+    min_valid: float = 0.5,
 ) -> Blocks:
     """What to cut out of an image, checked as far as can be without reading it.
 
     Args:
         window: height and width of the windows in pixels.
-        image: an array of any kind, `height x width` or `frame x height x width`.
+        image: an array of any kind, `height x width` or `frame x height x width`, or a DataArray
+            that has channels too.
         step: pixels between windows along y and x, or None for half of the window.
         normalize: as for `extract_patches`.
         rows: rows of windows in a block, or None for about 250,000 windows.
+        min_valid: as for `extract_patches`.
 
     Raises:
         DataError: if the windows make no sense for that image.
@@ -150,6 +169,7 @@ def plan_blocks(
         raise DataError(f"the model is for signals of {window[0]} samples, not for images")
     data = _lazy(image)
     normalize = checked_normalize(normalize)
+    check_share(min_valid)
     extract_patches(np.zeros(window), window, step, normalize)  # does the step make sense?
     if not data.size:
         raise DataError(f"the image is empty: its shape is {data.shape}")
@@ -159,8 +179,9 @@ def plan_blocks(
     # Coordinates of the whole grid, from one column and one row of it: to place all windows would
     # take memory in proportion to their number.
     down, across = map(str, data.dims[-2:])
-    column = on_grid(data[..., : window[1]].drop_vars([across], errors="ignore"), window, steps)
-    row = on_grid(data[..., : window[0], :].drop_vars([down], errors="ignore"), window, steps)
+    plane = data.isel({CHANNEL: 0}, drop=True) if CHANNEL in data.dims else data
+    column = on_grid(plane[..., : window[1]].drop_vars([across], errors="ignore"), window, steps)
+    row = on_grid(plane[..., : window[0], :].drop_vars([down], errors="ignore"), window, steps)
     layout = {**column.layout, across: row.layout[across]}
     if rows is None:
         rows = max(window[0], _PATCHES // layout[across])
@@ -168,10 +189,14 @@ def plan_blocks(
         raise DataError(f"rows must be a whole number of at least 1, got {rows!r}")
     rows = min(int(rows), layout[down])
     coords = {**column.coords, across: row.coords[across]}
-    plan = Blocks(data, window, steps, normalize, rows, layout, coords)
+    plan = Blocks(data, window, steps, normalize, min_valid, rows, layout, coords)
     if not of_all(normalize):
         return plan
-    return replace(plan, limits=_limits(data, rows * steps[0], normalize))
+    several = range(data.sizes[CHANNEL]) if CHANNEL in data.dims else ()
+    found = []
+    for channel in [data.isel({CHANNEL: number}) for number in several] or [data]:
+        found.append(_limits(channel, rows * steps[0], normalize))
+    return replace(plan, limits=found)
 
 
 def _lazy(image: Any) -> xr.DataArray:
@@ -184,30 +209,43 @@ def _lazy(image: Any) -> xr.DataArray:
         if not isinstance(image, dask.array.Array):
             image = dask.array.from_array(image, name=False)  # a name of its own would read it all
         image = xr.DataArray(image)
-    return as_image(image)
+    return as_image(image, channels=True)
 
 
-def _read(image: xr.DataArray, pixels: tuple[Any, ...]) -> np.ndarray:
-    """Some pixels, checked."""
-    values = image.variable[pixels].values
+def _read(image: xr.DataArray, pixels: Mapping[str, Any]) -> np.ndarray:
+    """Some pixels, by slices of the dimensions, checked."""
+    values = image.variable.isel(pixels).values
     check_values(values, "the image", missing=True)
     return values
 
 
+def _each(
+    values: np.ndarray, dims: Sequence[Hashable], change: Callable[[np.ndarray, int], np.ndarray]
+) -> np.ndarray:
+    """Values with a change made to each channel, or to all where there are no channels."""
+    if CHANNEL not in dims:
+        return change(values, 0)
+    axis = dims.index(CHANNEL)
+    parts = np.moveaxis(values, axis, 0)
+    return np.stack([change(part, number) for number, part in enumerate(parts)], axis)
+
+
 def _limits(image: xr.DataArray, height: int, normalize: Normalize) -> Limits:
-    """The values of an image that become 0 and 1, of which so many rows are held at a time."""
-    frames = range(image.shape[0]) if image.ndim == 3 else [...]
+    """The values of one channel that become 0 and 1, of which so many rows are held at a time."""
+    *lead, rows, _ = map(str, image.dims)
+    frames = [{lead[0]: frame} for frame in range(image.shape[0])] if lead else [{}]
     hot = []
 
     def parts() -> Iterator[np.ndarray]:
         for frame, start in itertools.product(frames, range(0, image.shape[-2], height)):
-            values = _read(image, (frame, slice(start, start + height), slice(None)))
+            values = _read(image, {**frame, rows: slice(start, start + height)})
             hot.append(int(hot_pixels(values).sum()) if normalize == "image" else 0)
             yield values
 
     found = limits(parts(), image.size, normalize)
     if sum(hot):
-        warnings.warn(f"{sum(hot)} pixels lie far beyond all others: {REMEDY}", stacklevel=4)
+        where = f"in channel {image[CHANNEL].item()!r}, " if CHANNEL in image.coords else ""
+        warnings.warn(f"{where}{sum(hot)} pixels lie far beyond all others: {REMEDY}", stacklevel=4)
     return found
 
 

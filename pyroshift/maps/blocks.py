@@ -38,6 +38,7 @@ def encode_image(
     *,
     step: int | Sequence[int] | None = None,
     normalize: str | Sequence[float] | None = "patch",
+    min_valid: float = 0.5,
     rows: int | None = None,
     batch_size: int = 512,
     seed: int = 0,
@@ -53,11 +54,12 @@ def encode_image(
         model: a trained model, whose window is taken.
         image: `height x width` or `frame x height x width`: a DataArray, also one of Dask arrays,
             any array that reads only what is asked for, such as a memory map or a Zarr array, or
-            what else `extract_patches` takes.
+            what else `extract_patches` takes, channels included.
         path: the store to write, a folder such as `maps.zarr`.
         step: pixels between windows along y and x; by default half of the window.
         normalize: as for `extract_patches`; with "image" or percentiles, all of it is read once
             more, for its range.
+        min_valid: as for `extract_patches`.
         rows: rows of windows in a block, which is also how the store is chunked; by default so
             many that a block has about 250,000 windows.
         batch_size: patches per batch.
@@ -87,7 +89,7 @@ def encode_image(
     check_installed("dask", "zarr", extra="big", what="encode_image")
     store = _Store(Path(path))
     state = store.state(overwrite)
-    plan = plan_blocks(model.window, image, step, normalize, rows)
+    plan = plan_blocks(model.window, image, step, normalize, rows, min_valid)
     # The first window of the first block is encoded before anything is written: it tells what maps
     # there will be, and that the image suits the model.
     regions = list(plan.regions())

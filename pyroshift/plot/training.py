@@ -49,7 +49,7 @@ def history(dataset: xr.Dataset) -> Figure:
     """
     if not isinstance(dataset, xr.Dataset) or not set(_NEEDED) <= set(dataset.data_vars):
         raise DataError(f"expected the history from fit, a Dataset of {', '.join(_NEEDED)}")
-    figure = new_figure(7.0, 4.0)
+    figure = new_figure(7.0, 4.2)
     grid = figure.add_gridspec(2, 6)
     axes = {name: add_axes(figure, grid[place]) for name, place in _PLACES.items()}
     _losses(axes["loss"], dataset)
@@ -64,6 +64,9 @@ def history(dataset: xr.Dataset) -> Figure:
     axes["rate"].set(title="learning rate", ylim=_from_zero(dataset["learning_rate"]))
     for ax in axes.values():
         _finish(ax, dataset["epoch"].values)
+    # Of both panels per site, and beside them, as there may be many.
+    lines, names = axes["kl"].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower left", ncols=len(names), handlelength=3.0)
     return figure
 
 
@@ -78,7 +81,6 @@ def _losses(ax: Axes, dataset: xr.Dataset) -> None:
 def _per_site(ax: Axes, array: xr.DataArray) -> None:
     for index, site in enumerate(array["site"].values):
         _line(ax, array.isel(site=index), index, str(site))
-    ax.legend()
 
 
 def _line(ax: Axes, array: xr.DataArray, colour: int, name: str | None = None) -> None:

@@ -102,7 +102,8 @@ def assembled(space: Space, found: Mapping[Point, xr.Dataset], folder: Path | No
     shared = {name: value for name, value in largest.attrs.items() if name not in _ITS_OWN}
     # Without those that they bring along themselves.
     coordinates: dict[Hashable, Any] = {
-        name: coordinate.variable for name, coordinate in largest.coords.items()
+        name: max((maps.coords[name].variable for maps in found.values()), key=lambda one: one.size)
+        for name in largest.coords
     } | dict(space.labels())
     if COLLAPSED in coordinates:  # which differs among the trainings
         gone = _spread(space, found, COLLAPSED) == 1
@@ -114,7 +115,7 @@ def assembled(space: Space, found: Mapping[Point, xr.Dataset], folder: Path | No
 
 
 def _spread(space: Space, found: Mapping[Point, xr.Dataset], name: Hashable) -> np.ndarray:
-    """One variable at all points; those of fewer latents leave NaN."""
+    """One variable at all points; those of fewer latents or classes leave NaN."""
     parts = {point: maps[name].values for point, maps in found.items()}
     shape = np.max([part.shape for part in parts.values()], axis=0).astype(int)
     dtype = np.result_type(*(part.dtype for part in parts.values()), np.float32)

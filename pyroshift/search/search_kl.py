@@ -46,6 +46,7 @@ def search_kl(
     annealing_epochs: int | None = None,
     validation_fraction: float = 0.1,
     normalize: str | Sequence[float] | None = "patch",
+    min_valid: float = 0.5,
     score: Score = physical_smoothness,
     folder: str | Path | None = None,
     overwrite: bool = False,
@@ -66,7 +67,8 @@ def search_kl(
     extra `search`.
 
     Args:
-        image: `height x width` or `frame x height x width`, as for `extract_patches`.
+        image: `height x width` or `frame x height x width`, with channels too, as for
+            `extract_patches`.
         window: height and width of the windows in pixels; None if `vary` has them.
         step: pixels between windows; by default half of the (smallest) window.
         model: gives a model when called with the window, what is varied, and `seed`: a class, or
@@ -81,6 +83,7 @@ def search_kl(
         annealing_epochs: in how many the weight goes from `initial` to `final`; by default half.
         validation_fraction: share of the windows held out for `bound`. They overlap with others.
         normalize: as for `extract_patches`.
+        min_valid: likewise.
         score: what to maximise, from the Dataset of `encode` to a number; by default the smoothness
             of the smoothest latent that isn't collapsed, as in the paper.
         folder: for the journal, the maps and the models.
@@ -122,7 +125,8 @@ def search_kl(
     _check_counts(trainings=trainings, epochs=epochs, workers=workers)
     space = build_space(initial, final, vary)
     trainer = build_trainer(
-        image, window, step, space.axes.get(WINDOW), normalize=normalize, model=model, score=score,
+        image, window, step, space.axes.get(WINDOW), normalize=normalize, min_valid=min_valid,
+        model=model, score=score,
         annealing_epochs=epochs // 2 if annealing_epochs is None else annealing_epochs, seed=seed,
         fitting={"epochs": epochs, "validation_fraction": validation_fraction, **fitting},
     )  # fmt: skip
@@ -204,6 +208,7 @@ def _identity(trainer: Trainer, space: Space) -> dict[str, str]:
         "window": str(trainer.window),
         "step": str(trainer.step),
         "normalize": str(trainer.normalize),
+        "min_valid": str(trainer.min_valid),
         "model": storage.content(model)["specification"],
         "score": getattr(trainer.score, "__qualname__", repr(trainer.score)),
         "annealing epochs": str(trainer.annealing_epochs),

@@ -66,10 +66,11 @@ class Trainer:
     """All that the trainings of a search have in common.
 
     Args:
-        image: `height x width`, or a stack of them.
+        image: `height x width`, or a stack of them, with channels or without.
         window: of all trainings, unless it is varied.
         step: pixels between windows.
         normalize: as for `extract_patches`.
+        min_valid: likewise.
         model: called with the window, the settings that are varied, and `seed`; gives the model.
         score: of the maps.
         annealing_epochs: in how many the KL weight goes from `initial` to `final`.
@@ -82,6 +83,7 @@ class Trainer:
     window: tuple[int, ...] | None
     step: int | Sequence[int]
     normalize: str | Sequence[float] | None
+    min_valid: float
     model: Callable[..., PoseVAE]
     score: Score
     annealing_epochs: int
@@ -151,7 +153,7 @@ class Trainer:
         scores = {
             "smoothness": _per_latent(maps),
             "score": float(self.score(maps)),
-            "bound": -float(history.validation_loss[-1]) / math.prod(patches.window),
+            "bound": -float(history.validation_loss[-1]) / math.prod(model.shape),
             "seconds": time.process_time() - started,
         }
         means = maps.drop_vars([name for name in maps.data_vars if str(name).endswith("_std")])
@@ -167,7 +169,7 @@ class Trainer:
             before = (largest - side) // 2
             length = self.image.sizes[dim] - (largest - side)
             cropped = cropped.isel({dim: slice(before, before + length)})
-        return extract_patches(cropped, window, self.step, self.normalize)
+        return extract_patches(cropped, window, self.step, self.normalize, min_valid=self.min_valid)
 
 
 def build_trainer(
@@ -204,7 +206,7 @@ def build_trainer(
     sides = [as_window(size) for size in sizes]
     if any(len(side) != 2 for side in sides):
         raise DataError(f"windows of images have a height and a width, got {sides}")
-    labelled = as_image(image)
+    labelled = as_image(image, channels=True)
     return Trainer(
         image=labelled,
         window=None if window is None else as_window(window),

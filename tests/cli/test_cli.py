@@ -21,6 +21,7 @@ from pyroshift.maps import blocks
 from pyroshift.model.pair import GUIDES
 from pyroshift.training.run import Run
 
+BLANK = xr.DataArray(np.zeros((2, 2)), dims=("y", "x"))
 QUICK = ("--window", "16", "--step", "8", "--epochs", "2", "--quiet")
 
 
@@ -669,7 +670,7 @@ class TestHelp:
         own = inspect.signature(getattr(pyroshift, groups.MODELS[typed])).parameters["guide"]
         for given, name in ([], own.default), (["--guide", "normal"], "normal"):
             argv = ["fit", "image", "--out", "run", *QUICK, "--model", typed, *given]
-            built = choices.builder(options.build_parser().parse_args(argv))(16)
+            built = choices.builder(options.build_parser().parse_args(argv), BLANK)(16)
             assert type(built.guide_module) is pkgutil.resolve_name(GUIDES[name])
         assert own.default == ("normal" if typed == "vae" else "anchor")  # as --help says
 
@@ -679,7 +680,7 @@ class TestHelp:
         argv = ["fit", "image", "--out", "run", *QUICK, "--model", model, name]
         for typed, value in ("auto", "auto"), ("3", 3):
             parsed = options.build_parser().parse_args([*argv, typed])
-            assert choices.builder(parsed).keywords[name.removeprefix("--")] == value
+            assert choices.builder(parsed, BLANK).keywords[name.removeprefix("--")] == value
         with pytest.raises(SystemExit):
             options.build_parser().parse_args([*argv, "some"])
         assert "(or auto)" in capsys.readouterr().err

@@ -182,6 +182,16 @@ class TestMissingPixels:
         assert told[0].filename == __file__.replace(".pyc", ".py")
         assert_same_maps(maps, expected)
 
+    @pytest.mark.parametrize("least", [0.2, 0.9])
+    def test_as_few_as_are_asked_for(self, path, least):
+        image = IMAGE.copy()
+        image[8:14] = np.nan
+        with pytest.warns(UserWarning, match="windows are left out"):
+            expected = encode(MODEL, extract_patches(image, WINDOW, min_valid=least))
+        with pytest.warns(UserWarning, match="missing pixels"):
+            maps = encoded(path, image, min_valid=least)
+        assert_same_maps(maps, expected)
+
     def test_everywhere(self, path):
         with pytest.warns(UserWarning, match="54 windows"):
             maps = encoded(path, np.full(SHAPE, np.nan), normalize="image")
@@ -199,6 +209,46 @@ class TestMissingPixels:
             maps = encoded(path, image)
         assert int(maps.elbo.isnull().sum()) == 2 * 9 + 1
         assert str(told[0].message).startswith("19 windows")
+
+
+class TestChannels:
+    """Of very different ranges, in units of their own."""
+
+    MODEL = pyroshift.ShiftVAE(WINDOW, 1, guide="normal", channels=["height", "current"])
+
+    def image(self, *frames):
+        values = pixels(*frames, 2, *SHAPE) * np.array([1.0, 1e4])[:, None, None]
+        names = {"channel": ["height", "current"], "channel_units": ("channel", ["nm", "pA"])}
+        return xr.DataArray(values, names, ("frame", "channel", "y", "x")[-values.ndim :])
+
+    @pytest.mark.parametrize("frames", [(), (2,)])
+    @pytest.mark.parametrize("normalize", ["patch", "image", (5, 95), None])
+    def test_are_mapped_together(self, path, frames, normalize):
+        image = self.image(*frames)
+        maps = encoded(path, image, self.MODEL, normalize=normalize)
+        expected = encode(self.MODEL, extract_patches(image, WINDOW, normalize=normalize))
+        assert_same_maps(maps, expected)
+
+    @pytest.mark.parametrize("dims", [("channel", "y", "x"), ("y", "x", "channel")])
+    def test_are_read_block_by_block(self, path, dims):
+        image = self.image().transpose(*dims)
+        lazy = image.copy(data=dask.array.from_array(image.values, chunks=-1))
+        maps = encoded(path, lazy, self.MODEL, normalize="image")
+        assert_same_maps(
+            maps, encode(self.MODEL, extract_patches(image, WINDOW, normalize="image"))
+        )
+
+    def test_hot_pixels_are_told_of_each(self, path):
+        image = self.image()
+        image[1, 5, 7] = 1e9
+        with pytest.warns(UserWarning, match="in channel 'current', 1 pixels lie far") as told:
+            encoded(path, image, self.MODEL, normalize="image")
+        assert told[0].filename == __file__.replace(".pyc", ".py")
+
+    def test_another_number_than_the_models_is_refused(self, path):
+        with pytest.raises(DataError, match="the model is for windows without channels"):
+            encoded(path, self.image())
+        assert not path.exists()
 
 
 class Spy:
@@ -410,6 +460,7 @@ class TestUnfinishedStore:
             ({"rows": 3}, "rows"),
             ({"batch_size": 5}, "batch_size"),
             ({"seed": 1}, "seed"),
+            ({"min_valid": 0.7}, "min_valid"),
             ({"image": IMAGE + 1}, "image"),
             ({"image": IMAGE[:, :-1]}, "image"),
             ({"image": xr.DataArray(IMAGE, {"x": 2.0 * np.arange(40)}, ("y", "x"))}, "image"),

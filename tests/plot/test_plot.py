@@ -562,7 +562,7 @@ def test_history_of_any_length(epochs, validation):
     ]  # fmt: skip
     assert len(shown["loss"].lines) == 1 + (validation and epochs > 0)
     assert len(shown["KL divergence"].lines) == 2
-    labels = [text.get_text() for text in shown["KL weight"].get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["offset", "z"]
     assert shown["learning rate"].get_ylim()[0] == 0
 

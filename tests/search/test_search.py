@@ -358,3 +358,25 @@ def test_annealing_that_outlasts_the_trainings_is_told_of_once():
     with pytest.warns(TrainingWarning, match="ends at 1.2 and not at 10.*annealing_epochs") as told:
         SEARCH(initial=[0.1], final=[10.0], annealing_epochs=9)
     assert len(told) == 1
+
+
+def test_of_channels_with_gaps():
+    values = np.stack([IMAGE, 1e3 * IMAGE[::-1]])
+    values[:, :12, :12] = np.nan
+    both = xr.DataArray(values, {"channel": ["a", "b"]}, ("channel", "y", "x"))
+    model = partial(ShiftVAE, channels=["a", "b"], guide="normal")
+    options = {**QUICK, "initial": [1.0], "final": [1.0], "model": model}
+    with pytest.warns(UserWarning, match="left out"):
+        found = search_kl(both, 16, 6, **options)
+    assert bool(found.z.isnull().any())
+    assert np.isfinite(found.bound)
+    kept = search_kl(both, 16, 6, **options, min_valid=0.3)
+    assert int(kept.z.isnull().sum()) < int(found.z.isnull().sum())
+
+
+def test_over_the_number_of_classes():
+    options = {**QUICK, "initial": [1.0], "final": [1.0], "vary": {"classes": [2, 3]}}
+    found = search_kl(IMAGE, 16, 6, **options, model=partial(ShiftVAE, guide="normal"))
+    assert found.kind.values.tolist() == [0, 1, 2]
+    counts = found.class_probability.notnull().sum(("initial", "final", "y", "x"))
+    assert (counts > 0).values.tolist() == [[True, True, False], [True, True, True]]
