@@ -28,6 +28,7 @@ from benchmarks.common.training import COMMON
 from benchmarks.likelihoods.data import Data
 from benchmarks.likelihoods.recovery import add_recovery
 from benchmarks.wide import data
+from benchmarks.wide.digits import digits
 from pyroshift import RVAE, Patches, PoseVAE, ShiftVAE, encode, fit
 
 FIT: dict[str, Any] = {"epochs": 20, "batch_size": 64}
@@ -117,7 +118,8 @@ def cost(seeds: list[int], count: int) -> Iterator[Row]:
 
 
 TASKS: dict[str, Callable[[list[int], int], Iterator[Row]]] = {
-    "channels": channels, "gaps": gaps, "kinds": kinds, "mirrored": mirrored, "cost": cost,
+    "channels": channels, "gaps": gaps, "kinds": kinds, "mirrored": mirrored,
+    "digits": digits, "cost": cost,
 }  # fmt: skip
 
 
