@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
+from pyroshift.guides import kinds
 from pyroshift.guides.alike import turn_classes_alike
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
 from pyroshift.guides.candidates import Pursuit, candidates, kinds_in_full, pose_moments, pursue
 from pyroshift.guides.drawing import check_particles, draw_pose, without_repeats
-from pyroshift.guides.kinds import draw_kind, kind_weights, probabilities
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, refine
 from pyroshift.guides.search import Anchor, Found, search
@@ -26,7 +26,7 @@ from pyroshift.model.classes import CLASS
 from pyroshift.model.distributions import moments
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
-from pyroshift.model.sites import CONTENT, Angle, Content, Offset, Site
+from pyroshift.model.sites import CONTENT, Angle, Offset, Site
 
 Values = Mapping[str, Tensor]
 
@@ -73,7 +73,7 @@ class AnchorGuide(Guide):
     aligns = True
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
-    rivals = 3  # kinds of each window that are compared in full
+    rivals = 3  # classes of each window that are compared in full, each mirrored or not
     remembered = 64  # latents of which the mean motif is made
     renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
 
@@ -98,7 +98,7 @@ class AnchorGuide(Guide):
     def setup(self, pair: Pair) -> None:
         """Bin the pose sites, draw the anchors, and build the head of z."""
         self.respecify(pair)
-        content = _content(pair)
+        content = pair.contents[0]
         prior = pair.priors()[content.name]
         mean = moments(prior)[0].nan_to_num(0.0).reshape(content.event_shape)
         # One by one: no mixture can be asked for no draws at all.
@@ -162,8 +162,8 @@ class AnchorGuide(Guide):
             values: dict[str, Tensor] = pair.covariates(batch.known, len(batch))
             logits = found.logits
             if pair.discrete:
-                logits = kinds_in_full(found, self._pursuit(pair, batch, found), self.rivals)
-                values |= draw_kind(pair, logits, kl_weight)
+                logits = kinds_in_full(found, self._pursuit(pair, batch, found), self._rivals(pair))
+                values |= kinds.draw_kind(pair, logits, kl_weight)
                 for site in pair.discrete:
                     check_particles(values[site.name])
                 logits = found.of(pair.kind_of(values))
@@ -177,7 +177,7 @@ class AnchorGuide(Guide):
             with pair.latent_scale(kl_weight, CONTENT):
                 raw = self._raw(pair, x, start, anchor, values, self._unseen(pair))
                 known = pair.needed(batch.known)
-                posterior = _content(pair).posterior_given(raw, known, self.training)
+                posterior = pair.contents[0].posterior_given(raw, known, self.training)
                 values[CONTENT] = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
                 code = pair.code(values)
@@ -205,12 +205,12 @@ class AnchorGuide(Guide):
         found = search(pair, _bins(pair), batch, self._anchors(pair))
         prior = specified(pair, len(x))
         told = pair.covariates(batch.known, len(batch))
-        chosen = candidates(_bins(pair), found, self.candidates, self.rivals)
+        chosen = candidates(_bins(pair), found, self.candidates, self._rivals(pair))
         pursued = self._pursuit(pair, batch, found)
         modes = [pursued(kind, pose) for kind, pose in chosen]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
         evidence = without_repeats(pair, each)
-        order = evidence.argsort(1, descending=True)
+        order = kinds.best_first(pair, each, evidence)
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
@@ -223,13 +223,14 @@ class AnchorGuide(Guide):
         result["mode_probability"] = probability
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
         if pair.discrete:
-            none = torch.zeros(len(x), pair.kinds, device=x.device)
-            result |= probabilities(pair, none.scatter_add(1, pair.kind_of(each), probability))
+            result |= kinds.probabilities(
+                pair, kinds.kind_shares(pair, each, evidence[rows, order])
+            )
         return result
 
     def _with_neighbours(self, pair: Pair, batch: Batch, values: Values) -> dict[str, Tensor]:
         """Latents of patches in their best poses, if those of neighbours say something of them."""
-        content, known = _content(pair), pair.needed(batch.known)
+        content, known = pair.contents[0], pair.needed(batch.known)
         if not content.tiled_by:
             return {}
         code, pose = pair.code(values), pack(pair, values)
@@ -239,9 +240,9 @@ class AnchorGuide(Guide):
 
     def _pursuit(self, pair: Pair, batch: Batch, found: Found) -> Pursuit:
         """What tells what patches would be in a kind near a bin, with `evidence`."""
-        bins, unseen, weights = _bins(pair), self._unseen(pair), kind_weights(pair, batch)
+        bins, unseen, weights = _bins(pair), self._unseen(pair), kinds.kind_weights(pair, batch)
         told, shared = pair.covariates(batch.known, len(batch)), pair.global_values()
-        prior, content = specified(pair, len(batch)), _content(pair)
+        prior, content = specified(pair, len(batch)), pair.contents[0]
 
         def pursued(kind: Tensor, pose: Tensor) -> dict[str, Tensor]:
             given = {**told, **pair.of_kind(kind)}
@@ -259,11 +260,14 @@ class AnchorGuide(Guide):
 
         return pursued
 
+    def _rivals(self, pair: Pair) -> int:
+        return self.rivals * pair.kinds // max(pair.classes, 1)
+
     def _codes(self, pair: Pair, latents: Tensor) -> Tensor:
         """Codes of one vector of latents in each kind, `kind x code`."""
-        kinds = torch.arange(pair.kinds, device=latents.device)
-        each = latents.expand(len(kinds), -1)
-        return pair.code({CONTENT: each, **pair.of_kind(kinds)})
+        every = torch.arange(pair.kinds, device=latents.device)
+        each = latents.expand(len(every), -1)
+        return pair.code({CONTENT: each, **pair.of_kind(every)})
 
     def _anchors(self, pair: Pair) -> list[list[Anchor]]:
         """What is searched for: of each kind its class's mean motif, and what was drawn."""
@@ -344,7 +348,3 @@ def _renewed(typical: Tensor, drawn: Tensor) -> Tensor:
 
 def _bins(pair: Pair) -> PoseBins:
     return pair.sites[0]  # type: ignore[return-value]
-
-
-def _content(pair: Pair) -> Content:
-    return next(site for site in pair.sites if isinstance(site, Content))

@@ -15,7 +15,7 @@ from pyroshift.model.brightness import posterior_given
 from pyroshift.model.distributions import divergence
 from pyroshift.model.guide import Pair
 from pyroshift.model.shapes import Vectors
-from pyroshift.model.sites import CONTENT, Content
+from pyroshift.model.sites import CONTENT
 
 Pursuit = Callable[[Tensor, Tensor], dict[str, Tensor]]
 """Tells what patches would be in a kind, `batch`, near a bin, `batch`; and `evidence` of it."""
@@ -101,7 +101,7 @@ def pursue(
         The sites' values and standard deviations by name, and `evidence`, `batch`, but for the
         prior of the kind and the bin.
     """
-    content = next(site for site in pair.sites if isinstance(site, Content))
+    content = pair.contents[0]
     at = bounds.mean
     for _ in range(2):
         at = refine(pair, x, anchor, at, bounds).mean

@@ -71,6 +71,51 @@ def draw_kind(
     return values
 
 
+def kind_shares(pair: Pair, modes: Mapping[str, Tensor], evidence: Tensor) -> Tensor:
+    """Probability of each kind, by modes of the posterior, `batch x kind`.
+
+    Args:
+        pair: a pair with discrete sites.
+        modes: values of the discrete sites, `batch x mode`.
+        evidence: of the modes, `batch x mode`.
+    """
+    none = evidence.new_zeros(len(evidence), pair.kinds)
+    return none.scatter_add(1, pair.kind_of(modes), evidence.softmax(1))
+
+
+def most_probable(pair: Pair, shares: Tensor) -> Tensor:
+    """The most probable value of the first discrete site, then of the next given it: a kind.
+
+    Of a motif that is its own mirror image, both halves count for its class.
+
+    Args:
+        pair: a pair with discrete sites.
+        shares: probability of each kind, `batch x kind`.
+
+    Returns:
+        Number of the kind, `batch`.
+    """
+    rows, kind = torch.arange(len(shares), device=shares.device), None
+    for site in pair.discrete:
+        left = shares.unflatten(1, (site.count, -1))
+        value = left.sum(2).argmax(1)
+        kind = value if kind is None else kind * site.count + value
+        shares = left[rows, value]
+    assert kind is not None
+    return kind
+
+
+def best_first(pair: Pair, modes: Mapping[str, Tensor], evidence: Tensor) -> Tensor:
+    """Order of modes: those of the most probable kind first, by their evidence, `batch x mode`."""
+    if not pair.discrete:
+        return evidence.argsort(1, descending=True)
+    kind = most_probable(pair, kind_shares(pair, modes, evidence)).unsqueeze(1)
+    by_evidence = evidence.argsort(descending=True, stable=True, dim=1)
+    others = (pair.kind_of(modes) != kind) | evidence.isinf()  # repeats are the last
+    later = others.gather(1, by_evidence).long().argsort(stable=True, dim=1)
+    return by_evidence.gather(1, later)
+
+
 def probabilities(pair: Pair, shares: Tensor) -> dict[str, Tensor]:
     """What maps show of how sure kinds are: the probability of each class, of being mirrored.
 

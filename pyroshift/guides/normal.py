@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pyroshift.guides.kinds import draw_kind, kind_logits, probabilities
+from pyroshift.guides.kinds import draw_kind, kind_logits, most_probable, probabilities
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import Brightness, draw_brightness, posterior_given
 from pyroshift.model.classes import Discrete
@@ -93,9 +93,9 @@ class NormalGuide(Guide):
         for site in _amortised(pair):
             found[site.name], spreads[site.name] = site.family.summary(posterior[site.name])
         if pair.discrete:
-            logits = kind_logits(pair, batch, found)
-            found |= pair.of_kind(logits.argmax(1))
-            shares = probabilities(pair, logits.exp())
+            each = kind_logits(pair, batch, found).exp()
+            found |= pair.of_kind(most_probable(pair, each))
+            shares = probabilities(pair, each)
         for name, given in posterior_given(pair, batch.x, found).items():
             found[name], spreads[name] = given.mean, given.stddev
         own = {name: value for name, value in found.items() if name not in told}

@@ -17,7 +17,7 @@ from pyroshift.errors import SpecificationError
 from pyroshift.model.batch import Batch
 from pyroshift.model.classes import Discrete
 from pyroshift.model.likelihood import Likelihood
-from pyroshift.model.sites import PoseSite, Site
+from pyroshift.model.sites import Content, PoseSite, Site
 
 
 @runtime_checkable
@@ -43,6 +43,10 @@ class Pair(Protocol):
     @property
     def pose_sites(self) -> list[PoseSite]:
         """The sites that act on coordinates, in the order in which they do."""
+
+    @property
+    def contents(self) -> list[Content]:
+        """The sites that the decoder gets, one after the other."""
 
     @property
     def discrete(self) -> list[Discrete]:

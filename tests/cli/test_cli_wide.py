@@ -95,6 +95,14 @@ class TestFit:
         assert "--likelihood gaussian, Phase=von_mises the noise" in told
         assert "--classes 2 how many kinds" in told
 
+    @pytest.mark.parametrize("model", ["shift", "rvae"])
+    def test_mirrored_motifs(self, image, tmp_path, model):
+        given = ["--channel", "Amplitude", "--model", model, "--flips"]
+        assert main(["fit", image, *QUICK, *given, "--out", str(tmp_path / "run")]) == 0
+        maps = xr.load_dataset(tmp_path / "run" / "maps.nc", engine="h5netcdf")
+        assert set(np.unique(maps.flip)) <= {0.0, 1.0}
+        assert ((maps.flip_probability > 0.5) == (maps.flip == 1)).mean() > 0.9
+
     def test_agrees_with_the_functions_of_the_package(self, image, result):
         patches = ps.extract_patches(ps.load_image(image, NAMES[1:]), 12, 6, normalize=None)
         likelihoods = {"Amplitude": "gaussian", "Phase": "von_mises"}
@@ -194,6 +202,7 @@ class TestFit:
             ),
             ([*BOTH, "--brightness", "site"], "--brightness.*several"),
             (["--classes", "1"], "at least two classes, got 1"),
+            (["--model", "vae", "--flips"], "--flips has no use with --model vae"),
             (["--min-valid", "0"], "above 0 and at most 1; got 0.0"),
         ],
     )

@@ -9,7 +9,7 @@ from pyro import poutine
 from pyroshift import RVAE, Batch, Flip, Patches, ShiftVAE, decode, encode, fit
 from pyroshift.errors import SpecificationError
 from pyroshift.guides.alike import turn_classes_alike
-from pyroshift.guides.kinds import kind_logits
+from pyroshift.guides.kinds import best_first, kind_logits, most_probable
 from pyroshift.testing.subject import prepare
 
 
@@ -146,3 +146,23 @@ def test_classes_keep_their_turns_where_the_angle_is_known():
     model = small(classes=2, angle_scale=0.3)
     turn_classes_alike(model, model.guide_module.typical)
     assert model.class_turn.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("guide", ["anchor", "normal"])
+def test_the_class_is_the_most_probable_one_and_modes_begin_with_its(guide):
+    model = small(flips=True, classes=3, guide=guide)
+    x = torch.rand(40, 8, 8)
+    prepare(model.likelihood, x)
+    found = model.guide_module.summary(model, x)
+    assert torch.equal(found["class"], found["class_probability"].argmax(1))
+    if guide == "anchor":
+        torch.testing.assert_close(found["mode_probability"].sum(1), torch.ones(40))
+
+
+def test_both_halves_of_a_symmetric_motif_count_for_its_class():
+    model = small(flips=True, classes=2)
+    shares = torch.tensor([[0.3, 0.3, 0.4, 0.0], [0.1, 0.2, 0.3, 0.4]])
+    assert most_probable(model, shares).tolist() == [0, 3]
+    modes = {"class": torch.tensor([[1, 0, 0]]), "flip": torch.tensor([[0, 0, 1]])}
+    evidence = torch.tensor([[0.4, 0.25, 0.35]]).log()
+    assert best_first(model, modes, evidence).tolist() == [[2, 0, 1]]
