@@ -19,6 +19,9 @@ from .atoms.find import find_atoms as find_atoms
 from .atoms.ideal import fit_lattice as fit_lattice
 from .atoms.modes import displacement_modes as displacement_modes
 from .atoms.tracks import link_atoms as link_atoms
+from .bayes.compare import compare as compare
+from .bayes.evidence import evidence as evidence
+from .bayes.posterior import posterior as posterior
 from .data import examples as examples
 from .data import synthetic as synthetic
 from .data.gathering import Patches as Patches
@@ -26,6 +29,7 @@ from .data.patches import extract_patches as extract_patches
 from .data.readers import level as level
 from .data.readers import load_image as load_image
 from .data.readers import load_spectra as load_spectra
+from .data.splitting import split_patches as split_patches
 from .guides.anchor import AnchorGuide as AnchorGuide
 from .guides.normal import NormalGuide as NormalGuide
 from .maps.blocks import encode_image as encode_image
@@ -35,9 +39,11 @@ from .maps.encode import encode as encode
 from .maps.storage import load as load
 from .maps.storage import save as save
 from .model.batch import Batch as Batch
+from .model.bayesian import BayesianDecoder as BayesianDecoder
 from .model.brightness import Brightness as Brightness
 from .model.channels import ByChannel as ByChannel
 from .model.classes import Class as Class
+from .model.classes import Flip as Flip
 from .model.decoders import CanvasDecoder as CanvasDecoder
 from .model.decoders import SpatialDecoder as SpatialDecoder
 from .model.encoders import ConvolutionalEncoder as ConvolutionalEncoder

@@ -53,6 +53,17 @@ SIGNATURES = {
         "model": REQUIRED, "image": REQUIRED, "path": REQUIRED, "step": None, "normalize": "patch",
         "rows": None, "batch_size": ANY, "seed": 0, "overwrite": False, "progress": True,
     },
+    "posterior": {
+        "model": REQUIRED, "patches": REQUIRED, "draws": 200, "proposals": None,
+        "predictive": True, "path": None, "overwrite": False, "batch_size": ANY, "seed": 0,
+    },
+    "evidence": {
+        "model": REQUIRED, "patches": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
+    },
+    "compare": {
+        "models": REQUIRED, "held_out": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
+    },
+    "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
     "decode": {"model": REQUIRED, "z": REQUIRED, "offset": None, "angle": None},
     "manifold": {"model": REQUIRED, "size": 10},
     "save": {"model": REQUIRED, "path": REQUIRED},
@@ -270,7 +281,7 @@ LAYERS = [
     ["training"],
     ["maps"],
     ["analysis", "testing"],
-    ["search", "atoms", "pathways"],
+    ["bayes", "search", "atoms", "pathways"],
     ["segmentation"],
     ["plot"],
     ["report"],

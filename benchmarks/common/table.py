@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,20 @@ def written(rows: Iterable[Row], path: Path, before: Iterable[Row] = ()) -> list
         done.append(row)
         write_csv(done, path)
     return done
+
+
+def print_records(records: Iterable[dict[str, Any]], digits: int) -> None:
+    """Print a line for each record as it comes, below one of the names.
+
+    Args:
+        records: of the same names, yet to be measured.
+        digits: of each number that isn't whole.
+    """
+    for number, record in enumerate(records):
+        if number == 0:
+            print(*record, sep=" | ")
+        values = (f"{v:.{digits}g}" if isinstance(v, float) else v for v in record.values())
+        print(*values, sep=" | ", flush=True)
 
 
 def read_csv(path: Path) -> list[Row]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import command
+from benchmarks.common.table import print_records
 from benchmarks.common.training import COMMON, collapse_expected
 from benchmarks.latents.cases import CASES, IMAGES
 from pyroshift import ShiftVAE, encode, fit, smoothness
@@ -57,19 +58,13 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--crop", type=int, default=100_000, help="pixels along each axis")
     chosen = command.asked(parser)
-    header = False
-    for name in chosen.images:
-        for case in chosen.cases:
-            for seed in chosen.seeds:
-                row = measure(name, case, seed, chosen.crop)
-                if not header:
-                    print(*row, sep=" | ")
-                    header = True
-                print(
-                    *(f"{v:.4g}" if isinstance(v, float) else v for v in row.values()),
-                    sep=" | ",
-                    flush=True,
-                )
+    records = (
+        measure(name, case, seed, chosen.crop)
+        for name in chosen.images
+        for case in chosen.cases
+        for seed in chosen.seeds
+    )
+    print_records(records, digits=4)
 
 
 if __name__ == "__main__":

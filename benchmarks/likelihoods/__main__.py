@@ -20,11 +20,10 @@ import numpy as np
 import torch
 
 from benchmarks.common import command
-from benchmarks.common.metrics import Array, predictability
 from benchmarks.common.table import Row, written
 from benchmarks.common.training import COMMON
 from benchmarks.likelihoods import data
-from benchmarks.pose.metrics import coverage, offset_less_content
+from benchmarks.likelihoods.recovery import add_recovery
 from pyroshift import Patches, PoseVAE, ShiftVAE, encode, fit
 from pyroshift.model.counts import Counts
 from pyroshift.model.likelihoods import LIKELIHOODS, Likelihood
@@ -43,7 +42,6 @@ TASKS: dict[str, dict[str, Any]] = {
 }
 FIT = {"epochs": 20, "batch_size": 64}
 GUIDES = ("anchor", "normal")
-WANTED = {0.5: (0.47, 0.53), 0.9: (0.87, 0.93)}
 
 
 def main() -> None:
@@ -81,24 +79,10 @@ def training(
     maps = encode(model, Patches.from_array(held_out.windows))
     row.add("bound", float(maps.elbo.mean()) / np.prod(window))
     row.add("known", known(LIKELIHOODS[likelihood](), held_out))
-    row.add("content R2", predictability(maps.z.values, held_out.content))
-    error = offset_error(maps.offset.values, held_out)
-    row.add("offset off by", float(np.median(np.abs(error))))
-    for level, (lowest, highest) in WANTED.items():
-        share = coverage(error, maps.offset_std.values, level)
-        row.add(f"within {level:.0%}", share, lowest, highest)
+    add_recovery(row, maps, held_out)
     for name, value in noise(model).items():
         row.add(name, value)
     return row
-
-
-def offset_error(found: Array, truth: data.Data) -> Array:
-    """Errors of offsets, `sample x axis`, less what of the origin depends on the content."""
-    error = found - truth.offset
-    if error.shape[1] == 1:  # along x, for what follows
-        error = np.concatenate([np.zeros_like(error), error], 1)
-    error = offset_less_content(error, np.zeros(len(error)), truth.content)
-    return error[:, -found.shape[1] :]
 
 
 def known(likelihood: Likelihood, truth: data.Data) -> float:

@@ -57,7 +57,7 @@ def digits(seed: int, run: Run) -> Iterator[Job]:
     wanted = list(run.wanted(""))
     if not wanted:
         return
-    training, test = _digits(
+    training, test = placed_digits(
         settings["train"], settings["test"], settings["window"], settings["max_offset"], seed
     )
     for guide, case in wanted:
@@ -102,7 +102,7 @@ def _add_digits(row: Row, moved: Found, placed: Found, test: Digits) -> None:
 
 
 @lru_cache(maxsize=1)
-def _digits(
+def placed_digits(
     count: int, held_out: int, window: int, max_offset: float, seed: int
 ) -> tuple[Digits, Digits]:
     """The first digits to train on, and the last ones to test."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import command
+from benchmarks.common.table import print_records
 from benchmarks.common.training import COMMON, collapse_expected
 from benchmarks.priors.cases import BOUND, RELEVANCE, two_factors, two_kinds
 from pyroshift import VAE, PatchELBO, Patches, PoseVAE, ShiftVAE, encode, fit
@@ -77,22 +78,15 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=[], help="parts of the priors' names")
     parser.add_argument("--epochs", type=int, help="default: those of each guide")
     chosen = command.asked(parser)
-    header = False
-    for question in chosen.questions:
-        for guide in chosen.guides:
-            for case in QUESTIONS[question][0]:
-                if chosen.cases and not any(part in case for part in chosen.cases):
-                    continue
-                for seed in chosen.seeds:
-                    row = measure(question, guide, case, seed, chosen.epochs)
-                    if not header:
-                        print(*row, sep=" | ")
-                        header = True
-                    print(
-                        *(f"{v:.5g}" if isinstance(v, float) else v for v in row.values()),
-                        sep=" | ",
-                        flush=True,
-                    )
+    records = (
+        measure(question, guide, case, seed, chosen.epochs)
+        for question in chosen.questions
+        for guide in chosen.guides
+        for case in QUESTIONS[question][0]
+        if not chosen.cases or any(part in case for part in chosen.cases)
+        for seed in chosen.seeds
+    )
+    print_records(records, digits=5)
 
 
 if __name__ == "__main__":

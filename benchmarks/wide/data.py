@@ -1,5 +1,7 @@
 """Windows with known motifs, poses and kinds, and what may be missing of them."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from benchmarks.common.metrics import Array
@@ -46,15 +48,30 @@ def missing(shape: tuple[int, ...], rng: np.random.Generator) -> dict[str, Array
     }
 
 
-def glyphs(count: int, noise: float, seed: int) -> tuple[Array, Array, Array]:
+class Glyphs(NamedTuple):
+    """Windows of 28 pixels, and of each its kind, its angle, and whether it is mirrored."""
+
+    windows: Array
+    kind: Array
+    angle: Array
+    flip: Array
+
+
+def glyphs(count: int, noise: float, seed: int, flips: bool = False) -> Glyphs:
     """Three spots, rings and crosses, 80 : 15 : 5, at any angle within 3 pixels of the middle.
 
-    Returns:
-        Windows of 28 pixels, the kind of each, and its angle.
+    Of them only the three spots tell whether they are mirrored.
+
+    Args:
+        count: number of windows.
+        noise: its standard deviation; spots are 1 high.
+        seed: of all that is random.
+        flips: whether half of them are mirrored.
     """
     rng = np.random.default_rng(seed)
     kind = rng.choice(3, count, p=(0.8, 0.15, 0.05))
     offset, angle = rng.uniform(-3, 3, (count, 2)), rng.uniform(-np.pi, np.pi, count)
+    flip = np.random.default_rng(seed + 300).random(count) < 0.5 * flips
     axis = np.arange(28) - 13.5
     y, x = np.meshgrid(axis, axis, indexing="ij")
     windows = np.empty((count, 28, 28), np.float32)
@@ -62,9 +79,9 @@ def glyphs(count: int, noise: float, seed: int) -> tuple[Array, Array, Array]:
         down, across = y - offset[number, 0], x - offset[number, 1]
         cosine, sine = np.cos(angle[number]), np.sin(angle[number])
         turned = cosine * down + sine * across, cosine * across - sine * down
-        windows[number] = _GLYPHS[kind[number]](*turned)
+        windows[number] = _GLYPHS[kind[number]](turned[0], turned[1] * (1 - 2 * flip[number]))
     windows += noise * rng.standard_normal(windows.shape)
-    return windows, kind, angle
+    return Glyphs(windows, kind, angle, flip)
 
 
 def _spot(y: Array, x: Array, at: tuple[float, float], width: float) -> Array:

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyroshift.data.channels import of_one_size
-from pyroshift.data.checks import CHANNEL, as_image, check_values
+from pyroshift.data.checks import CHANNEL, as_image, check_size, check_values
 from pyroshift.data.outliers import mended
-from pyroshift.errors import DataError
 
 Array = NDArray[Any]
 
@@ -71,12 +70,8 @@ def mean_power(image: Any) -> Array:
     """
     data = as_image(image, channels=True)
     check_values(data.values, "the image", missing=True)
+    check_size(data.shape, SMALLEST_SIDE, "find a lattice in")
     height, width = data.shape[-2:]
-    if min(height, width) < SMALLEST_SIDE:
-        raise DataError(
-            f"an image of {height} x {width} pixels is too small to find a lattice in: it takes "
-            f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
-        )
     channels = CHANNEL in data.dims
     values = data.values.reshape(-1, *data.shape[-3:]) if channels else data.values
     known = mended(values, stacklevel=3)

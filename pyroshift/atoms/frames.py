@@ -14,7 +14,7 @@ from pyroshift.atoms import candidates
 from pyroshift.atoms.refine import Fits
 from pyroshift.atoms.sublattices import SUBLATTICE, by_amplitude
 from pyroshift.data.atoms import ATOM, labelled_atoms
-from pyroshift.data.checks import as_image, check_values, pixel_size, plain_attributes
+from pyroshift.data.checks import as_image, check_size, check_values, pixel_size, plain_attributes
 from pyroshift.data.outliers import mended
 from pyroshift.errors import DataError
 
@@ -44,12 +44,8 @@ def checked(
     """Frames (frame x height x width), and the image with its labels."""
     data = as_image(image)
     check_values(data.values, "the image", missing=True)
+    check_size(data.shape, SMALLEST_SIDE, "find atoms in")
     height, width = data.shape[-2:]
-    if min(height, width) < SMALLEST_SIDE:
-        raise DataError(
-            f"an image of {height} x {width} pixels is too small to find atoms in: it takes "
-            f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
-        )
     if separation is not None and not SMALLEST_SEPARATION <= separation <= min(height, width) / 2:
         raise DataError(
             f"separation={separation!r} can't be used: give the distance between neighbouring "

@@ -215,6 +215,22 @@ def check_window_fits(window: tuple[int, ...], shape: tuple[int, ...]) -> None:
         )
 
 
+def check_size(shape: tuple[int, ...], smallest: int, purpose: str) -> None:
+    """Raise a DataError if an image, whose axes come last in the shape, is too small.
+
+    Args:
+        shape: of the image.
+        smallest: side that it takes, pixels.
+        purpose: what it is too small for, as "find atoms in".
+    """
+    height, width = shape[-2:]
+    if min(height, width) < smallest:
+        raise DataError(
+            f"an image of {height} x {width} pixels is too small to {purpose}: it takes "
+            f"{smallest} x {smallest}"
+        )
+
+
 def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
     """Step of the coordinate along one dimension, and its unit; 1 and "px" without one.
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
 
 import pyro
 import pyro.distributions as dist
@@ -11,15 +10,16 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
+from pyroshift.guides.alike import turn_classes_alike
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
-from pyroshift.guides.candidates import candidates, pose_moments, pursue
+from pyroshift.guides.candidates import Pursuit, candidates, kinds_in_full, pose_moments, pursue
 from pyroshift.guides.drawing import check_particles, draw_pose, without_repeats
-from pyroshift.guides.kinds import labelled, summary_of
+from pyroshift.guides.kinds import draw_kind, kind_weights, probabilities
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, refine
-from pyroshift.guides.search import Found, search
+from pyroshift.guides.search import Anchor, Found, search
 from pyroshift.guides.start import start_canvas
-from pyroshift.guides.vector import neutral, specified, unpack, within
+from pyroshift.guides.vector import neutral, pack, specified, unpack, within
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import draw_brightness
 from pyroshift.model.classes import CLASS
@@ -28,15 +28,17 @@ from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
 from pyroshift.model.sites import CONTENT, Angle, Content, Offset, Site
 
+Values = Mapping[str, Tensor]
+
 
 class AnchorGuide(Guide):
     """Pose by search instead of by a network, over the whole window and the whole circle.
 
     For each patch:
 
-        class, pose ~ Categorical: the exact posterior over classes and bins of offset and angle,
-            given that the motif looks like its class's anchor: the mean of what the decoder makes
-            of the latents of late
+        kind, pose ~ Categorical: the exact posterior over kinds (class, flip) and bins of offset
+            and angle, given that the motif looks like its kind's anchor: the mean of what the
+            decoder makes of the latents of late
         z ~ what the encoder says of the patch, brought back into the motif's frame
         offset, angle, scale ~ Normal: Laplace's approximation, given z, within the bin
 
@@ -71,7 +73,7 @@ class AnchorGuide(Guide):
     aligns = True
     centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
     farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
-    rivals = 3  # classes of each window that are compared in full
+    rivals = 3  # kinds of each window that are compared in full
     remembered = 64  # latents of which the mean motif is made
     renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
 
@@ -103,10 +105,11 @@ class AnchorGuide(Guide):
         draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
         latents = torch.stack([mean, *draws])
         self.register_buffer("anchor_latents", latents)
-        typical = pair.decoder_input(self._codes(pair, latents[0]))
-        typical = typical.unsqueeze(1).expand(-1, self.remembered, -1)
+        of_kinds = pair.decoder_input(self._codes(pair, latents[0]))
+        of_classes = of_kinds.unflatten(0, (max(pair.classes, 1), -1))[:, :1]
+        typical = of_classes.repeat(1, self.remembered, 1)
         stack = (pair.classes,) if pair.classes else ()
-        self.register_buffer("typical", typical.reshape(*stack, *typical.shape[1:]).clone())
+        self.register_buffer("typical", typical.reshape(*stack, *typical.shape[1:]))
         self.register_buffer("displacement", torch.zeros(*stack, len(pair.window)))
         self.register_buffer("centres", torch.tensor(True))
         features = count_features(pair.encoder, pair.seen_shape) + pair.told
@@ -134,6 +137,10 @@ class AnchorGuide(Guide):
         """
         self.centres.fill_(start_canvas(pair, as_batch(x)))
 
+    def settle(self, pair: Pair) -> None:
+        """Turn the classes' drawings alike, where nothing else says how turned they are."""
+        turn_classes_alike(pair, self.typical)
+
     def posterior_of(self, pair: Pair, site: Site, seen: Tensor) -> Distribution:
         """The posterior of z, given standardized windows in the motif's frame."""
         features = pair.encoder(seen)  # and nothing told: of classes and covariates the mean
@@ -143,7 +150,7 @@ class AnchorGuide(Guide):
     def forward(
         self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]
     ) -> None:
-        """Draw class and bin, z given the patch aligned by it, and the pose given z."""
+        """Draw kind and bin, z given the patch aligned by them, and the pose given z."""
         batch = as_batch(x)
         x = batch.x
         # In single precision throughout: poses are told apart by small differences of large sums.
@@ -151,15 +158,16 @@ class AnchorGuide(Guide):
             with torch.no_grad():
                 if self.training:
                     self._centre(pair)
-                found = search(pair, _bins(pair), batch, self._motifs(pair))
+                found = search(pair, _bins(pair), batch, self._anchors(pair))
             values: dict[str, Tensor] = pair.covariates(batch.known, len(batch))
-            if pair.classes:
-                logits = self._class_logits(pair, batch, found)
-                with pair.latent_scale(kl_weight, CLASS):
-                    values[CLASS] = pyro.sample(CLASS, dist.Categorical(logits=logits))
-                check_particles(values[CLASS])
+            logits = found.logits
+            if pair.discrete:
+                logits = kinds_in_full(found, self._pursuit(pair, batch, found), self.rivals)
+                values |= draw_kind(pair, logits, kl_weight)
+                for site in pair.discrete:
+                    check_particles(values[site.name])
+                logits = found.of(pair.kind_of(values))
             with pair.latent_scale(kl_weight, POSE):
-                logits = found.given(values.get(CLASS))
                 pose = pyro.sample(POSE, dist.Categorical(logits=logits))
             check_particles(pose)
             with torch.no_grad():
@@ -167,9 +175,9 @@ class AnchorGuide(Guide):
                 anchor = self._anchor(pair, found, pose, values)
                 start = refine(pair, x, anchor, prior.mean, prior).mean
             with pair.latent_scale(kl_weight, CONTENT):
-                posterior = self._posterior(
-                    pair, x, start, self._unseen(pair), values, self.training
-                )
+                raw = self._raw(pair, x, start, anchor, values, self._unseen(pair))
+                known = pair.needed(batch.known)
+                posterior = _content(pair).posterior_given(raw, known, self.training)
                 values[CONTENT] = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
                 code = pair.code(values)
@@ -189,23 +197,24 @@ class AnchorGuide(Guide):
         """Location and standard deviation of every site at the best of the candidate poses.
 
         Beside them `pose_entropy` of the bins, and of all candidates, best first, the values of
-        the pose sites, `mode_offset` and so on, with `mode_probability`. Of classes the best, and
-        `class_probability`.
+        the pose sites, `mode_offset` and so on, with `mode_probability`. Of classes and flips the
+        best, and `class_probability` and `flip_probability`.
         """
         batch = as_batch(x)
         x = batch.x
-        found = search(pair, _bins(pair), batch, self._motifs(pair))
+        found = search(pair, _bins(pair), batch, self._anchors(pair))
         prior = specified(pair, len(x))
         told = pair.covariates(batch.known, len(batch))
-        chosen = candidates(_bins(pair), found, self.candidates)
-        unseen = self._unseen(pair)
-        modes = [self._pursued(pair, batch, found, unseen, *each) for each in chosen]
+        chosen = candidates(_bins(pair), found, self.candidates, self.rivals)
+        pursued = self._pursuit(pair, batch, found)
+        modes = [pursued(kind, pose) for kind, pose in chosen]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
         evidence = without_repeats(pair, each)
         order = evidence.argsort(1, descending=True)
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
+        result |= self._with_neighbours(pair, batch, result | told)
         result |= pose_moments(pair, x, result | told, prior)
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name].clone()
@@ -213,95 +222,89 @@ class AnchorGuide(Guide):
         probability = evidence[rows, order].softmax(1)
         result["mode_probability"] = probability
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
-        if (kinds := pair.class_site) is not None:
-            shares = torch.zeros(len(x), kinds.count, device=x.device)
-            result |= summary_of(kinds, shares.scatter_add(1, each[CLASS], probability).log())
+        if pair.discrete:
+            none = torch.zeros(len(x), pair.kinds, device=x.device)
+            result |= probabilities(pair, none.scatter_add(1, pair.kind_of(each), probability))
         return result
 
-    def _pursued(
-        self, pair: Pair, batch: Batch, found: Found, unseen: Tensor, kind: Tensor, pose: Tensor
-    ) -> dict[str, Tensor]:
-        """What patches would be in a class near a bin, and `evidence` of it, see `pursue`."""
-        bins, given = _bins(pair), pair.covariates(batch.known, len(batch))
-        if pair.classes:
-            given = {**given, CLASS: kind}
-        posterior_at = partial(self._posterior, pair, batch.x, unseen=unseen, given=given)
-        mode = pursue(
-            pair, batch.x, self._anchor(pair, found, pose, given), within(pair, pose),
-            posterior_at, {**pair.global_values(), **given, POSE: pose}, specified(pair, len(pose)),
-        )  # fmt: skip
-        mode["evidence"] = mode["evidence"] + bins.log_mass[pose]
-        if (site := pair.class_site) is not None:
-            weights = labelled(pair, batch, site.log_weights.expand(len(kind), -1))
-            mode["evidence"] = mode["evidence"] + weights.gather(1, kind.unsqueeze(1)).squeeze(1)
-            mode[CLASS] = kind
-        return mode
+    def _with_neighbours(self, pair: Pair, batch: Batch, values: Values) -> dict[str, Tensor]:
+        """Latents of patches in their best poses, if those of neighbours say something of them."""
+        content, known = _content(pair), pair.needed(batch.known)
+        if not content.tiled_by:
+            return {}
+        code, pose = pair.code(values), pack(pair, values)
+        raw = self._raw(pair, batch.x, pose, code, values, self._unseen(pair))
+        z, spread = content.family.summary(content.posterior_given(raw, known))
+        return {CONTENT: z, f"{CONTENT}_std": spread}
 
-    @torch.no_grad()
-    def _class_logits(self, pair: Pair, batch: Batch, found: Found) -> Tensor:
-        """Log posterior of the classes: of the best ones by their motifs in full.
+    def _pursuit(self, pair: Pair, batch: Batch, found: Found) -> Pursuit:
+        """What tells what patches would be in a kind near a bin, with `evidence`."""
+        bins, unseen, weights = _bins(pair), self._unseen(pair), kind_weights(pair, batch)
+        told, shared = pair.covariates(batch.known, len(batch)), pair.global_values()
+        prior, content = specified(pair, len(batch)), _content(pair)
 
-        A class whose motif fits between two bins would else lose to one that fits into none.
-        """
-        by_anchor, rows = found.class_logits, torch.arange(len(batch), device=batch.x.device)
-        best = by_anchor.topk(min(self.rivals, pair.classes), 1).indices
-        gains, unseen = [], self._unseen(pair)
-        for kind in best.unbind(1):
-            pose = found.joint[rows, kind].argmax(1)
-            mode = self._pursued(pair, batch, found, unseen, kind, pose)
-            gains.append(mode["evidence"] - by_anchor[rows, kind])
-        gain = torch.stack(gains, 1)
-        gain = torch.where(torch.isfinite(gain), gain, 0.0)  # of classes that labels rule out
-        others = by_anchor + gain.min(1, keepdim=True).values
-        return others.scatter(1, best, by_anchor.gather(1, best) + gain).log_softmax(-1)
+        def pursued(kind: Tensor, pose: Tensor) -> dict[str, Tensor]:
+            given = {**told, **pair.of_kind(kind)}
+            anchor = self._anchor(pair, found, pose, given)
+
+            def alone(at: Tensor) -> Distribution:  # neighbours may be in a wrong pose
+                return content.posterior(self._raw(pair, batch.x, at, anchor, given, unseen))
+
+            mode = pursue(
+                pair, batch.x, anchor, within(pair, pose), alone,
+                {**shared, **given, POSE: pose}, prior,
+            )  # fmt: skip
+            known = bins.log_mass[pose] + weights.gather(1, kind.unsqueeze(1)).squeeze(1)
+            return mode | pair.of_kind(kind) | {"evidence": mode["evidence"] + known}
+
+        return pursued
 
     def _codes(self, pair: Pair, latents: Tensor) -> Tensor:
-        """Codes of one vector of latents in each class, `class x code`; one without classes."""
-        kinds = torch.arange(max(pair.classes, 1), device=latents.device)
+        """Codes of one vector of latents in each kind, `kind x code`."""
+        kinds = torch.arange(pair.kinds, device=latents.device)
         each = latents.expand(len(kinds), -1)
-        return torch.cat([each, pair.telling({CLASS: kinds}, each)], -1) if pair.told else each
+        return pair.code({CONTENT: each, **pair.of_kind(kinds)})
 
-    def _motifs(self, pair: Pair) -> list[list[Tensor]]:
-        """What is searched for, as decoder inputs: of each class its mean, and what was drawn."""
+    def _anchors(self, pair: Pair) -> list[list[Anchor]]:
+        """What is searched for: of each kind its class's mean motif, and what was drawn."""
         means = self.typical.reshape(-1, *self.typical.shape[-2:])
+        means = means.repeat_interleave(pair.kinds // len(means), 0)
         drawn = [pair.decoder_input(self._codes(pair, z)) for z in self.anchor_latents[1:]]
-        return [[mean, *[codes[i : i + 1] for codes in drawn]] for i, mean in enumerate(means)]
+        inputs = [means, *[each.unsqueeze(1) for each in drawn]]
+        codes = self._codes(pair, self.anchor_latents[0]).unsqueeze(1)
+        return [[Anchor(each[kind], codes[kind]) for each in inputs] for kind in range(pair.kinds)]
 
-    def _anchor(
-        self, pair: Pair, found: Found, pose: Tensor, given: Mapping[str, Tensor]
-    ) -> Tensor:
-        """Code of the anchor that explains each patch best in its class and bin."""
-        kind = given.get(CLASS, torch.zeros_like(pose))
+    def _anchor(self, pair: Pair, found: Found, pose: Tensor, given: Values) -> Tensor:
+        """Code of the anchor that explains each patch best in its kind and bin."""
+        kind = pair.kind_of(given) if pair.discrete else torch.zeros_like(pose)
         best = found.anchor[torch.arange(len(pose), device=pose.device), kind, pose]
         return pair.code({**given, CONTENT: self.anchor_latents[best]})
 
     @torch.no_grad()
     def _unseen(self, pair: Pair) -> Tensor:
-        """What stands beyond the ends of aligned patches, by class: the first anchor, as seen."""
+        """What stands beyond the ends of aligned patches, by kind: the first anchor, as seen."""
         code = self._codes(pair, self.anchor_latents[0])
-        origin = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1))
-        expected = pair.likelihood.mean(
-            pair.decode(code, origin.expand(len(code), *origin.shape[1:]))
-        )
-        return pair.seen(expected)
+        points = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1)) - pair.origin
+        drawn = pair.out_of_drawing(points.expand(len(code), *points.shape[1:]), code)
+        return pair.seen(pair.likelihood.mean(pair.decode(code, drawn + pair.origin)))
 
-    def _posterior(
+    def _raw(
         self,
         pair: Pair,
         x: Tensor,
         pose: Tensor,
+        code: Tensor,
+        given: Values,
         unseen: Tensor,
-        given: Mapping[str, Tensor],
-        learn: bool = False,
-    ) -> Distribution:
-        """Posterior of z, of patches brought back into the motif's frame."""
+    ) -> Tensor:
+        """What sets the posterior of z, of patches brought back to where their kind is drawn."""
         with torch.no_grad():
-            beyond = unseen[given[CLASS]] if pair.classes else unseen[0]
-            aligned = align(pair, pair.seen(x), pose, beyond)
+            beyond = unseen[pair.kind_of(given)] if pair.discrete else unseen[0]
+            aligned = align(pair, pair.seen(x), pose, code, beyond)
         features = pair.encoder(aligned)
         if pair.told:
             features = torch.cat([features, pair.telling(given, features)], -1)
-        return _content(pair).posterior(self.head(features), learn)
+        return self.head(features)
 
     def _centre(self, pair: Pair) -> None:
         """Move the motif's origin to where the last batch's windows had their middle in the mean.
@@ -320,21 +323,23 @@ class AnchorGuide(Guide):
 
     def _remember(self, pair: Pair, pose: Tensor, code: Tensor, kind: Tensor | None) -> None:
         """Keep for the next step some latents, and where windows have their middle in the mean."""
-        axes = len(pair.window)
+        axes, inputs = len(pair.window), pair.decoder_input(code)
         middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
-        seen = pair.into_motif(middle, unpack(pair, pose)).flatten(0, -2) - pair.origin
+        middle = pair.into_drawing(pair.into_motif(middle, unpack(pair, pose)), code)
+        seen = middle.flatten(0, -2) - pair.origin
         if kind is None:
-            drawn = pair.decoder_input(code[: self.renewed])
-            self.typical = torch.cat((self.typical[len(drawn) :], drawn))
+            self.typical = _renewed(self.typical, inputs[: self.renewed])
             self.displacement.copy_(seen.mean(0))
             return
-        typical = self.typical.clone()
+        self.typical = self.typical.clone()
         for each in kind.unique():
             own = kind == each
-            drawn = pair.decoder_input(code[own][: self.renewed])
-            typical[each] = torch.cat((typical[each, len(drawn) :], drawn))
-            self.displacement[each] = seen[own].mean(0)
-        self.typical = typical
+            self.typical[each] = _renewed(self.typical[each], inputs[own][: self.renewed])
+            self.displacement[each] = seen[own].mean(0) - pair.class_origin[each]
+
+
+def _renewed(typical: Tensor, drawn: Tensor) -> Tensor:
+    return torch.cat((typical[len(drawn) :], drawn))
 
 
 def _bins(pair: Pair) -> PoseBins:

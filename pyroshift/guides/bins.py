@@ -213,6 +213,12 @@ def _angles(site: Angle, turn: float) -> tuple[Tensor, float]:
     return low + turn * (torch.arange(count) + 0.5), turn
 
 
+def whole_circle(site: Angle) -> bool:
+    """Whether an angle's prior is the same all the way round."""
+    low, high = map(float, _bounds(site))
+    return isinstance(site.given_prior, dist.Uniform) and high - low > 2 * math.pi - 1e-3
+
+
 def _offsets(site: Offset, step: float, axes: int) -> list[Tensor]:
     """Offsets along each axis, whole steps from zero, over where the prior is."""
     means, widths = (moment.expand(axes).nan_to_num(0.0) for moment in moments(site.prior))

@@ -1,4 +1,4 @@
-"""Candidates for a patch's class and pose: each pursued to its best, and how sure it is then."""
+"""Candidates for a patch's kind and pose: each pursued to its best, and how sure it is then."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,26 +17,30 @@ from pyroshift.model.guide import Pair
 from pyroshift.model.shapes import Vectors
 from pyroshift.model.sites import CONTENT, Content
 
-_KINDS = 3  # classes of which the best bin is a candidate, however much better another class is
+Pursuit = Callable[[Tensor, Tensor], dict[str, Tensor]]
+"""Tells what patches would be in a kind, `batch`, near a bin, `batch`; and `evidence` of it."""
 
 
-def candidates(bins: PoseBins, found: Found, count: int) -> list[tuple[Tensor, Tensor]]:
-    """The most probable bins of each patch, no two of one class neighbours; and its best classes'.
+def candidates(
+    bins: PoseBins, found: Found, count: int, rivals: int
+) -> list[tuple[Tensor, Tensor]]:
+    """The most probable bins of each patch, no two of one kind neighbours; and its best kinds'.
 
     Args:
         bins: the bins.
         found: by the search.
         count: how many, at most.
+        rivals: kinds of which the best bin is a candidate, however much better another kind is.
 
     Returns:
-        Number of the class, 0 without classes, and of the bin, `batch` each.
+        Number of the kind, 0 where nothing tells kinds apart, and of the bin, `batch` each.
     """
     left, chosen = found.joint, list[tuple[Tensor, Tensor]]()
-    classes, size = left.shape[1:]
+    kinds, size = left.shape[1:]
     rows = torch.arange(len(left), device=left.device)
-    every = found.class_logits
-    for number in range(min(count, classes * size)):
-        if 0 < number < min(classes, _KINDS):  # the best of another class
+    every = found.kind_logits
+    for number in range(min(count, kinds * size)):
+        if 0 < number < min(kinds, rivals):  # the best of another kind
             every = every.scatter(1, chosen[-1][0].unsqueeze(1), -math.inf)
             kind = every.argmax(1)
             pose = left[rows, kind].argmax(1)
@@ -48,6 +52,29 @@ def candidates(bins: PoseBins, found: Found, count: int) -> list[tuple[Tensor, T
         near[rows, kind] = bins.neighbours(pose)
         left = left.masked_fill(near, -math.inf)
     return chosen
+
+
+@torch.no_grad()
+def kinds_in_full(found: Found, pursued: Pursuit, rivals: int) -> Tensor:
+    """Log posterior of the kinds, `batch x kind`: of the best ones by their motifs in full.
+
+    A kind whose motif fits between two bins would else lose to one that fits into none.
+
+    Args:
+        found: by the search.
+        pursued: tells what patches would be in a kind near a bin.
+        rivals: how many kinds of each patch are compared in full.
+    """
+    by_anchor = found.kind_logits
+    best = by_anchor.topk(min(rivals, by_anchor.shape[1]), 1).indices
+    gains = []
+    for kind in best.unbind(1):
+        mode = pursued(kind, found.of(kind).argmax(1))
+        gains.append(mode["evidence"] - by_anchor.gather(1, kind.unsqueeze(1)).squeeze(1))
+    gain = torch.stack(gains, 1)
+    gain = torch.where(torch.isfinite(gain), gain, 0.0)  # of kinds that labels rule out
+    others = by_anchor + gain.min(1, keepdim=True).values
+    return others.scatter(1, best, by_anchor.gather(1, best) + gain).log_softmax(-1)
 
 
 def pursue(
@@ -67,12 +94,12 @@ def pursue(
         anchor: the code to begin with, `batch x code`.
         bounds: the pose's prior within the bin.
         posterior_at: the posterior of z of patches in a pose.
-        drawn: values of what else there is: the class, covariates, the bin, what patches share.
+        drawn: values of what else there is: the kind, covariates, the bin, what patches share.
         prior: the pose's own prior.
 
     Returns:
         The sites' values and standard deviations by name, and `evidence`, `batch`, but for the
-        prior of the class and the bin.
+        prior of the kind and the bin.
     """
     content = next(site for site in pair.sites if isinstance(site, Content))
     at = bounds.mean

@@ -14,7 +14,6 @@ from pyroshift.errors import SpecificationError
 from pyroshift.guides.bins import Binned
 from pyroshift.guides.refinement import Laplace
 from pyroshift.guides.vector import size_of, transform_of
-from pyroshift.model.classes import CLASS
 from pyroshift.model.guide import Pair
 from pyroshift.model.sites import PoseSite
 
@@ -24,7 +23,8 @@ def without_repeats(pair: Pair, modes: dict[str, Tensor]) -> Tensor:
     evidence = modes["evidence"]
     count = evidence.shape[1]
     same = torch.ones(len(evidence), count, count, dtype=torch.bool, device=evidence.device)
-    if (kind := modes.get(CLASS)) is not None:
+    for discrete in pair.discrete:
+        kind = modes[discrete.name]
         same &= kind.unsqueeze(1) == kind.unsqueeze(2)
     for site in pair.pose_sites:
         if isinstance(site, Binned):

@@ -1,57 +1,87 @@
-"""Of which class a motif is, given all else that is known of its window: exact, by trying each."""
+"""Of which kind a motif is, given all else that is known of its window: exact, by trying each.
+
+A kind is a value of every discrete site: a class, whether it is mirrored, or both.
+"""
 
 from collections.abc import Mapping
 
+import pyro
+import pyro.distributions as dist
 import torch
 from torch import Tensor
 
 from pyroshift.model.batch import Batch
+from pyroshift.model.classes import FLIP
 from pyroshift.model.guide import Pair
-from pyroshift.model.sites import Site
 
 
 @torch.no_grad()
-def class_logits(pair: Pair, batch: Batch, values: Mapping[str, Tensor]) -> Tensor:
-    """Log posterior of each class, given the values of all other sites, `batch x class`.
+def kind_logits(pair: Pair, batch: Batch, values: Mapping[str, Tensor]) -> Tensor:
+    """Log posterior of each kind, given the values of all other sites, `batch x kind`.
 
     Since it is exact, the bound doesn't change with it to first order, and needs no gradient of it.
 
     Args:
-        pair: a pair with a class site.
+        pair: a pair with discrete sites.
         batch: data, and what else is known of them.
         values: of all other sites by name, and of covariates.
     """
-    site = pair.class_site
-    assert site is not None
     worth = []
-    for kind in range(site.count):
+    for kind in range(pair.kinds):
         every = torch.full((len(batch),), kind, device=batch.x.device)
-        output = pair.decoded({**values, site.name: every})
+        output = pair.decoded({**values, **pair.of_kind(every)})
         worth.append(pair.likelihood.log_prob(batch.x, output).flatten(1).sum(1))
-    logits = torch.stack(worth, 1) + site.log_weights.detach()
-    return labelled(pair, batch, logits).log_softmax(-1)
+    return (torch.stack(worth, 1) + kind_weights(pair, batch)).log_softmax(-1)
 
 
-def labelled(pair: Pair, batch: Batch, logits: Tensor) -> Tensor:
-    """Logarithms of what classes are worth, minus infinity of those that labels rule out.
+@torch.no_grad()
+def kind_weights(pair: Pair, batch: Batch) -> Tensor:
+    """Log probability of each kind before its window is seen, by priors and labels, `batch x kind`.
 
     Args:
-        pair: a pair with a class site.
+        pair: a pair with discrete sites.
         batch: data, and what else is known of them.
-        logits: `batch x class`, or with more axes.
     """
-    site = pair.class_site
-    assert site is not None
-    worth = logits.flatten(2) if logits.dim() > 2 else logits.unsqueeze(-1)
-    ruled_out = site.given_labels(torch.zeros_like(worth[..., 0]), batch.known.get(site.label))
-    return (worth + ruled_out.unsqueeze(-1)).reshape(logits.shape)
+    weights = batch.x.new_zeros(len(batch), 1)
+    for site in pair.discrete:
+        own = site.log_weights.to(weights).expand(len(batch), -1)
+        if (labels := batch.known.get(site.label)) is not None:
+            own = own.masked_fill(site.ruled_out(labels.to(own.device)), -torch.inf)
+        weights = (weights.unsqueeze(2) + own.unsqueeze(1)).flatten(1)
+    return weights
 
 
-def summary_of(site: Site, logits: Tensor) -> dict[str, Tensor]:
-    """What maps show of the classes: the most probable, and the probability of each.
+def draw_kind(
+    pair: Pair, logits: Tensor, kl_weight: float | Mapping[str, float]
+) -> dict[str, Tensor]:
+    """Draw the discrete sites one after the other, each given those before it: values by name.
 
     Args:
-        site: the class site.
-        logits: normalised, `batch x class`.
+        pair: a pair with discrete sites.
+        logits: log posterior of each kind, `batch x kind`.
+        kl_weight: weight of the sites' KL terms.
     """
-    return {site.name: logits.argmax(-1), f"{site.name}_probability": logits.exp()}
+    values = {}
+    for site in pair.discrete:
+        left = logits.unflatten(1, (site.count, -1))
+        own = left.logsumexp(2)
+        with pair.latent_scale(kl_weight, site.name):
+            values[site.name] = pyro.sample(site.name, dist.Categorical(logits=own))
+        logits = left[torch.arange(len(left), device=left.device), values[site.name]]
+    return values
+
+
+def probabilities(pair: Pair, shares: Tensor) -> dict[str, Tensor]:
+    """What maps show of how sure kinds are: the probability of each class, of being mirrored.
+
+    Args:
+        pair: a pair with discrete sites.
+        shares: probability of each kind, `batch x kind`.
+    """
+    joint = shares.unflatten(1, [site.count for site in pair.discrete])
+    found = {}
+    for axis, site in enumerate(pair.discrete, start=1):
+        others = [other for other in range(1, joint.dim()) if other != axis]
+        own = joint.sum(others) if others else joint
+        found[f"{site.name}_probability"] = own[:, 1] if site.name == FLIP else own
+    return found

@@ -6,15 +6,14 @@ Heads on an encoder's features, which other guides use as well.
 from collections.abc import Mapping
 
 import pyro
-import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pyroshift.guides.kinds import class_logits, summary_of
+from pyroshift.guides.kinds import draw_kind, kind_logits, probabilities
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import Brightness, draw_brightness, posterior_given
-from pyroshift.model.classes import Class
+from pyroshift.model.classes import Discrete
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
 from pyroshift.model.sites import Site
@@ -23,7 +22,7 @@ from pyroshift.model.sites import Site
 class NormalGuide(Guide):
     """The papers' amortised mean-field guide: every site's family, set by one shared encoder.
 
-    A class and brightness, which are known exactly where all else is, need no network.
+    A class, a flip and brightness, which are known exactly where all else is, need no network.
 
     Example:
         >>> from pyroshift import ShiftVAE
@@ -55,8 +54,9 @@ class NormalGuide(Guide):
         features = pair.encoder(pair.seen(batch.x).nan_to_num(0.0))
         covariates = pair.covariates(batch.known, len(batch)).values()
         features = torch.cat([features, *covariates], -1)
+        known = pair.needed(batch.known)
         return {
-            site.name: site.posterior(self.heads[site.name](features), learn)
+            site.name: site.posterior_given(self.heads[site.name](features), known, learn)
             for site in _amortised(pair)
         }
 
@@ -69,16 +69,14 @@ class NormalGuide(Guide):
     def forward(
         self, pair: Pair, x: Tensor | Batch, kl_weight: float | Mapping[str, float]
     ) -> None:
-        """Draw every site from its family, then the class and brightness given these."""
+        """Draw every site from its family, then the kind and brightness given these."""
         batch = as_batch(x)
         values = dict(pair.covariates(batch.known, len(batch)))
         for name, distribution in self.posterior(pair, batch, self.training).items():
             with pair.latent_scale(kl_weight, name):
                 values[name] = pyro.sample(name, distribution)  # type: ignore[arg-type]
-        if (site := pair.class_site) is not None:
-            logits = class_logits(pair, batch, values)
-            with pair.latent_scale(kl_weight, site.name):
-                values[site.name] = pyro.sample(site.name, dist.Categorical(logits=logits))
+        if pair.discrete:
+            values |= draw_kind(pair, kind_logits(pair, batch, values), kl_weight)
         draw_brightness(pair, batch.x, values, kl_weight)
 
     def summary(
@@ -87,25 +85,26 @@ class NormalGuide(Guide):
         x: Tensor | Batch,
         drawn: Mapping[str, Distribution] | None = None,
     ) -> dict[str, Tensor]:
-        """Location and standard deviation of every site; of a class, each one's probability."""
+        """Location and standard deviation of every site; of kinds, their probabilities."""
         batch = as_batch(x)
         posterior = self.posterior(pair, batch) if drawn is None else drawn
         found = dict(pair.covariates(batch.known, len(batch)))
-        spreads, told, kinds = {}, set(found), {}
+        spreads, told, shares = {}, set(found), {}
         for site in _amortised(pair):
             found[site.name], spreads[site.name] = site.family.summary(posterior[site.name])
-        if (kind := pair.class_site) is not None:
-            kinds = summary_of(kind, class_logits(pair, batch, found))
-            found |= kinds
+        if pair.discrete:
+            logits = kind_logits(pair, batch, found)
+            found |= pair.of_kind(logits.argmax(1))
+            shares = probabilities(pair, logits.exp())
         for name, given in posterior_given(pair, batch.x, found).items():
             found[name], spreads[name] = given.mean, given.stddev
         own = {name: value for name, value in found.items() if name not in told}
-        return own | {f"{name}_std": spread for name, spread in spreads.items()}
+        return own | shares | {f"{name}_std": spread for name, spread in spreads.items()}
 
 
 def _amortised(pair: Pair) -> list[Site]:
     """The sites whose posteriors a network sets."""
-    return [site for site in pair.sites if not isinstance(site, Brightness | Class)]
+    return [site for site in pair.sites if not isinstance(site, Brightness | Discrete)]
 
 
 class Head(nn.Linear):

@@ -45,19 +45,24 @@ class Laplace:
         return torch.linalg.inv(self.precision).to(self.mean)
 
 
-def align(pair: Pair, x: Windows, pose: Vectors, unseen: Tensor) -> Windows:
-    """Patches brought back into the motif's frame.
+def align(pair: Pair, x: Windows, pose: Vectors, code: Tensor, unseen: Tensor) -> Windows:
+    """Patches brought back to where, and to how turned, the decoder draws their kind of motif.
 
     Args:
         pair: the pair.
         x: what encoders see of the data, `batch x seen_shape`; not a number where it wasn't taken.
         pose: `batch x element`.
+        code: one that tells the motif's kind, `batch x code`.
         unseen: what stands beyond the patches' ends and where pixels weren't taken, a window for
             all or for each. Where the motif was in the patch could be read off their edges, unless
             they end in what is expected there.
     """
     values = unpack(pair, pose)
-    coordinates = pair.over_window([len(x)], lambda points: pair.out_of_motif(points, values))
+
+    def carried(points: Tensor) -> Tensor:
+        return pair.out_of_motif(pair.out_of_drawing(points, code), values)
+
+    coordinates = pair.over_window([len(x)], carried)
     stack = None if x.dim() == 1 + len(pair.window) else x.shape[1]
 
     def turned(values: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d, avg_pool2d
 
 from pyroshift.guides.bins import PoseBins
-from pyroshift.guides.kinds import labelled
+from pyroshift.guides.kinds import kind_weights
 from pyroshift.guides.vector import neutral
 from pyroshift.model.batch import Batch, as_batch, has_gaps
 from pyroshift.model.brightness import brightness_of, marginal_gain
@@ -27,13 +27,26 @@ _FEW = 8  # inputs of a motif that a decoder without a mean of its own is asked 
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """A motif that is searched for: the mean of what the decoder makes of some inputs.
+
+    Args:
+        inputs: the decoder's, `point x input`.
+        code: one that tells the motif's kind, `1 x code`.
+    """
+
+    inputs: Tensor
+    code: Tensor
+
+
+@dataclass(frozen=True)
 class Found:
     """What a search finds in a batch of patches.
 
     Args:
-        joint: log posterior of each class with each bin, `batch x class x bin`; one class, where
-            there are no classes.
-        anchor: number of the anchor that explains the patch best in each of them, `batch x class x
+        joint: log posterior of each kind with each bin, `batch x kind x bin`; one kind, where
+            nothing tells kinds apart.
+        anchor: number of the anchor that explains the patch best in each of them, `batch x kind x
             bin`.
     """
 
@@ -42,47 +55,43 @@ class Found:
 
     @property
     def logits(self) -> PerBin:
-        """Log posterior of each bin, whatever the class."""
+        """Log posterior of each bin, whatever the kind."""
         return self.joint[:, 0] if self.joint.shape[1] == 1 else self.joint.logsumexp(1)
 
     @property
-    def class_logits(self) -> Tensor:
-        """Log posterior of each class, wherever the motif is, `batch x class`."""
+    def kind_logits(self) -> Tensor:
+        """Log posterior of each kind, wherever the motif is, `batch x kind`."""
         return self.joint.logsumexp(2)
 
-    def given(self, kind: Tensor | None) -> PerBin:
-        """Log posterior of each bin, given each patch's class, if there are classes."""
-        if kind is None:
-            return self.logits
-        rows = torch.arange(len(kind), device=kind.device)
-        return self.joint[rows, kind].log_softmax(-1)
+    def of(self, kind: Tensor) -> PerBin:
+        """Log posterior of each bin together with a kind for each patch, `batch`."""
+        return self.joint[torch.arange(len(kind), device=kind.device), kind]
 
 
 def search(
-    pair: Pair, bins: PoseBins, x: Tensor | Batch, motifs: Sequence[Sequence[Tensor]]
+    pair: Pair, bins: PoseBins, x: Tensor | Batch, anchors: Sequence[Sequence[Anchor]]
 ) -> Found:
     """The posterior of each bin, if what patches show is one of a few motifs.
 
-    Exact at the bins' centres, up to the reduction of pixels by the bins' pitch. A motif is the
-    mean of what the decoder makes of some inputs. To look for that of one alone, such as the
-    prior's mean, is to place all patches by it, and if it is a little to one side of the others,
-    these are drawn after it by training, it moves on with them, and the canvas never comes to rest.
+    Exact at the bins' centres, up to the reduction of pixels by the bins' pitch. To look for a mean
+    of one input alone, such as the prior's mean, is to place all patches by it, and if it is a
+    little to one side of the others, these are drawn after it by training, it moves on with them,
+    and the canvas never comes to rest.
 
     Args:
         pair: the pair.
         bins: the bins.
         x: data, and what else is known of them.
-        motifs: for each class, or for the only one, some motifs that are all equally probable: the
-            decoder's inputs for each, `point x input`.
+        anchors: for each kind, or for the only one, some that are all equally probable.
     """
     batch = as_batch(x)
-    outputs = [_mean_output(pair, bins, inputs) for anchors in motifs for inputs in anchors]
+    outputs = [_mean_output(pair, bins, anchor) for each in anchors for anchor in each]
     score = _scores(pair, bins, batch.x, torch.cat(outputs))
-    score = score.reshape(len(batch), len(motifs), len(motifs[0]), -1)
+    score = score.reshape(len(batch), len(anchors), len(anchors[0]), -1)
     total = score.logsumexp(2) if score.shape[2] > 1 else score[:, :, 0]
     joint = total + bins.log_mass
-    if (site := pair.class_site) is not None:
-        joint = labelled(pair, batch, joint + site.log_weights.unsqueeze(-1))
+    if pair.kinds > 1:
+        joint = joint + kind_weights(pair, batch).unsqueeze(-1)
     return Found(joint.flatten(1).log_softmax(1).reshape(joint.shape), score.argmax(2))
 
 
@@ -128,8 +137,8 @@ def _planes(values: Tensor, axes: int) -> Tensor:
     return values.unsqueeze(1) if values.dim() == axes + 1 else values.movedim(-1, 1)
 
 
-def _mean_output(pair: Pair, bins: PoseBins, inputs: Tensor) -> Tensor:
-    """Mean of what the decoder makes of some inputs of one class, over all offsets, by angle.
+def _mean_output(pair: Pair, bins: PoseBins, anchor: Anchor) -> Tensor:
+    """What the decoder makes of an anchor over all offsets, by angle.
 
     All poses are decoded as one tall window, so that each input has but one canvas.
     """
@@ -138,8 +147,8 @@ def _mean_output(pair: Pair, bins: PoseBins, inputs: Tensor) -> Tensor:
         values[ANGLE] = bins.angles
     grid = _all_offsets(pair.window, bins).expand(len(bins.angles), *(-1,) * (len(pair.window) + 1))
     coordinates = pair.into_motif(grid, values)
-    tall = coordinates.flatten(0, 1).unsqueeze(0)
-    tall = pair.in_class_frame(inputs[:1], tall)
+    tall = pair.into_drawing(coordinates.flatten(0, 1).unsqueeze(0), anchor.code)
+    inputs = anchor.inputs
     if (mean := getattr(pair.decoder, "mean_output", None)) is not None:
         output = mean(inputs, tall[0])
     else:

@@ -4,6 +4,7 @@ import torch
 
 from pyroshift.guides.template import STRENGTH, salience, stands_alone, sum_about
 from pyroshift.model.batch import Batch
+from pyroshift.model.bayesian import BayesianDecoder
 from pyroshift.model.decoders import CanvasDecoder
 from pyroshift.model.guide import Pair
 
@@ -23,6 +24,8 @@ def start_canvas(pair: Pair, batch: Batch) -> bool:
     planes = x if x.dim() > 1 + len(pair.window) else x.unsqueeze(1)
     salient = salience(planes)
     alone, decoder = stands_alone(salient), pair.decoder
+    if isinstance(decoder, BayesianDecoder):
+        decoder = decoder.decoder
     if alone and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
         shape = tuple(size + 2 for size in decoder.canvas_shape)
         each = [sum_about(one, salient, shape) for one in planes.unbind(1)]

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyroshift.data.checks import CHANNEL
 from pyroshift.errors import DataError
 from pyroshift.maps.labels import COLLAPSED, KIND, PERIOD, phase_periods
-from pyroshift.model.classes import CLASS
+from pyroshift.model.classes import CLASS, FLIP
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
@@ -29,6 +29,7 @@ def decode(
     brightness: Any = None,
     kind: Any = None,
     covariates: Mapping[str, Any] | None = None,
+    flip: Any = None,
 ) -> xr.DataArray:
     """What the model expects to see for given latents and pose.
 
@@ -45,6 +46,7 @@ def decode(
         brightness: `... x component`, gain and background; 1 and 0 by default.
         kind: `...`, number of the class; the most frequent one by default.
         covariates: by name, `...` each; their means in the training by default.
+        flip: `...`, 1 for mirrored motifs, else 0, the default.
 
     Returns:
         The expected data, over the dimensions of `z`, `channel` if there are any, and the window's
@@ -68,6 +70,7 @@ def decode(
         scale = maps.get(SCALE) if scale is None else scale
         brightness = maps.get(BRIGHTNESS) if brightness is None else brightness
         kind = maps.get(CLASS) if kind is None else kind
+        flip = maps.get(FLIP) if flip is None else flip
         covariates = covariates or {name: maps[name] for name in model.condition if name in maps}
     dims, coords = _leading(z)
     latents = np.asarray(z, dtype=np.float32)
@@ -80,7 +83,9 @@ def decode(
     if offset is not None:
         pixel_size = getattr(offset, "attrs", {}).get("pixel_size", 1.0)
         offset = np.asarray(offset) / np.asarray(pixel_size) / unit
-    given = {OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness, CLASS: kind}
+    given = {
+        OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness, CLASS: kind, FLIP: flip,
+    }  # fmt: skip
     neutral: dict[str, Any] = {SCALE: 1.0, BRIGHTNESS: (1.0, 0.0)}
     if (kinds := model.class_site) is not None:
         neutral[CLASS] = int(kinds.log_weights.argmax())

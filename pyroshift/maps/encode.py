@@ -19,6 +19,7 @@ from pyroshift.maps.labels import MODE, labelled
 from pyroshift.model.batch import Batch, gathered
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
+from pyroshift.training.batches import in_order
 from pyroshift.training.elbo import sample_sites, terms_given
 
 
@@ -65,10 +66,10 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
     if not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
         raise DataError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     values: dict[str, np.ndarray] = {}
-    on_device = patches.to(model.device)
+    on_device = model.with_needs(patches).to(model.device)
     with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        for index in torch.arange(len(patches)).split(int(batch_size)):
+        for index in in_order(model, on_device, int(batch_size)):
             for name, value in _inferred(model, gathered(on_device, index)).items():
                 if name not in values:
                     values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)

@@ -1,7 +1,7 @@
 """What `encode` finds, under the names and in the units of the user's data."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
 from pyroshift.model.brightness import BACKGROUND, GAIN
-from pyroshift.model.classes import CLASS
+from pyroshift.model.classes import CLASS, FLIP
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.pose import half_window
@@ -30,6 +30,8 @@ _LONG_NAMES = {
     BRIGHTNESS: "gain and background of the window",
     CLASS: "most probable class of the motif",
     PROBABILITIES: "probability of each class of the motif",
+    FLIP: "whether the motif is mirrored",
+    f"{FLIP}_probability": "probability that the motif is mirrored",
     "elbo": "evidence lower bound per patch",
     "probability": "probability of each mode of the pose's posterior",
     "pose_entropy": "entropy of the pose's posterior over bins",
@@ -42,36 +44,69 @@ MODE = "mode_"  # what names of values at each mode of a posterior begin with
 
 def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -> xr.Dataset:
     """Values per patch as a Dataset over the patches' dimensions, in the user's units."""
-    dims = tuple(patches.layout)
-    pixels = half_window(model.window) * np.array(patches.pixel_size)
     variables = {}
     for name, value in values.items():
-        site = name.removesuffix("_std").removeprefix(MODE)
-        long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "1")
-        trailing: tuple[str, ...] = ("mode",) if name.startswith(MODE) else ()
-        attrs: dict[str, Any] = {}
-        if site == OFFSET:
-            # Coordinate plus offset is where the motif is, whichever way the coordinate runs.
-            step = np.abs(pixels) if name.endswith("_std") else pixels
-            value, units = value * step, _per_axis(patches.units)
-            trailing = (*trailing, "axis")
-            attrs["pixel_size"] = _flat(patches.pixel_size)
-        elif site == CONTENT:
-            trailing = ("latent",)
-        elif site == BRIGHTNESS:
-            trailing = ("component",)
-        elif site == PROBABILITIES:
-            trailing = (KIND,)
-        if name.endswith("_std"):
-            long_name = f"posterior standard deviation of the {long_name}"
-        elif name.startswith(MODE) and site != "probability":
-            long_name = f"{long_name}, of each mode of its posterior"
-        # Of a site of the user's own nobody knows what its elements are.
-        unnamed = range(value.ndim - 1 - len(trailing))
-        trailing = (*trailing, *(f"{site}_element{axis or ''}" for axis in unnamed))
-        data = patches.unflatten(value.astype(np.float32))
-        attrs = {"long_name": long_name, "units": units, **attrs}
-        variables[name] = xr.Variable((*dims, *trailing), data, attrs)
+        trailing, factor, attrs = labels_of(name, patches, value.ndim - 1)
+        data = patches.unflatten((value * factor).astype(np.float32))
+        variables[name] = xr.Variable((*patches.layout, *trailing), data, attrs)
+    coords = coordinates(model, patches, values)
+    if CONTENT in values:
+        spread = values[f"{CONTENT}_std"]
+        coords[COLLAPSED] = collapsed_latents(model, spread.mean(0, dtype=float))
+    return xr.Dataset(variables, coords, attrs=attributes(model, patches))
+
+
+def labels_of(
+    name: str, patches: Patches, axes: int
+) -> tuple[tuple[str, ...], np.ndarray | float, dict[str, Any]]:
+    """What to call a site's values, and in which unit to give them.
+
+    Args:
+        name: of the site, or of what else is found of each patch.
+        patches: whose units they are to have.
+        axes: how many axes the value of a patch has.
+
+    Returns:
+        Names of these axes, the factor that brings values to the unit, and attributes.
+    """
+    site = name.removesuffix("_std").removeprefix(MODE)
+    long_name, units = _LONG_NAMES.get(site, site), _UNITS.get(site, "1")
+    trailing: tuple[str, ...] = ("mode",) if name.startswith(MODE) else ()
+    attrs: dict[str, Any] = {}
+    factor: np.ndarray | float = 1.0
+    if site == OFFSET:
+        # Coordinate plus offset is where the motif is, whichever way the coordinate runs.
+        pixels = half_window(patches.window) * np.array(patches.pixel_size)
+        factor = np.abs(pixels) if name.endswith("_std") else pixels
+        units = _per_axis(patches.units)
+        trailing = (*trailing, "axis")
+        attrs["pixel_size"] = _flat(patches.pixel_size)
+    elif site == CONTENT:
+        trailing = ("latent",)
+    elif site == BRIGHTNESS:
+        trailing = ("component",)
+    elif site == PROBABILITIES:
+        trailing = (KIND,)
+    if name.endswith("_std"):
+        long_name = f"posterior standard deviation of the {long_name}"
+    elif name.startswith(MODE) and site != "probability":
+        long_name = f"{long_name}, of each mode of its posterior"
+    # Of a site of the user's own nobody knows what its elements are.
+    unnamed = range(axes - len(trailing))
+    trailing = (*trailing, *(f"{site}_element{axis or ''}" for axis in unnamed))
+    return trailing, factor, {"long_name": long_name, "units": units, **attrs}
+
+
+def coordinates(
+    model: PoseVAE, patches: Patches, values: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Coordinates of the patches, and of the elements of what is found of each.
+
+    Args:
+        model: whose sites they are.
+        patches: the patches.
+        values: by name, `... x event shape`.
+    """
     coords: dict[str, Any] = dict(patches.coords)
     if OFFSET in values:
         coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
@@ -81,9 +116,7 @@ def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) ->
         coords[KIND] = _kinds(model, patches)
     if CONTENT in values:
         coords["latent"] = np.arange(values[CONTENT].shape[-1])
-        spread = values[f"{CONTENT}_std"]
-        coords[COLLAPSED] = collapsed_latents(model, spread.mean(0, dtype=float))
-    return xr.Dataset(variables, coords, attrs=_attributes(model, patches))
+    return coords
 
 
 def _kinds(model: PoseVAE, patches: Patches) -> np.ndarray:
@@ -133,7 +166,7 @@ def phase_periods(model: PoseVAE) -> dict[str, float]:
     return {name: part.period for name, part in named if hasattr(part, "period")}
 
 
-def _attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
+def attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
     """Where the maps come from: strings, numbers and flat lists, which every file format takes."""
     optional = {
         "channels": list(model.channels),

@@ -21,6 +21,7 @@ from pyroshift.data.pixels import checked_pixels
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.guides import anchor, normal
 from pyroshift.model import (
+    bayesian,
     brightness,
     channels,
     classes,
@@ -42,14 +43,14 @@ from pyroshift.model import (
 )
 from pyroshift.model.distributions import constructor_arguments
 from pyroshift.model.pair import PoseVAE
-from pyroshift.priors import ard, flow, hierarchical, mixture, vamp
+from pyroshift.priors import ard, flow, hierarchical, matern, mixture, vamp
 from pyroshift.training.checkpoint import read_torch, write_torch
 
 FORMAT = "pyroshift model 1"
 _MODULES = (
     site, sites, priors, families, structured_families, likelihood, likelihoods, noise, counts,
     phases, channels, classes, encoders, decoders, anchor, normal, brightness, pair, vae,
-    ard, flow, hierarchical, mixture, vamp,
+    ard, flow, hierarchical, matern, mixture, vamp, bayesian,
 )  # fmt: skip
 
 

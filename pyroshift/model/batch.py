@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 
@@ -17,30 +16,19 @@ class Batch:
             the batch's; not a number where a pixel wasn't taken.
         known: what else is known of each window, by name, `batch`: labels and covariates; not a
             number where it isn't.
-        index: which of all patches they are, `batch`, if that is known.
 
     Example:
+        >>> import torch
         >>> batch = Batch(torch.rand(3, 8, 8), {"dose": torch.tensor([1.0, 2.0, 3.0])})
-        >>> len(batch), batch[1:].known["dose"]
-        (3, tensor([2., 3.]))
+        >>> len(batch), batch.known["dose"]
+        (3, tensor([1., 2., 3.]))
     """
 
     x: Tensor
     known: Mapping[str, Tensor] = field(default_factory=dict)
-    index: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
-
-    def __getitem__(self, rows: slice | Tensor) -> "Batch":
-        """Some of the batch."""
-        known = {name: value[rows] for name, value in self.known.items()}
-        return Batch(self.x[rows], known, None if self.index is None else self.index[rows])
-
-    @property
-    def mask(self) -> Tensor:
-        """Which pixels were taken, of the data's shape."""
-        return ~torch.isnan(self.x)
 
 
 def as_batch(x: Tensor | Batch) -> Batch:
@@ -56,7 +44,7 @@ def gathered(patches: Any, index: Tensor) -> Tensor | Batch:
         index: which of them, integers.
     """
     x, known = patches.gather(index), known_of(patches, index)
-    return Batch(x, known, index) if known else x
+    return Batch(x, known) if known else x
 
 
 def known_of(patches: Any, index: Tensor) -> dict[str, Tensor]:
@@ -74,6 +62,7 @@ def has_gaps(x: Tensor) -> bool:
     """Whether pixels are missing.
 
     Example:
+        >>> import torch
         >>> has_gaps(torch.ones(2, 3)), has_gaps(torch.tensor([1.0, torch.nan]))
         (False, True)
     """

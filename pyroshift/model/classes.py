@@ -1,4 +1,4 @@
-"""The class site: which of several kinds of motif a window shows."""
+"""Discrete sites: which of several kinds of motif a window shows, and whether it is mirrored."""
 
 import pyro.distributions as dist
 import torch
@@ -8,9 +8,10 @@ from torch.nn import functional
 
 from pyroshift.errors import SpecificationError
 from pyroshift.model.families import GuideFamily
+from pyroshift.model.pace import PACE
 from pyroshift.model.site import Prior, Site
 
-CLASS = "class"
+CLASS, FLIP = "class", "flip"
 
 
 class CategoricalFamily(GuideFamily):
@@ -57,10 +58,6 @@ class ClassWeights(nn.Module):
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
 
-    # An optimiser moves every parameter by about the learning rate per step, and weights may have
-    # orders of magnitude to go.
-    quickness = 10.0
-
     def __init__(self, count: int) -> None:
         super().__init__()
         self.count = count
@@ -68,16 +65,64 @@ class ClassWeights(nn.Module):
 
     def forward(self) -> Distribution:
         """The distribution by the present weights."""
-        return dist.Categorical(logits=self.quickness * self.free)
+        return dist.Categorical(logits=PACE * self.free)
 
 
-class Class(Site):
+class Discrete(Site):
+    """A site with a few values, numbered from 0: all together say of which kind a motif is.
+
+    Guides find the kinds' probabilities from what each would make of the window, so that none of
+    their weights need to learn them.
+
+    Args:
+        name: name of the site.
+        count: number of values.
+        prior: a Pyro `Categorical` over them.
+        label: name under which patches have known values, whole numbers from 0.
+
+    Raises:
+        SpecificationError: if the prior isn't over so many values.
+    """
+
+    def __init__(self, name: str, count: int, prior: Prior, label: str) -> None:
+        super().__init__(name, prior, (), CategoricalFamily(count))
+        self.count, self.label = count, label
+        logits = getattr(self.prior, "logits", None)
+        if logits is None or logits.shape != (count,):
+            raise SpecificationError(
+                f"the prior of {name!r} must be a Categorical over {count} values, got {self.prior}"
+            )
+
+    @property
+    def log_weights(self) -> Tensor:
+        """Logarithms of the values' prior probabilities, `value`."""
+        return self.prior.logits  # type: ignore[attr-defined]
+
+    def ruled_out(self, labels: Tensor) -> Tensor:
+        """Which values windows are known not to have, `batch x value`.
+
+        Args:
+            labels: known values, `batch`, not a number where unknown.
+
+        Raises:
+            SpecificationError: if a label is none of the values.
+        """
+        told = labels[~torch.isnan(labels)]
+        numbers = torch.arange(self.count, device=labels.device)
+        if not bool(torch.isin(told, numbers).all()):
+            raise SpecificationError(
+                f"labels of {self.name!r} must be whole numbers from 0 to {self.count - 1}, the "
+                f"values that there are, but they span {float(told.min()):g} to "
+                f"{float(told.max()):g}"
+            )
+        return (labels.unsqueeze(1) != numbers) & ~torch.isnan(labels).unsqueeze(1)
+
+
+class Class(Discrete):
     """Which of several kinds of motif a window shows; the decoder is told it beside z.
 
-    The weights of the classes are learned, unless a prior is given. Guides find a class's
-    probability from what it would make of the window, so that none of their weights need to learn
-    it. Where some windows' classes are known, `Patches.assign` tells them by the name of `label`,
-    and the others are inferred.
+    The weights of the classes are learned, unless a prior is given. Where some windows' classes are
+    known, `Patches.assign` tells them by the name of `label`, and the others are inferred.
 
     Args:
         name: name of the site: "class", as a model has but one.
@@ -100,42 +145,31 @@ class Class(Site):
             raise SpecificationError(f"a class site is named {CLASS!r}, got {name!r}")
         if not (isinstance(count, int) and count >= 2):
             raise SpecificationError(f"there must be at least two classes, got {count!r}")
-        prior = ClassWeights(count) if prior is None else prior
-        super().__init__(name, prior, (), CategoricalFamily(count))
-        self.count, self.label = count, label
-        logits = getattr(self.prior, "logits", None)
-        if logits is None or logits.shape != (count,):
-            raise SpecificationError(
-                f"the prior of {count} classes must be a Categorical over them, got {self.prior}"
-            )
+        super().__init__(name, count, ClassWeights(count) if prior is None else prior, label)
 
-    @property
-    def log_weights(self) -> Tensor:
-        """Logarithms of the classes' prior probabilities, `class`."""
-        return self.prior.logits  # type: ignore[attr-defined]
 
-    def given_labels(self, logits: Tensor, labels: Tensor | None) -> Tensor:
-        """Logarithms of probabilities, minus infinity of classes that a window is known not to be.
+class Flip(Discrete):
+    """Whether the motif is seen mirrored: of surfaces and particles that lie either way up.
 
-        Args:
-            logits: `batch x class`.
-            labels: known classes, `batch`, not a number where unknown; None if none is known.
+    A mirrored motif has its x, or the one axis of signals, reversed about its own origin, and is
+    then turned and shifted. Which of the two is called mirrored is a convention.
 
-        Raises:
-            SpecificationError: if a label is none of the classes.
-        """
-        if labels is None:
-            return logits
-        labels = labels.to(logits.device)
-        told = labels[~torch.isnan(labels)]
-        numbers = torch.arange(self.count, device=logits.device)
-        if not bool(torch.isin(told, numbers).all()):
-            raise SpecificationError(
-                f"labels must be whole numbers from 0 to {self.count - 1}, the classes that there "
-                f"are, but they span {float(told.min()):g} to {float(told.max()):g}"
-            )
-        another = (labels.unsqueeze(1) != numbers) & ~torch.isnan(labels).unsqueeze(1)
-        return logits.masked_fill(another, -torch.inf)
+    Args:
+        prior: a Pyro `Categorical` over the motif as it is and mirrored; by default both are as
+            probable.
+        label: name under which patches are known to be mirrored, 1, or not, 0.
+
+    Raises:
+        SpecificationError: if the prior isn't over two values.
+
+    Example:
+        >>> Flip(dist.Categorical(torch.tensor([0.75, 0.25]))).log_weights.exp()
+        tensor([0.7500, 0.2500])
+    """
+
+    def __init__(self, prior: Prior | None = None, label: str = FLIP) -> None:
+        even = dist.Categorical(logits=torch.zeros(2))
+        super().__init__(FLIP, 2, even if prior is None else prior, label)
 
 
 def one_hot(kind: Tensor, count: int) -> Tensor:

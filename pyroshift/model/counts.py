@@ -10,16 +10,15 @@ from torch.distributions import Distribution, constraints
 from torch.nn.functional import softplus
 
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.model.distributions import Expandable
 from pyroshift.model.likelihood import Likelihood
+from pyroshift.model.pace import PACE
 
 _HIGHEST = 30.0  # log rate relative to the data's mean, whose exponential is still a number
 
 
 class Counts(Likelihood):
     """Base of likelihoods of counts, whose decoder tells a log rate relative to the data's mean."""
-
-    # See `NoiseLevel`: parameters of the noise are learned this much faster than weights.
-    quickness = 10.0
 
     def doubt(self, x: Tensor) -> str | None:
         """Numbers that are no counts."""
@@ -111,7 +110,7 @@ class NegativeBinomial(Counts):
         """Of the rates' gamma distribution: the reciprocal of the dispersion."""
         if self.dispersion is not None:
             return torch.full_like(self.location, 1 / self.dispersion)
-        return self._mean_rate() / ((self.quickness * self.log_excess).exp() + self.smallest)
+        return self._mean_rate() / ((PACE * self.log_excess).exp() + self.smallest)
 
     def distribution(self, output: Tensor) -> Distribution:
         """Negative binomial with the output as log mean, relative to the data's mean."""
@@ -168,7 +167,7 @@ class ZeroInflatedPoisson(Counts):
         """Log odds that a count is lost."""
         if self.inflation is not None:
             return torch.full_like(self.location, self.inflation).logit()
-        return self.quickness * self.log_odds + torch.full_like(self.location, 0.1).logit()
+        return PACE * self.log_odds + torch.full_like(self.location, 0.1).logit()
 
     def _log_rate_and_odds(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Log rate of what isn't lost, and log odds that it is."""
@@ -208,7 +207,7 @@ class ZeroInflatedPoisson(Counts):
         return f"{level}, per pixel" if self.per_pixel else level
 
 
-class GammaPoisson(dist.TorchDistribution):
+class GammaPoisson(Expandable):
     """Poisson counts whose rates are gamma distributed about a mean: negative binomial.
 
     Pyro's own loses digits where concentrations are large, and counts nearly Poisson.
@@ -224,6 +223,7 @@ class GammaPoisson(dist.TorchDistribution):
         True
     """
 
+    each = ("log_mean",)
     arg_constraints: ClassVar = {
         "log_mean": constraints.real, "concentration": constraints.positive
     }  # fmt: skip
@@ -234,15 +234,6 @@ class GammaPoisson(dist.TorchDistribution):
     ) -> None:
         self.log_mean, self.concentration = log_mean, concentration
         super().__init__(log_mean.shape, torch.Size(), validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "GammaPoisson | None" = None
-    ) -> "GammaPoisson":
-        """The same distribution broadcast to a batch shape."""
-        log_mean = self.log_mean.expand(torch.Size(batch_shape))
-        new = GammaPoisson(log_mean, self.concentration, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

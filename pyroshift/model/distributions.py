@@ -4,7 +4,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyro.distributions as dist
 import torch
@@ -22,7 +22,25 @@ from torch.distributions import (
 from pyroshift.errors import SpecificationError
 
 
-class ProjectedNormalAngle(dist.TorchDistribution):
+class Expandable(dist.TorchDistribution):
+    """Base of distributions that broadcast some of their parameters, and keep others as they are.
+
+    What is one for all values so stays one, however many these are.
+    """
+
+    each: ClassVar[tuple[str, ...]]  # names of those parameters that each value has its own of
+
+    def expand(self, batch_shape: Sequence[int], _instance: Distribution | None = None) -> Self:
+        """The same distribution broadcast to a batch shape."""
+        new, shape = copy.copy(self), torch.Size(batch_shape)
+        for name in self.each:
+            parameter, axes = getattr(self, name), self.arg_constraints[name].event_dim
+            setattr(new, name, parameter.expand(shape + parameter.shape[parameter.ndim - axes :]))
+        new._batch_shape = shape
+        return new
+
+
+class ProjectedNormalAngle(Expandable):
     """Angle of a bivariate Normal of unit covariance: circular, and can be reparametrised.
 
     The von Mises distribution has no reparametrised sampler; this one does, has no cut at pi,
@@ -40,6 +58,7 @@ class ProjectedNormalAngle(dist.TorchDistribution):
         0.2
     """
 
+    each = ("concentration",)
     arg_constraints: ClassVar = {"concentration": constraints.real_vector}
     support = constraints.interval(-math.pi, math.pi)
     has_rsample = True
@@ -47,17 +66,6 @@ class ProjectedNormalAngle(dist.TorchDistribution):
     def __init__(self, concentration: Tensor, validate_args: bool | None = None) -> None:
         self.concentration = concentration
         super().__init__(concentration.shape[:-1], torch.Size(), validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "ProjectedNormalAngle | None" = None
-    ) -> "ProjectedNormalAngle":
-        """The same distribution broadcast to a batch shape."""
-        new = self._get_checked_instance(ProjectedNormalAngle, _instance)
-        batch_shape = torch.Size(batch_shape)
-        new.concentration = self.concentration.expand((*batch_shape, 2))
-        super(ProjectedNormalAngle, new).__init__(batch_shape, torch.Size(), validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Angles in (-pi, pi], differentiable in the concentration."""

@@ -11,6 +11,7 @@ from torch.distributions import Distribution, Transform, constraints
 
 from pyroshift.errors import SpecificationError
 from pyroshift.extras import check_installed
+from pyroshift.model.distributions import Expandable
 
 _START = 0.1  # by which the last layers' weights are scaled, so that a flow begins near nothing
 _NODES = 512  # points of the noise by which moments are taken
@@ -82,7 +83,7 @@ class SplineFlow(nn.Module):
         return f"{type(self).__name__}({self.size}, context={self.context})"  # zuko's draws numbers
 
 
-class FlowDistribution(dist.TorchDistribution):
+class FlowDistribution(Expandable):
     """A standard Normal carried through an invertible map, then shifted and scaled.
 
     Args:
@@ -98,6 +99,7 @@ class FlowDistribution(dist.TorchDistribution):
         (torch.Size([2]), torch.Size([5, 2]))
     """
 
+    each = ("loc", "scale")
     arg_constraints: ClassVar = {
         "loc": constraints.real_vector,
         "scale": constraints.independent(constraints.positive, 1),
@@ -111,17 +113,6 @@ class FlowDistribution(dist.TorchDistribution):
         self.loc, self.scale, self.transform = loc, scale, transform
         self._drawn: tuple[Any, ...] = (None, None, None)
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "FlowDistribution | None" = None
-    ) -> "FlowDistribution":
-        """The same distribution broadcast to a batch shape."""
-        shape = (*batch_shape, *self.event_shape)
-        new = FlowDistribution(
-            self.loc.expand(shape), self.scale.expand(shape), self.transform, validate_args=False
-        )
-        new._validate_args = self._validate_args
-        return new
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Values, differentiable in the map and in shift and scale."""

@@ -3,7 +3,8 @@
 Everything here says what a window looks like, given its latents; how these are found, guides know.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,60 +12,33 @@ from torch.distributions import Distribution
 
 from pyroshift.errors import DataError
 from pyroshift.model import parts
+from pyroshift.model.bayesian import BayesianDecoder
 from pyroshift.model.brightness import brightened, without_brightness
-from pyroshift.model.classes import CLASS, Class, one_hot
+from pyroshift.model.classes import CLASS, FLIP, one_hot
 from pyroshift.model.families import middle_of
 from pyroshift.model.likelihood import Likelihood
-from pyroshift.model.pose import affine_grid, unrotate
-from pyroshift.model.sites import Content, PoseSite, Site
+from pyroshift.model.sited import Sited
+from pyroshift.model.sites import Site
 
 COVARIATES = "covariates"  # the name under which their values go along with those of sites
 
 
-class Generator(nn.Module):
+class Generator(Sited):
     """What makes windows of latents; `PoseVAE` builds it, and adds an encoder and a guide."""
 
-    window: tuple[int, ...]
     channels: tuple[str, ...]
     condition: tuple[str, ...]
     given_sites: list[Site]
     likelihood: Likelihood
     decoder: nn.Module
-    grid: Tensor
-    origin: Tensor
-    class_origin: Tensor
-    class_turn: Tensor
     covariate_location: Tensor
     covariate_spread: Tensor
 
     @property
-    def sites(self) -> list[Site]:
-        """The latent sites, pose sites in the order in which they act."""
-        return list(self.site_modules)  # type: ignore[arg-type]
-
-    @sites.setter
-    def sites(self, sites: Sequence[Site]) -> None:
-        self.site_modules = nn.ModuleList(sites)
-
-    @property
-    def latent_dim(self) -> int:
-        """Number of conventional latents z."""
-        return sum(site.event_shape[0] for site in self.contents)
-
-    @property
-    def contents(self) -> list[Content]:
-        """The sites that the decoder gets, one after the other: `z`, in most models alone."""
-        return [site for site in self.sites if isinstance(site, Content)]
-
-    @property
-    def class_site(self) -> Class | None:
-        """The site that says of which kind a motif is, if there is one."""
-        return next((site for site in self.sites if isinstance(site, Class)), None)
-
-    @property
-    def classes(self) -> int:
-        """How many kinds of motif there are; 0 without a class site."""
-        return 0 if self.class_site is None else self.class_site.count
+    def shared(self) -> list[Site | BayesianDecoder]:
+        """What may have sites that all patches share, outside their plate."""
+        uncertain = [self.decoder] if isinstance(self.decoder, BayesianDecoder) else []
+        return [*self.given_sites, *uncertain]
 
     @property
     def told(self) -> int:
@@ -81,11 +55,6 @@ class Generator(nn.Module):
         """Shape of what an encoder sees of a window."""
         statistics = self.likelihood.statistics
         return self.window if statistics is None else (statistics, *self.window)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return self.grid.device
 
     @torch.no_grad()
     def priors(self) -> dict[str, Distribution]:
@@ -128,19 +97,25 @@ class Generator(nn.Module):
         """
         code = self.code(values)
         pixels = self.over_window(code.shape[:-1], lambda points: self.into_motif(points, values))
-        return self.decode(code, pixels)
+        inputs, drawing = self.decoder_input(code), self.into_drawing(pixels, code)
+        if isinstance(self.decoder, BayesianDecoder):
+            return self.decoder.given(values, inputs, drawing)
+        return self.decoder(inputs, drawing)
 
     def code(self, values: Mapping[str, Tensor]) -> Tensor:
-        """All that the decoder is told: latents, covariates, and the class as one of many.
+        """All that a motif is drawn by: latents, covariates, its class as one of many, its flip.
 
         Args:
             values: of sites by name, and of covariates, which are standardized and 0 by default.
 
         Returns:
-            `batch x code`: the latents, the covariates, and a number for each class.
+            `batch x code`: the latents, the covariates, a number for each class, and where there
+            are flips 1 for a mirrored motif.
         """
         z = torch.cat([values[site.name] for site in self.contents], -1)
-        return torch.cat([z, self.telling(values, z)], -1) if self.told else z
+        told = [self.telling(values, z)] if self.told else []
+        flip = [values[FLIP].to(z).expand(z.shape[:-1]).unsqueeze(-1)] if self.flips else []
+        return torch.cat([z, *told, *flip], -1) if told or flip else z
 
     def telling(self, values: Mapping[str, Tensor], z: Tensor) -> Tensor:
         """What the decoder is told beside the latents, `batch x told`.
@@ -158,18 +133,17 @@ class Generator(nn.Module):
         """The decoder's output at coordinates of the motif's frame.
 
         Args:
-            code: latents of all Content sites, and what else the decoder is told, `batch x code`.
+            code: all that the motif is drawn by, `batch x code`.
             coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
         """
-        inputs = self.decoder_input(code)
-        return self.decoder(inputs, self.in_class_frame(inputs, coordinates))
+        return self.decoder(self.decoder_input(code), self.into_drawing(coordinates, code))
 
     def decoder_input(self, code: Tensor) -> Tensor:
-        """A code as the decoder takes it, its latents in the decoder's own frame."""
+        """A code as the decoder takes it: its latents in the decoder's own frame, and no flip."""
         sizes = [site.latent_dim for site in self.contents]
         *latents, told = code.split([*sizes, code.shape[-1] - sum(sizes)], -1)
         inputs = [site.decoded(part) for site, part in zip(self.contents, latents, strict=True)]
-        return torch.cat([*inputs, told], -1) if self.told else torch.cat(inputs, -1)
+        return torch.cat([*inputs, told[..., : self.told]], -1)
 
     def output_and_slope(self, code: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """The decoder's output, and its derivative by the coordinates of the same pixel.
@@ -181,20 +155,19 @@ class Generator(nn.Module):
         Returns:
             The output, and its slope by each coordinate along a last axis.
         """
-        inputs = self.decoder_input(code)
-        if (both := getattr(self.decoder, "output_and_slope", None)) is None:
-            return self._slope_by_autograd(inputs, coordinates)
-        output, slope = both(inputs, self.in_class_frame(inputs, coordinates))
-        if self.classes and len(self.window) == 2:  # from the class's frame back into the common
-            turn = -self._of_class(inputs) @ self.class_turn
-            slope = unrotate(slope.flatten(1, -2).unsqueeze(2), turn).reshape(slope.shape)
+        inputs, drawing = self.decoder_input(code), self.into_drawing(coordinates, code)
+        both = getattr(self.decoder, "output_and_slope", self._slope_by_autograd)
+        output, slope = both(inputs, drawing)
+        if self.kinds > 1:  # from the drawing's axes back into the motif's
+            points = slope.flatten(1, -2).unflatten(1, (-1, *(1,) * (len(self.window) - 1)))
+            slope = self.out_of_drawing(points, code).reshape(slope.shape)
         return output, slope
 
     def _slope_by_autograd(self, inputs: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """What `output_and_slope` gives, of any decoder."""
         with torch.enable_grad():
             coordinates = coordinates.detach().requires_grad_()
-            seen = self.decoder(inputs.detach(), self.in_class_frame(inputs, coordinates))
+            seen = self.decoder(inputs.detach(), coordinates)
             # One backward pass gives all pixels, since one depends on its own coordinates alone.
             maps = [seen] if self.likelihood.maps is None else seen.unbind(-1)
             slopes = [
@@ -202,28 +175,6 @@ class Generator(nn.Module):
             ]
         slope = slopes[0] if self.likelihood.maps is None else torch.stack(slopes, -2)
         return seen.detach(), slope
-
-    def in_class_frame(self, inputs: Tensor, coordinates: Tensor) -> Tensor:
-        """Coordinates of the frame that all classes share, in that of the decoder's own class.
-
-        Which way up and where in the decoder's frame a class lies is a convention, of which each
-        class would have its own; these are turned and shifted such that angles and offsets compare.
-
-        Args:
-            inputs: of the decoder, `batch x input`.
-            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
-        """
-        if not self.classes:
-            return coordinates
-        kinds, axes = self._of_class(inputs), len(self.window)
-        if axes == 2:
-            coordinates = unrotate(coordinates, kinds @ self.class_turn)
-        origin = kinds @ self.class_origin
-        return coordinates + origin.reshape(*origin.shape[:-1], *(1,) * axes, axes)
-
-    def _of_class(self, inputs: Tensor) -> Tensor:
-        """The part of the decoder's inputs that tells the class, `batch x class`."""
-        return inputs[..., -self.classes :]
 
     def seen(self, x: Tensor) -> Tensor:
         """Windows as encoders see them, but for gaps: standardized, in any brightness alike.
@@ -274,54 +225,49 @@ class Generator(nn.Module):
             COVARIATES: (values.to(self.grid) - self.covariate_location) / self.covariate_spread
         }
 
-    @property
-    def pose_sites(self) -> list[PoseSite]:
-        """The sites that act on coordinates, in the order in which they do."""
-        return [site for site in self.sites if isinstance(site, PoseSite)]
-
-    def over_window(self, batch: Sequence[int], carry: Callable[[Tensor], Tensor]) -> Tensor:
-        """What a map made of the pose sites' transforms makes of all of the window's pixels.
+    def with_needs(self, patches: Any) -> Any:
+        """Patches of which all is known that priors need, as far as their coordinates tell it.
 
         Args:
-            batch: the batch's shape.
-            carry: the map, of coordinates `batch x height x width x 2` or `batch x length x 1`.
+            patches: `Patches`, or anything else that gathers batches.
+
+        Raises:
+            DataError: if something that must be known isn't.
         """
+        known, coords = getattr(patches, "known", {}), getattr(patches, "coords", {})
+        for site in self.given_sites:
+            if missing := [name for name in site.needs if name not in {*known, *coords}]:
+                raise DataError(
+                    f"the prior of {site.name!r} needs {missing} of every patch, but the patches "
+                    f"have {[*known, *coords] or 'nothing of the kind'}: give it by coords=..., "
+                    "or by patches.assign(...)"
+                )
+        names = [name for site in self.given_sites for name in (*site.needs, *site.wants)]
+        left = [name for name in names if name in coords and name not in known]
+        return patches.assign(*left) if left else patches
 
-        def carried(points: Tensor) -> Tensor:
-            return carry(points.expand(*batch, *points.shape))
-
-        affine = len(self.window) == 2 and all(site.affine for site in self.pose_sites)
-        return affine_grid(carried, self.grid) if affine else carried(self.grid)
-
-    def into_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Carry coordinates of the window into the motif's frame.
-
-        Args:
-            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
-            values: of the pose sites, by name.
-        """
-        for site in self.pose_sites:
-            coordinates = site.transform(coordinates, values[site.name])
-        return coordinates + self.origin
-
-    def out_of_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Carry coordinates about the motif's origin into the window.
-
-        Args:
-            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
-            values: of the pose sites, by name.
-        """
-        for site in reversed(self.pose_sites):
-            coordinates = site.transform(coordinates, site.inverse(values[site.name]))
-        return coordinates
-
-    @torch.no_grad()
-    def know_covariates(self, known: Mapping[str, Tensor]) -> None:
-        """Take the unit of each covariate from the values that an untrained model is shown.
+    def needed(self, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What priors need of that which is known of each window, by name.
 
         Args:
             known: what is known of each window, by name, `batch`.
         """
+        names = [name for site in self.given_sites for name in (*site.needs, *site.wants)]
+        return {name: known[name].to(self.grid) for name in names if name in known}
+
+    @torch.no_grad()
+    def know(self, known: Mapping[str, Tensor]) -> None:
+        """Take from what is known of windows the units of covariates, and what priors start with.
+
+        Args:
+            known: of all windows that an untrained model is shown, by name, `window`.
+        """
+        self._know_covariates(known)
+        for site in self.given_sites:
+            site.know(known)
+
+    def _know_covariates(self, known: Mapping[str, Tensor]) -> None:
+        """Take the unit of each covariate from its values."""
         for number, name in enumerate(self.condition):
             values = known[name].double()
             spread = float(values.std(correction=0))

@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
 from pyroshift.model.batch import Batch
-from pyroshift.model.classes import Class
+from pyroshift.model.classes import Discrete
 from pyroshift.model.likelihood import Likelihood
 from pyroshift.model.sites import PoseSite, Site
 
@@ -45,12 +45,22 @@ class Pair(Protocol):
         """The sites that act on coordinates, in the order in which they do."""
 
     @property
-    def class_site(self) -> Class | None:
-        """The site that says of which kind a motif is, if there is one."""
+    def discrete(self) -> list[Discrete]:
+        """The sites that say of which kind a motif is: its class, and whether it is mirrored."""
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds of motif there are; 1 if nothing tells them apart."""
+
+    def of_kind(self, kind: Tensor) -> dict[str, Tensor]:
+        """The value of each discrete site by name, of kinds numbered from 0."""
+
+    def kind_of(self, values: Mapping[str, Tensor]) -> Tensor:
+        """The number of the kind of given values of the discrete sites, by name."""
 
     @property
     def classes(self) -> int:
-        """How many kinds of motif there are; 0 without a class site."""
+        """How many classes of motif there are; 0 without a class site."""
 
     @property
     def told(self) -> int:
@@ -68,6 +78,9 @@ class Pair(Protocol):
 
     def covariates(self, known: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         """The covariates' values among those of sites."""
+
+    def needed(self, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What sites need of that which is known of each window, by name."""
 
     def priors(self) -> dict[str, Distribution]:
         """The prior of each site as specified, by name."""
@@ -104,8 +117,11 @@ class Pair(Protocol):
     def output_and_slope(self, code: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """The decoder's output, and its derivative by the coordinates of the same pixel."""
 
-    def in_class_frame(self, inputs: Tensor, coordinates: Tensor) -> Tensor:
-        """Coordinates of the frame that all classes share, in that of the decoder's own class."""
+    def into_drawing(self, coordinates: Tensor, code: Tensor) -> Tensor:
+        """Carry coordinates of the motif's frame into that in which the decoder draws its kind."""
+
+    def out_of_drawing(self, points: Tensor, code: Tensor) -> Tensor:
+        """Carry coordinates about a kind's origin, as it is drawn, into those about the motif's."""
 
     def decoded(self, values: Mapping[str, Tensor]) -> Tensor:
         """The motif seen through its pose, before brightness."""
@@ -142,6 +158,13 @@ class Guide(nn.Module, ABC):
             pair: the pair.
             x: data, `batch x height x width` or `batch x length`, with channels after the batch's
                 axis; a `Batch` where more is known of them, as of labels (`as_batch` makes it one).
+        """
+
+    def settle(self, pair: Pair) -> None:
+        """Bring what is a matter of convention into one form; called after each training.
+
+        Args:
+            pair: the pair, trained.
         """
 
     @abstractmethod

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints, register_kl
 
+from pyroshift.model.distributions import Expandable
 
-class LinearNormal(dist.TorchDistribution):
+
+class LinearNormal(Expandable):
     """A linear map of independent Normals: a multivariate Normal, without factorising anything.
 
     Args:
@@ -27,6 +29,7 @@ class LinearNormal(dist.TorchDistribution):
         True
     """
 
+    each = ("loc", "scale")
     arg_constraints: ClassVar = {
         "loc": constraints.real_vector,
         "scale": constraints.independent(constraints.positive, 1),
@@ -39,17 +42,6 @@ class LinearNormal(dist.TorchDistribution):
     ) -> None:
         self.loc, self.matrix, self.scale = loc, matrix, scale
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "LinearNormal | None" = None
-    ) -> "LinearNormal":
-        """The same distribution broadcast to a batch shape."""
-        shape = (*batch_shape, *self.event_shape)
-        new = LinearNormal(
-            self.loc.expand(shape), self.matrix, self.scale.expand(shape), validate_args=False
-        )
-        new._validate_args = self._validate_args
-        return new
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Values, differentiable in all parameters."""

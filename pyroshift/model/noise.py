@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from pyroshift.errors import SpecificationError
-from pyroshift.model.distributions import HomoscedasticNormal
+from pyroshift.model.distributions import Expandable, HomoscedasticNormal
 from pyroshift.model.likelihood import Likelihood
+from pyroshift.model.pace import PACE
 
 
 class NoiseLevel(Likelihood):
@@ -27,9 +28,6 @@ class NoiseLevel(Likelihood):
     # A learned noise level can't fall below this share of the data's spread: on data without noise
     # it would go to zero, and the bound to infinity.
     smallest = 0.01
-    # The noise level is exp(quickness x parameter), since an optimiser moves every parameter by
-    # about the learning rate per step, and the noise level has orders of magnitude to go.
-    quickness = 10.0
 
     def __init__(self, sigma: float | None = None) -> None:
         if sigma is not None and not sigma > 0:
@@ -50,7 +48,7 @@ class NoiseLevel(Likelihood):
         """The noise's standard deviation in units of the data's spread, times a ratio."""
         if self.sigma is not None:
             return self.sigma / self.spread * ratio
-        return (self.quickness * self.log_noise).exp() * ratio + self.smallest
+        return (PACE * self.log_noise).exp() * ratio + self.smallest
 
     def extra_repr(self) -> str:
         """The noise level."""
@@ -132,7 +130,7 @@ class StudentT(NoiseLevel):
         if self.degrees is not None:
             return torch.full_like(self.spread, self.degrees)
         # Their reciprocal is between its bounds, and 1/4 at first.
-        tail = torch.sigmoid(self.quickness * self.tail - math.log(3))
+        tail = torch.sigmoid(PACE * self.tail - math.log(3))
         return (tail * (1 / self.fewest - 1 / self.most) + 1 / self.most).reciprocal()
 
     def standardized(self, output: Tensor) -> Distribution:
@@ -184,7 +182,7 @@ class HeteroscedasticGaussian(NoiseLevel):
         return dist.Normal(location, self.relative_noise(ratio))
 
 
-class HomoscedasticStudentT(dist.TorchDistribution):
+class HomoscedasticStudentT(Expandable):
     """Student's t of one and the same width and tail: the usual density, in fewer passes.
 
     Args:
@@ -200,6 +198,7 @@ class HomoscedasticStudentT(dist.TorchDistribution):
         True
     """
 
+    each = ("loc",)
     arg_constraints: ClassVar = {
         "loc": constraints.real, "width": constraints.positive, "degrees": constraints.positive
     }  # fmt: skip
@@ -211,15 +210,6 @@ class HomoscedasticStudentT(dist.TorchDistribution):
     ) -> None:
         self.loc, self.width, self.degrees = loc, width, degrees
         super().__init__(loc.shape, torch.Size(), validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "HomoscedasticStudentT | None" = None
-    ) -> "HomoscedasticStudentT":
-        """The same distribution broadcast to a batch shape."""
-        loc = self.loc.expand(torch.Size(batch_shape))
-        new = HomoscedasticStudentT(loc, self.width, self.degrees, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Samples, differentiable in location, width and degrees of freedom."""

@@ -231,10 +231,10 @@ class PoseVAE(Generator):
         values: dict[str, Tensor] = {}
         batch = None if x is None else as_batch(x)
         count = n if batch is None else self._count(batch.x)
-        for site in self.given_sites:
-            values.update(site.draw_global())
+        for part in self.shared:
+            values.update(part.draw_global())
         if batch is not None:
-            values.update(self.covariates(batch.known, count))
+            values.update(self.covariates(batch.known, count) | self.needed(batch.known))
         with patches_plate(count, total):
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
@@ -249,8 +249,8 @@ class PoseVAE(Generator):
         total: int | None = None,
     ) -> None:
         """As `guide`, but without entering the weights into Pyro's global parameter store."""
-        for site in self.given_sites:
-            site.guide_global()
+        for part in self.shared:
+            part.guide_global()
         with patches_plate(self._count(as_batch(x).x), total):
             self.guide_module(self, x, kl_weight)
 

@@ -12,7 +12,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from pyroshift.errors import SpecificationError
-from pyroshift.model.classes import Class
+from pyroshift.model.classes import Discrete
 from pyroshift.model.families import is_discrete, middle_of
 from pyroshift.model.pose import half_window
 from pyroshift.model.priors import PairedPrior
@@ -57,7 +57,7 @@ def check_sites(sites: Sequence[Site], window: tuple[int, ...]) -> None:
     if len(window) == 1 and any(isinstance(site, Angle) for site in sites):
         raise SpecificationError(f"signals of window {window} can't be turned: use ShiftVAE or VAE")
     for site in sites:
-        if is_discrete(site.reference) and not isinstance(site, Class):
+        if is_discrete(site.reference) and not isinstance(site, Discrete):
             raise SpecificationError(
                 f"site {site.name!r} is discrete ({site.reference}), and such latents have no "
                 "gradient that guides could be trained by: take a Class site for kinds of motif, "

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.model.distributions import Expandable
 from pyroshift.model.likelihood import Likelihood
+from pyroshift.model.pace import PACE
 
 _ASYMPTOTIC = 20.0  # concentration above which an expansion has more digits than a difference
 _LITTLE = 1e-12  # added to a squared concentration, so that its root has a gradient
@@ -42,7 +44,6 @@ class VonMises(Likelihood):
 
     maps = 2
     statistics = 2
-    quickness = 10.0  # see `NoiseLevel`
     # However long the vector is, the phase isn't surer than to this share of a period over 2 pi.
     smallest = 0.02
 
@@ -61,7 +62,7 @@ class VonMises(Likelihood):
     @property
     def concentration(self) -> Tensor:
         """Concentration where the decoder's vector is of length 1."""
-        return (self.quickness * self.log_concentration).exp()
+        return (PACE * self.log_concentration).exp()
 
     def standardize(self, x: Tensor) -> Tensor:
         """Cosine and sine, `... x 2`."""
@@ -154,7 +155,7 @@ class VonMises(Likelihood):
         return f"period={self.period:g}"
 
 
-class VonMisesPhase(dist.TorchDistribution):
+class VonMisesPhase(Expandable):
     """Von Mises distribution by its natural parameter, in any unit; uniform at zero.
 
     Args:
@@ -171,6 +172,7 @@ class VonMisesPhase(dist.TorchDistribution):
         tensor(8.1440)
     """
 
+    each = ("natural",)
     arg_constraints: ClassVar = {"natural": constraints.real_vector}
     support = constraints.real
 
@@ -179,15 +181,6 @@ class VonMisesPhase(dist.TorchDistribution):
     ) -> None:
         self.natural, self.period, self.centre = natural, period, centre
         super().__init__(natural.shape[:-1], torch.Size(), validate_args=validate_args)
-
-    def expand(
-        self, batch_shape: Sequence[int], _instance: "VonMisesPhase | None" = None
-    ) -> "VonMisesPhase":
-        """The same distribution broadcast to a batch shape."""
-        natural = self.natural.expand((*batch_shape, 2))
-        new = VonMisesPhase(natural, self.period, self.centre, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

@@ -115,6 +115,25 @@ def unrotate(coordinates: Coordinates, angle: Tensor) -> Coordinates:
     return torch.stack((cosine * y + sine * x, cosine * x - sine * y), dim=-1)
 
 
+def mirror(coordinates: Coordinates, flip: Tensor) -> Coordinates:
+    """Coordinates whose last axis, x, is reversed where a motif is mirrored.
+
+    Args:
+        coordinates: `batch x height x width x 2` or `batch x length x 1`.
+        flip: `batch`, 1 where it is mirrored, else 0.
+
+    Returns:
+        A tensor of the coordinates' shape; mirrored twice, they are what they were.
+
+    Example:
+        >>> mirror(torch.tensor([[[1.0], [2.0]]]), torch.ones(1)).flatten()
+        tensor([-1., -2.])
+    """
+    axes = coordinates.shape[-1]
+    sign = torch.stack([*[torch.ones_like(flip)] * (axes - 1), 1 - 2 * flip], -1)
+    return coordinates * _over_pixels(sign, axes, event_dim=1)
+
+
 def unscale(coordinates: Coordinates, scale: Tensor) -> Coordinates:
     """Coordinates in the frame of a motif that is magnified by `scale`.
 

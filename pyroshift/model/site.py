@@ -40,6 +40,12 @@ class Site(nn.Module):
     """
 
     given_prior: Prior
+    # What of that which is known of each window, such as its place, `prior_given` gets with the
+    # values: names that must be known, and names that count if they are.
+    needs: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
+    # Names of coordinates: training is then on tiles of windows that are neighbours by them.
+    tiled_by: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -98,6 +104,13 @@ class Site(nn.Module):
     def guide_global(self) -> None:
         """Sample the posterior of each site of `draw_global`, by the same names."""
 
+    def know(self, known: Mapping[str, Tensor]) -> None:
+        """Take from what is known of the windows what the prior starts with; called once.
+
+        Args:
+            known: of all windows to train on, by name, `window`.
+        """
+
     def draw(self, values: Mapping[str, Tensor]) -> Tensor:
         """Sample one value per patch from the prior, as a Pyro site inside the patches' plate."""
         return pyro.sample(self.name, self.prior_given(values))  # type: ignore[arg-type]
@@ -110,6 +123,18 @@ class Site(nn.Module):
             learn: whether what a site learns from its posteriors may follow these.
         """
         return self.family.distribution(raw, self.reference)
+
+    def posterior_given(
+        self, raw: Tensor, known: Mapping[str, Tensor], learn: bool = False
+    ) -> Distribution:
+        """The guide's distribution of the values, where more is known of their windows.
+
+        Args:
+            raw: `batch x size`, as the site's family takes them.
+            known: what the site needs and wants of it, by name, `batch`.
+            learn: whether what a site learns from its posteriors may follow these.
+        """
+        return self.posterior(raw, learn)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
         super()._apply(fn, recurse)

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from pyroshift import names
 from pyroshift.errors import SpecificationError
 from pyroshift.model.brightness import Brightness
-from pyroshift.model.classes import CLASS, Class
+from pyroshift.model.classes import CLASS, FLIP, Class, Flip
 from pyroshift.model.guide import Guide
 from pyroshift.model.likelihoods import Likelihood
 from pyroshift.model.pair import PoseVAE
@@ -153,6 +153,7 @@ class ShiftVAE(PoseVAE):
     Generative story, for each patch:
 
         offset ~ Normal(0, offset_scale)              where, (y, x), in half-windows
+        flip ~ Categorical(1/2, 1/2)                  whether it is mirrored, if `flips`
         z ~ Normal(0, 1)                              what it looks like
         x ~ likelihood(decoder(z) seen from the offset)
 
@@ -164,6 +165,7 @@ class ShiftVAE(PoseVAE):
         period: of the lattice in the data, if offsets are only meant modulo it: one number, or one
             lattice vector (y, x) per axis; pixels. The offset's prior is then uniform. "auto"
             takes what `suggest_window` finds in the image when the training begins.
+        flips: whether the motif may also be mirrored.
         others: window, latent_dim, likelihood, encoder, decoder, guide, brightness, priors,
             classes, channels, condition and seed are as of `VAE`.
 
@@ -187,6 +189,7 @@ class ShiftVAE(PoseVAE):
         *,
         offset_scale: float = 0.3,
         period: float | Sequence[Sequence[float]] | str | None = None,
+        flips: bool = False,
         brightness: str | None = None,
         priors: Priors | None = None,
         classes: int | None = None,
@@ -198,7 +201,11 @@ class ShiftVAE(PoseVAE):
         if period is not None and not isinstance(period, str):
             period = (torch.as_tensor(period, dtype=torch.float) / half_window(shape)).tolist()
         default = offset_prior if period is None else None
-        pose = {OFFSET: lambda prior: Offset(prior or default, len(shape), period=period)}
+        pose: dict[str, Callable[..., Site]] = {
+            OFFSET: lambda prior: Offset(prior or default, len(shape), period=period)
+        }
+        if flips:
+            pose[FLIP] = Flip
         sites = _sites(pose, latent_dim, classes, brightness, priors)
         super().__init__(
             window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,
@@ -214,6 +221,7 @@ class RVAE(PoseVAE):
         offset ~ Normal(0, offset_scale)              where, if `offsets`
         angle ~ Uniform(-pi, pi)                      how it is turned, radians
         scale ~ LogNormal(0, scale_scale)             how large it is, if `scales`
+        flip ~ Categorical(1/2, 1/2)                  whether it is mirrored, if `flips`
         z ~ Normal(0, 1)                              what it looks like
         x ~ likelihood(decoder(z) seen through the pose)
 
@@ -229,6 +237,7 @@ class RVAE(PoseVAE):
         offset_scale: the offset prior's standard deviation in half-windows, if `offsets`.
         scales: whether the motif may also be magnified.
         scale_scale: the standard deviation of the logarithm of the scale, if `scales`.
+        flips: whether the motif may also be mirrored.
         others: window, latent_dim, likelihood, encoder, decoder, guide, brightness, priors,
             classes, channels, condition and seed are as of `VAE`; windows are images.
 
@@ -256,6 +265,7 @@ class RVAE(PoseVAE):
         offset_scale: float = 0.3,
         scales: bool = False,
         scale_scale: float = 0.1,
+        flips: bool = False,
         brightness: str | None = None,
         priors: Priors | None = None,
         classes: int | None = None,
@@ -274,6 +284,8 @@ class RVAE(PoseVAE):
         pose[ANGLE] = lambda prior: Angle(prior or angle_prior, symmetry=symmetry)
         if scales:
             pose[SCALE] = lambda prior: Scale(prior or dist.LogNormal(0.0, scale_scale))
+        if flips:
+            pose[FLIP] = Flip
         sites = _sites(pose, latent_dim, classes, brightness, priors)
         super().__init__(
             window, sites, likelihood=likelihood, encoder=encoder, decoder=decoder,

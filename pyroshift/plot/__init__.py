@@ -10,6 +10,7 @@ of several channels are drawn channel by channel.
 from pyroshift.plot.atoms import atoms, tracks
 from pyroshift.plot.classes import class_patches, classes
 from pyroshift.plot.distortion import displacement, displacement_modes, distortion
+from pyroshift.plot.evidence import compare, khat
 from pyroshift.plot.latents import scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.pathways import ensemble, trajectories, transitions
@@ -23,6 +24,7 @@ __all__ = [
     "atoms",
     "class_patches",
     "classes",
+    "compare",
     "displacement",
     "displacement_modes",
     "distortion",
@@ -31,6 +33,7 @@ __all__ = [
     "heat_maps",
     "history",
     "image",
+    "khat",
     "latent_map",
     "manifold",
     "maps",

@@ -20,10 +20,7 @@ class Flow(nn.Module):
 
     Args:
         latent_dim: number of latents.
-        transforms: number of autoregressive transforms.
-        bins: of each spline.
-        hidden: units of each hidden layer of the networks that set the splines.
-        seed: of the initial weights; the process's random state stays as it is.
+        others: transforms, bins, hidden and seed are as of `SplineFlow`.
 
     Raises:
         ImportError: if zuko isn't installed.

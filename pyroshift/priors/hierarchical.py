@@ -11,8 +11,8 @@ from torch.distributions import Distribution
 from pyroshift.errors import SpecificationError
 from pyroshift.model.distributions import map_tensors, with_event_shape
 from pyroshift.model.families import GuideFamily, elementwise
+from pyroshift.model.pace import PACE
 from pyroshift.model.sites import CONTENT, Content
-from pyroshift.priors.pace import PACE
 
 _NARROW = 0.1  # how wide the posterior is at the start, of the logarithm of a width
 

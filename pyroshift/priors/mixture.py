@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyroshift.errors import SpecificationError
-from pyroshift.priors.pace import PACE
+from pyroshift.model.pace import PACE
 
 
 class Mixture(nn.Module):

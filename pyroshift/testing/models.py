@@ -15,7 +15,7 @@ from torch import Tensor
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError, LatentWarning
 from pyroshift.maps.storage import load, save
-from pyroshift.model.classes import Class
+from pyroshift.model.classes import Discrete, Flip
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 from pyroshift.testing.report import (
@@ -127,11 +127,15 @@ def _the_summary_is_of_each_patch(subject: Subject) -> None:
     model = subject.prepared(x).eval()
     together = model.guide_module.summary(model, x)
     for site in model.given_sites:
-        if isinstance(site, Class):
+        if isinstance(site, Discrete):
             probability = together[f"{site.name}_probability"]
-            shape = tuple(probability.shape)
-            require(shape == (4, site.count), f"summary: class_probability is {shape}")
-            require_close(probability.sum(1), torch.ones(4), "the sum of class_probability")
+            if isinstance(site, Flip):  # of which one number tells both probabilities
+                probability = torch.stack([1 - probability, probability], 1)
+            found = tuple(probability.shape)
+            name, wanted = f"{site.name}_probability", (4, site.count)
+            require(found == wanted, f"summary: {name} is {found}, not {wanted}")
+            require_close(probability.sum(1), torch.ones(4), f"the sum of {name}")
+            require(bool((probability >= 0).all()), f"summary: {name} is negative somewhere")
             continue
         for name in (site.name, f"{site.name}_std"):
             require(name in together, f"the summary has no {name}")

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from pyroshift.errors import LatentWarning
 from pyroshift.model.batch import Batch
-from pyroshift.model.classes import Class
+from pyroshift.model.classes import Discrete
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import Angle, Content, Offset, Scale, Site
@@ -44,7 +44,7 @@ def diagnose(pair: PoseVAE, x: Tensor | Batch) -> list[str]:
         priors = {site.name: site.prior_given(values) for site in pair.given_sites}
     findings = []
     for site in pair.given_sites:
-        if isinstance(site, Class):
+        if isinstance(site, Discrete):
             continue  # of whose values nothing is far out, nor empty
         prior = priors[site.name]
         mean, width = (moment.to(pair.device) for moment in moments(prior))

@@ -120,7 +120,7 @@ def fit(
     if device is not None:
         model.to(device)
     _find_period(model, patches, progress)
-    patches = patches.to(model.device)
+    patches = model.with_needs(patches).to(model.device)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         run = Run(model, patches, options, annealing, optimizer, elbo)
         if doubt := model.likelihood.doubt(patches.gather(run.training[:1024])):
@@ -130,6 +130,7 @@ def fit(
         stopped = run.train(progress, list(callbacks), path)
     model.eval()
     some = gathered(patches, run.training[:_SHOWN])
+    model.guide_module.settle(model)
     _settle(model, some)
     _find_symmetry(model, some, progress)
     warn_about_latents(model, some)

@@ -21,6 +21,7 @@ from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import Site
 from pyroshift.training.annealing import Schedule, settled_after, weights_at
+from pyroshift.training.batches import Batches
 from pyroshift.training.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.training.elbo import EvidenceTerms, PatchELBO
 from pyroshift.training.history import EpochRecord, History
@@ -71,6 +72,7 @@ class Run:
         self.model, self.patches, self.options = model, patches, options
         self.annealing, self.elbo = annealing, elbo
         self.training, self.validation = self._split()
+        self.batches = Batches(model, patches, self.training, options.batch_size)
         self.settled = settled_after(annealing, options.epochs)
         tried = self._try_out()
         self.statistics = patches.statistics()
@@ -78,7 +80,7 @@ class Run:
         model.likelihood.prepare(**self.statistics)
         if untrained:
             model.trained_on = getattr(patches, "pixels", None)
-            model.know_covariates(known_of(patches, self.training))
+            model.know(known_of(patches, self.training))
             count = min(_FIRST, _FIRST_VALUES // math.prod(model.shape))
             model.guide_module.start(model, self._gathered(self.training[: max(count, 1)]))
         # One pass over all parameters, where an optimiser has that.
@@ -100,7 +102,7 @@ class Run:
     def train(self, progress: bool, callbacks: list[Callback], checkpoint: Path | None) -> str:
         """Train to the end; returns why it ended."""
         records, options = self.history.records, self.options
-        batches = math.ceil(len(self.training) / options.batch_size)
+        batches = len(self.batches)
         stopped = "completed"
         # Checking every distribution at every step costs time, and the dry run has done it once.
         with (
@@ -173,10 +175,9 @@ class Run:
             group["lr"] = rate
         before = copy.deepcopy(self.model.state_dict())
         bar.set_description(f"epoch {epoch + 1}/{self.options.epochs}")
-        order = self.training[torch.randperm(len(self.training))]
         self.model.train()
         totals = Totals()
-        for number, index in enumerate(order.split(self.options.batch_size), start=1):
+        for number, index in enumerate(self.batches.of(epoch), start=1):
             terms = self._step(index, weights)
             if terms is None:
                 self._give_up(epoch, f"batch {number}", weights)

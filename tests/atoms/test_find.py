@@ -365,7 +365,7 @@ def test_round_trip_to_netcdf(tmp_path):
     [
         (np.zeros(20), {}, "two dimensions"),
         (np.zeros((2, 2, 20, 20)), {}, "two dimensions"),
-        (np.zeros((1, 1)), {}, "too small"),
+        (np.zeros((1, 1)), {}, "too small to find atoms in: it takes 16 x 16"),
         (np.zeros((0, 20)), {}, "empty"),
         (np.zeros((20, 20)), {}, "everywhere"),
         (np.full((20, 20), np.nan), {}, "missing"),

@@ -27,6 +27,15 @@ def h5py():
 # --- Scanning probe formats ----------------------------------------------------------------------
 
 
+def nanonis(folder, count, *settings):
+    """Path of a scan of so many signals, and the signals."""
+    pytest.importorskip("nanonispy2")
+    path = folder / "scan.sxm"
+    signals = np.random.default_rng(0).normal(size=(*count, 4, 5)).astype(np.float32)
+    write_nanonis(path, signals, *settings)
+    return path, signals
+
+
 def test_gwyddion(tmp_path):
     path = tmp_path / "scan.gwy"
     write_gwyddion(path, {"Height": KNOWN, "Phase": KNOWN + 1})
@@ -45,10 +54,7 @@ def test_gwyddion(tmp_path):
 
 @pytest.mark.parametrize("direction", ["down", "up"])
 def test_nanonis(tmp_path, direction):
-    pytest.importorskip("nanonispy2")
-    signals = np.random.default_rng(0).normal(size=(2, 2, 4, 5)).astype(np.float32)
-    path = tmp_path / "scan.sxm"
-    write_nanonis(path, signals, direction)
+    path, signals = nanonis(tmp_path, (2, 2), direction)
     rows = slice(None, None, 1 if direction == "down" else -1)
     image = load_image(path)
     assert_same(image, signals[0, 0, rows])
@@ -157,10 +163,7 @@ def test_nsid_times_of_frames(tmp_path, h5py):
 
 @pytest.mark.parametrize("directions", [("both", "forward"), ("forward", "both")])
 def test_nanonis_in_one_direction(tmp_path, directions):
-    pytest.importorskip("nanonispy2")
-    signals = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
-    path = tmp_path / "scan.sxm"
-    write_nanonis(path, signals, "down", directions)
+    path, signals = nanonis(tmp_path, (3,), "down", directions)
     current = signals[2 if directions[0] == "both" else 1]
     assert_same(load_image(path, channel="Z"), signals[0])
     assert_same(load_image(path, channel="I"), current)
@@ -171,10 +174,7 @@ def test_nanonis_in_one_direction(tmp_path, directions):
 
 
 def test_nanonis_backward_alone(tmp_path):
-    pytest.importorskip("nanonispy2")
-    signals = np.random.default_rng(0).normal(size=(2, 4, 5)).astype(np.float32)
-    path = tmp_path / "scan.sxm"
-    write_nanonis(path, signals, "down", ("backward", "forward"))
+    path, signals = nanonis(tmp_path, (2,), "down", ("backward", "forward"))
     assert_same(load_image(path, channel="Z backward"), signals[0, :, ::-1])
     assert_same(load_image(path, channel="I"), signals[1])
 
@@ -228,10 +228,7 @@ def test_one_channel_in_a_list_is_a_dimension(tmp_path):
 
 @pytest.mark.parametrize("direction", ["down", "up"])
 def test_channels_of_nanonis(tmp_path, direction):
-    pytest.importorskip("nanonispy2")
-    signals = np.random.default_rng(0).normal(size=(2, 2, 4, 5)).astype(np.float32)
-    path = tmp_path / "scan.sxm"
-    write_nanonis(path, signals, direction)
+    path = nanonis(tmp_path, (2, 2), direction)[0]
     image = assert_channels(path, "Z", "I backward")
     assert list(image.channel_units.values) == ["m", "A"]
     assert "units" not in image.attrs

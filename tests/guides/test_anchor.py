@@ -104,7 +104,8 @@ def brute_force(model, x):
     }
     score = []
     content = next(site for site in model.contents if site.name == "z")
-    for inputs in model.guide_module._motifs(model)[0]:
+    for anchor in model.guide_module._anchors(model)[0]:
+        inputs = anchor.inputs
         latents = content.frame.inward(inputs) if content.canonical else inputs
         each = [model.output(values | {"z": z.expand(len(every), -1)}) for z in latents]
         output = torch.stack(each).mean(0)

@@ -91,7 +91,7 @@ def test_wild_outputs_and_parameters_are_survived(make):
     likelihood = prepared(make())
     output = torch.tensor([-1e4, 0.0, 1e4])
     output = torch.stack([output] * 2, -1) if likelihood.maps else output
-    for value in (-3.0, 3.0):  # of quickness 10: thirteen orders of magnitude either way
+    for value in (-3.0, 3.0):  # at a pace of 10: thirteen orders of magnitude either way
         with torch.no_grad():
             for parameter in likelihood.parameters():
                 parameter.fill_(value)

@@ -8,6 +8,7 @@ import torch
 from torch.distributions import constraints
 
 from pyroshift.errors import SpecificationError
+from pyroshift.model.counts import GammaPoisson
 from pyroshift.model.distributions import (
     HomoscedasticNormal,
     ProjectedNormalAngle,
@@ -15,6 +16,10 @@ from pyroshift.model.distributions import (
     map_tensors,
     with_event_shape,
 )
+from pyroshift.model.flows import FlowDistribution, SplineFlow
+from pyroshift.model.linear_normal import LinearNormal
+from pyroshift.model.noise import HomoscedasticStudentT
+from pyroshift.model.phases import VonMisesPhase
 from pyroshift.model.sites import Scale
 
 CONCENTRATIONS = pytest.mark.parametrize(
@@ -119,6 +124,40 @@ def test_expand_and_shapes():
 def test_samples_are_valid_by_its_own_support():
     angle = ProjectedNormalAngle(torch.tensor([-5.0, 0.0]), validate_args=True)
     assert bool(angle.support.check(angle.sample((1000,))).all())
+
+
+# Expandable
+
+
+def flow_distribution():
+    pytest.importorskip("zuko")
+    return FlowDistribution(torch.zeros(3, 2), torch.rand(3, 2) + 0.5, SplineFlow(2)(None))
+
+
+EXPANDABLE = {
+    "projected normal": lambda: ProjectedNormalAngle(torch.randn(3, 2)),
+    "linear normal": lambda: LinearNormal(torch.randn(3, 2), torch.eye(2), torch.ones(3, 2)),
+    "flow": flow_distribution,
+    "counts": lambda: GammaPoisson(torch.randn(3), torch.tensor(2.0)),
+    "phases": lambda: VonMisesPhase(torch.randn(3, 2), 360.0, torch.tensor(0.0)),
+    "t": lambda: HomoscedasticStudentT(torch.randn(3), torch.tensor(2.0), torch.tensor(4.0)),
+}
+
+
+@pytest.mark.parametrize("make", EXPANDABLE.values(), ids=EXPANDABLE)
+def test_an_expanded_distribution_is_of_each_value_what_it_was(make):
+    narrow = make()
+    value = narrow.sample()
+    wide = narrow.expand((5, 3))
+    assert type(wide) is type(narrow)
+    assert (wide.batch_shape, wide.event_shape) == ((5, 3), narrow.event_shape)
+    assert wide.sample((2,)).shape == (2, 5, *value.shape)
+    torch.testing.assert_close(wide.log_prob(value), narrow.log_prob(value).expand(5, 3))
+    for name in ("mean", "variance"):
+        found, expected = getattr(wide, name), getattr(narrow, name)
+        torch.testing.assert_close(found, expected.expand(5, *expected.shape))
+    assert narrow.batch_shape == (3,)
+    assert all(getattr(narrow, name).shape[0] == 3 for name in narrow.each)
 
 
 # HomoscedasticNormal

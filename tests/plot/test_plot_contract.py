@@ -68,6 +68,21 @@ def searched():
     return xr.Dataset(variables, {**weights, "axis": ["y", "x"]})
 
 
+def compared():
+    columns = {
+        "log_evidence": [3.0, 1.0], "log_evidence_se": [0.5, 0.4], "difference": [0.0, -2.0],
+        "difference_se": [0.0, 0.3], "elbo": [2.5, 0.0],
+    }  # fmt: skip
+    variables = {name: ("model", values) for name, values in columns.items()}
+    return xr.Dataset(variables, {"model": ["turned", "plain"]})
+
+
+def trusted():
+    attrs = {"long_name": "Pareto k-hat", "units": "1"}
+    values = np.array([[0.1, 0.5, np.nan], [0.9, np.inf, -0.3]])
+    return xr.Dataset({"khat": (("y", "x"), values, attrs)}, attrs={"khat_limit": 0.57})
+
+
 def table():
     return xr.DataArray(RNG.random((3, 4)), dims=("row", "column"), name="share")
 
@@ -76,6 +91,7 @@ INPUTS = {
     "atoms": lambda: (linked(), STACK),
     "class_patches": lambda: (xr.DataArray(np.zeros((2, 8, 8)), dims=("class", "y", "x")),),
     "classes": lambda: (xr.Dataset({"class_index": (("y", "x"), [[0, 1], [1, 1]])}),),
+    "compare": lambda: (compared(),),
     "displacement": lambda: (displaced(),),
     "displacement_modes": lambda: (ps.displacement_modes(displaced(), modes=1),),
     "distortion": lambda: (distortion(),),
@@ -84,6 +100,7 @@ INPUTS = {
     "heat_maps": lambda: (table().to_dataset(),),
     "history": lambda: (ps.fit(*model_and_patches(), epochs=1, progress=False),),
     "image": lambda: (IMAGE,),
+    "khat": lambda: (trusted(),),
     "latent_map": lambda: (encoded(), "z0"),
     "manifold": lambda: (ps.manifold(ps.VAE(8), size=3),),
     "maps": lambda: (encoded(), IMAGE),
@@ -268,3 +285,33 @@ def test_search_names_what_collapsed():
     figure = plot.search(searched().assign_coords(collapsed=("latent", [True])), variables=["z"])
     titles = [ax.get_title() for ax in figure.axes]
     assert sum("$z_{0}$, collapsed, smoothness 0.50" in title for title in titles) > 1
+
+
+# Evidence
+
+
+def test_khat_turns_its_colours_at_the_limit():
+    figure = plot.khat(trusted(), image=None)
+    picture = figure.axes[0].images[0]
+    low, high = picture.get_clim()
+    assert (low + high) / 2 == pytest.approx(0.57)
+    assert figure.axes[0].get_title() == "k-hat: 40% beyond 0.57"
+    red, _, blue, _ = np.moveaxis(picture.to_rgba(picture.get_array()), -1, 0)
+    assert (red > blue).tolist()[1][:2] == [True, True]
+    assert (blue > red).tolist()[0][0]
+    signals = xr.Dataset({"khat": ("patch", [0.1, 0.9])}, attrs={"khat_limit": 0.7})
+    assert [line.get_ydata()[0] for line in plot.khat(signals).axes[0].lines] == [0.7]
+
+
+def test_khat_takes_a_tree():
+    model, patches = ps.ShiftVAE(8, guide="normal"), ps.extract_patches(IMAGE, 8, 8)
+    tree = ps.posterior(model, patches, draws=25, predictive=False)
+    assert "beyond 0.28" in plot.khat(tree, image=IMAGE).axes[0].get_title()
+    with pytest.raises(DataError, match="khat"):
+        plot.khat(xr.DataTree())
+
+
+def test_compare_has_the_best_on_top():
+    ax = plot.compare(compared()).axes[0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["turned", "plain"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]

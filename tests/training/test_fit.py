@@ -231,6 +231,27 @@ def test_every_patch_is_seen_once_per_epoch():
     assert epochs[0] != epochs[1]
 
 
+@pytest.mark.parametrize("count", [5, 40])
+def test_training_begins_with_the_patches_whose_class_is_known(count):
+    labels = np.full(40, np.nan)
+    labels[:count] = np.arange(count) % 2
+    patches = peaks(40).assign(label=labels)
+    model = small(classes=2)
+    spy = Spy(patches, model)
+    spy.known = patches.known
+    train(model, spy, epochs=3)
+    batches = [index for learning, index in spy.gathered if learning]
+    assert [len(index) for index in batches] == [16, 16, 8] * 3
+    first, second, third = (
+        [k for batch in batches[3 * epoch : 3 * epoch + 3] for k in batch] for epoch in range(3)
+    )
+    if count == 5:
+        assert set(first) == set(second) == set(range(5))
+    else:
+        assert sorted(first) == sorted(second) == list(range(40))
+    assert sorted(third) == list(range(40))
+
+
 def test_validation_patches_are_never_trained_on():
     model = small()
     spy = Spy(peaks(40), model)

@@ -1,0 +1,1 @@
+"""How far are trained guides from the posterior, and bounds from the evidence?"""

@@ -1,0 +1,1 @@
+"""Neighbouring windows that say something of each other."""

@@ -1,0 +1,148 @@
+"""What does a prior by which neighbouring windows are alike bring, and is its length the true one?
+
+    OMP_NUM_THREADS=1 python -m benchmarks.neighbours all
+    OMP_NUM_THREADS=1 python -m benchmarks.neighbours fields --seeds 0
+
+trains on windows of a grid, whose motif has an order parameter that is a Gaussian field of known
+length, with windows as independent and as neighbours, and prints one row per training. Beside the
+error stands the one that the exact posterior of the field would have, if each window by itself said
+as much as it does where they are independent.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.common import command
+from benchmarks.common.data import measurement
+from benchmarks.common.metrics import Array
+from benchmarks.common.table import Row, written
+from benchmarks.common.training import COMMON
+from pyroshift import (
+    Patches,
+    ShiftVAE,
+    encode,
+    extract_patches,
+    fit,
+    load_image,
+    priors,
+    smoothness,
+)
+from pyroshift.priors.matern import matern
+
+SIDE, WINDOW, STEP = 32, 12, 0.5  # windows, pixels, and nanometres from window to window
+SMOOTH = 0.8  # share of the variance
+FIT: dict[str, Any] = {"epochs": 60, "batch_size": 64, "kl": 1.0}
+LENGTHS, NOISES = (5.0, 10.0), (0.3, 0.45)
+
+
+def main() -> None:
+    """Run the tasks that are asked for."""
+    parser = command.parser("neighbours", __doc__, TASKS, seeds=[0, 1, 2], out="neighbours")
+    parser.add_argument("--epochs", type=int, default=FIT["epochs"])
+    options = command.asked(parser, TASKS)
+    rows = (row for task in options.tasks for row in TASKS[task](options.seeds, options.epochs))
+    written(rows, options.out / "neighbours.csv")
+
+
+def fields(seeds: list[int], epochs: int) -> Iterator[Row]:
+    """Order parameters of known length, by the anchor guide."""
+    for length in LENGTHS:
+        for noise in NOISES:
+            for seed in seeds:
+                yield from _both(length, noise, seed, epochs)
+
+
+def graphite(seeds: list[int], epochs: int) -> Iterator[Row]:
+    """How smooth maps of an STM image are, by the normal guide."""
+    image = load_image(measurement("stm_graphite.tif"))
+    patches = extract_patches(image, window=40, step=12)
+    for seed in seeds:
+        for label, prior in (("independent", {}), ("neighbours", {"z": priors.Matern(2)})):
+            model = ShiftVAE(40, 2, guide="normal", priors=prior, seed=seed)
+            maps, seconds = _trained(model, patches, seed, epochs)
+            row = Row("graphite", label, seed, seconds)
+            for latent in range(2):
+                z = maps.z.isel(latent=latent)
+                row.add(f"smoothness of z{latent}", float(smoothness(z)))
+            yield row
+
+
+TASKS: dict[str, Callable[[list[int], int], Iterator[Row]]] = {
+    "fields": fields, "graphite": graphite,
+}  # fmt: skip
+
+
+def _both(length: float, noise: float, seed: int, epochs: int) -> Iterator[Row]:
+    """Windows of one field, trained on as independent and as neighbours."""
+    correlation = _correlation(length)
+    rng = np.random.default_rng(seed)
+    content = np.linalg.cholesky(correlation) @ rng.standard_normal(SIDE**2)
+    patches = _windows(content, noise, rng)
+    left = 1.0
+    for label, prior in (("independent", {}), ("neighbours", {"z": priors.Matern(1)})):
+        model = ShiftVAE(WINDOW, 1, priors=prior, seed=seed)
+        maps, seconds = _trained(model, patches, seed, epochs)
+        z = maps.z.values.ravel()
+        told = float(np.corrcoef(z, content)[0, 1] ** 2)
+        row = Row("fields", f"length {length:g}, noise {noise}, {label}", seed, seconds)
+        row.add("R2", told)
+        if prior:
+            row.add("error to independent", float(np.sqrt((1 - told) / left)))
+            site: Any = model.contents[0]
+            found = float(site.length_posterior.mean.detach()) / STEP
+            row.add("length to the true one", found / length, 0.8, 1.25)
+            row.add("share", float(site.share_posterior.base_dist.base_dist.loc.detach().sigmoid()))
+        else:
+            left = 1 - told
+            row.add("the exact posterior's error to it", _exact(correlation, told))
+        yield row
+
+
+def _correlation(length: float) -> Array:
+    """Of a field with a Matern part and noise of each window's own."""
+    axis = np.arange(SIDE)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    distance = np.linalg.norm(grid[:, None] - grid, axis=-1) / length
+    smooth = matern(torch.from_numpy(distance), 1.5).numpy()
+    return SMOOTH * smooth + (1 - SMOOTH) * np.eye(len(grid))
+
+
+def _windows(content: Array, noise: float, rng: np.random.Generator) -> Patches:
+    """Two spots, one of which is as bright as the content says, shifted, in Normal noise."""
+    axis = np.arange(WINDOW) - (WINDOW - 1) / 2
+    offset = rng.uniform(-1.5, 1.5, (len(content), 2))
+    y, x = axis[:, None] - offset[:, 0, None, None], axis - offset[:, 1, None, None]
+    spot = np.exp(-((y - 2.5) ** 2 + (x - 2.5) ** 2) / 3)
+    windows = np.exp(-(y**2 + x**2) / 4) + 0.3 * content[:, None, None] * spot
+    windows = (windows + noise * rng.standard_normal(windows.shape)).astype(np.float32)
+    steps = STEP * np.arange(SIDE)
+    return Patches.from_array(
+        windows.reshape(SIDE, SIDE, WINDOW, WINDOW), 2, ("y", "x", "down", "across"),
+        {"y": steps, "x": steps},
+    )  # fmt: skip
+
+
+def _exact(correlation: Array, told: float) -> float:
+    """Error of the field's posterior, to that of windows by themselves that tell so much of it."""
+    variance = (1 - told) / told
+    left = correlation - correlation @ np.linalg.solve(
+        correlation + variance * np.eye(len(correlation)), correlation
+    )
+    return float(np.sqrt(np.trace(left) / len(left) / (1 - told)))
+
+
+def _trained(model: ShiftVAE, patches: Patches, seed: int, epochs: int) -> tuple[Any, float]:
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit(model, patches, seed=seed, **COMMON | FIT | {"epochs": epochs})
+    return encode(model, patches), time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What is checked of a model, patches and numbers before draws are made, and settings for these."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
+import torch
+
+from pyroshift.bayes.pareto import FEWEST
+from pyroshift.data.patches import Patches, as_patches
+from pyroshift.data.pixels import warn_about_pixels
+from pyroshift.errors import DataError, SpecificationError
+from pyroshift.maps.encode import check_fit
+from pyroshift.model.pair import PoseVAE
+from pyroshift.model.parts import evaluating
+
+
+def checked_count(name: str, value: Any, least: int = 1) -> int:
+    """A number of draws, or of patches, as a whole number.
+
+    Args:
+        name: what it is called, for the error.
+        value: what was given.
+        least: the smallest that makes sense.
+
+    Raises:
+        DataError: if it isn't a whole number of at least that.
+
+    Example:
+        >>> checked_count("draws", 200)
+        200
+    """
+    if isinstance(value, bool) or not (isinstance(value, Integral) and int(value) >= least):
+        raise DataError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def checked_draws(name: str, value: Any) -> int:
+    """A number of the guide's draws, enough to fit the tail of their weights.
+
+    Raises:
+        DataError: if it is none, or too small.
+    """
+    return checked_count(name, value, FEWEST)
+
+
+def checked_patches(model: Any, patches: Any, stacklevel: int) -> Patches:
+    """Patches that the model is made for.
+
+    Args:
+        model: a trained model.
+        patches: `Patches`, or what `Patches.from_array` takes.
+        stacklevel: how many calls up a warning points.
+
+    Raises:
+        SpecificationError: if this is no model.
+        DataError: if they don't fit the model, or some dimension of theirs has the name of one of
+            draws.
+    """
+    if not isinstance(model, PoseVAE):
+        raise SpecificationError(
+            f"expected a model, such as ShiftVAE or what load returns; got {type(model).__name__}"
+        )
+    patches = as_patches(patches, model.window)
+    check_fit(model, patches)
+    warn_about_pixels(model.trained_on, getattr(patches, "pixels", None), stacklevel=stacklevel + 1)
+    if taken := {"chain", "draw", "proposal", "model"} & set(patches.layout):
+        raise DataError(
+            f"the patches have a dimension {sorted(taken)[0]!r}, which draws and models go by: "
+            "rename theirs"
+        )
+    return _each_alone(model, model.with_needs(patches))
+
+
+def _each_alone(model: PoseVAE, patches: Patches) -> Patches:
+    """Patches of which no prior knows that they are neighbours, as draws of each are weighed apart.
+
+    Of one window by itself, what its latents would be is as well defined.
+    """
+    tiled, others = (
+        {
+            name
+            for site in model.given_sites
+            if bool(site.tiled_by) == together
+            for name in (*site.needs, *site.wants)
+        }
+        for together in (True, False)
+    )
+    places = tiled - others - set(model.condition)
+    known = {name: values for name, values in patches.known.items() if name not in places}
+    return replace(patches, known=known)
+
+
+@contextmanager
+def drawing_from(model: PoseVAE, seed: int) -> Iterator[None]:
+    """A model in evaluation mode, and random numbers of their own."""
+    devices = range(torch.cuda.device_count())
+    with torch.no_grad(), evaluating(model), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

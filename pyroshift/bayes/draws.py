@@ -1,0 +1,171 @@
+"""Draws of the guide, of the prior and of the data, for some patches at once; their densities."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from pyro import poutine
+from pyro.distributions.util import scale_and_mask
+from torch import Tensor
+
+from pyroshift.errors import SpecificationError
+from pyroshift.model.batch import gathered
+from pyroshift.model.pair import PoseVAE
+from pyroshift.model.sites import DATA
+from pyroshift.training.elbo import sample_sites
+
+Values = dict[str, Tensor]
+"""Of sites by name, `draw x patch x event shape`."""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Draws of the guide, and how probable model and guide hold them.
+
+    Args:
+        log_prior: log density of the latent sites under the model, `draw x patch`.
+        log_likelihood: of the data given these, `draw x patch`.
+        log_guide: log density of the latent sites under the guide, `draw x patch`.
+        values: the draws; empty where nobody asked for them.
+    """
+
+    log_prior: np.ndarray
+    log_likelihood: np.ndarray
+    log_guide: np.ndarray
+    values: Values
+
+    @property
+    def log_joint(self) -> np.ndarray:
+        """Log density of data and latent sites, `draw x patch`."""
+        return self.log_prior + self.log_likelihood
+
+    @property
+    def log_weights(self) -> np.ndarray:
+        """Log of the joint density over the guide's, `draw x patch`: its mean is the bound."""
+        return self.log_joint - self.log_guide
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A model and some of its patches, of each of which there are to be several draws.
+
+    Args:
+        model: the model, in evaluation mode.
+        patches: on its device.
+        index: which of the patches.
+        rows: windows that go through the networks at a time.
+    """
+
+    model: PoseVAE
+    patches: Any
+    index: Tensor
+    rows: int
+
+    def weigh(self, draws: int, keep: bool = False) -> Weighed:
+        """Draws of the guide, and their densities.
+
+        What all patches share, as the widths of a hierarchical prior, is drawn from its own
+        posterior, which was learned from other patches too, and has no weight.
+
+        Args:
+            draws: of each patch.
+            keep: whether the drawn values are kept.
+        """
+        densities: dict[str, list[Tensor]] = {"prior": [], "likelihood": [], "guide": []}
+        kept: dict[str, list[Tensor]] = {}
+        for count in self._passes(draws):
+            batch = self._repeated(count)
+            with pyro.validation_enabled(False):
+                drawn = poutine.trace(self.model.sample_guide).get_trace(batch)
+                replayed = poutine.replay(self.model.sample_model, trace=drawn)
+                generated = sample_sites(poutine.trace(replayed).get_trace(batch))
+                latent = self._latent(sample_sites(drawn), generated)
+                observed = [site for site in generated.values() if site["is_observed"]]
+                for name, sites in (
+                    ("guide", [latent[name] for name in latent]),
+                    ("prior", [generated[name] for name in latent]),
+                    ("likelihood", observed),
+                ):
+                    total = sum(map(_log_density, sites), torch.zeros(())).double()
+                    densities[name].append(total.reshape(count, -1).cpu())
+            for name, site in latent.items() if keep else ():
+                kept.setdefault(name, []).append(self._apart(site["value"], count))
+        prior, likelihood, guide = (torch.cat(parts).numpy() for parts in densities.values())
+        return Weighed(prior, likelihood, guide, _joined(kept))
+
+    def prior(self, draws: int) -> tuple[Values, Tensor]:
+        """Draws of the latent sites before the data are seen, and data as they would then be.
+
+        Returns:
+            The values, and data `draw x patch x window`.
+        """
+        kept: dict[str, list[Tensor]] = {}
+        for count in self._passes(draws):
+            with pyro.validation_enabled(False):
+                trace = poutine.trace(self.model.sample_model)
+                sites = sample_sites(trace.get_trace(self._repeated(count), observe=False))
+            for name in (*(site.name for site in self.model.given_sites), DATA):
+                kept.setdefault(name, []).append(self._apart(sites[name]["value"], count))
+        values = _joined(kept)
+        return values, values.pop(DATA)
+
+    def predicted(self, values: Values) -> Tensor:
+        """Data as they would be once more, given values of all latent sites.
+
+        Args:
+            values: of each site.
+
+        Returns:
+            `draw x patch x window`.
+        """
+        parts, start = list[Tensor](), 0
+        for count in self._passes(len(next(iter(values.values())))):
+            flat = {
+                name: value[start : start + count].flatten(0, 1) for name, value in values.items()
+            }
+            with pyro.validation_enabled(False):
+                again = poutine.condition(self.model.sample_model, data=flat)
+                parts.append(self._apart(again(self._repeated(count), observe=False), count))
+            start += count
+        return torch.cat(parts)
+
+    def _passes(self, draws: int) -> Iterator[int]:
+        """How many draws of all patches go through the networks at a time."""
+        # Of what all patches share there is one value in a pass, but one for each draw is wanted.
+        most = 1 if self.model.global_values() else max(1, self.rows // len(self.index))
+        return iter([min(most, draws - done) for done in range(0, draws, most)])
+
+    def _repeated(self, count: int) -> Any:
+        """The patches, as often as they are to be drawn."""
+        return gathered(self.patches, self.index.repeat(count))
+
+    def _apart(self, values: Tensor, count: int) -> Tensor:
+        """Values of repeated patches, `draw x patch x ...`."""
+        return values.reshape(count, len(self.index), *values.shape[1:])
+
+    def _latent(self, drawn: dict[str, Any], generated: dict[str, Any]) -> dict[str, Any]:
+        """The guide's sites of the patches, without those that all patches share.
+
+        Raises:
+            SpecificationError: if the model hasn't the same.
+        """
+        latent = {name for name, site in generated.items() if not site["is_observed"]}
+        if latent != set(drawn):
+            raise SpecificationError(
+                f"the guide draws {sorted(drawn)}, but the model's latent sites are "
+                f"{sorted(latent)}: both must have the same"
+            )
+        own = {site.name for site in self.model.sites}
+        return {name: site for name, site in drawn.items() if name in own}
+
+
+def _log_density(site: dict[str, Any]) -> Tensor:
+    """Log density of a site's value, of each patch."""
+    return scale_and_mask(site["fn"].log_prob(site["value"]), site["scale"], site["mask"]).double()
+
+
+def _joined(parts: dict[str, list[Tensor]]) -> Values:
+    return {name: torch.cat(each) for name, each in parts.items()}

@@ -1,0 +1,175 @@
+"""Draws of the exact posterior: the guide's, chosen anew by their importance weights."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from pyroshift.bayes import tree
+from pyroshift.bayes.checks import (
+    checked_count,
+    checked_draws,
+    checked_patches,
+    drawing_from,
+)
+from pyroshift.bayes.draws import Drawing, Values
+from pyroshift.bayes.evidence import KHAT
+from pyroshift.bayes.pareto import effective, khat_limit, resampled, smoothed
+from pyroshift.bayes.parts import parts_of
+from pyroshift.errors import DataError
+from pyroshift.model.pair import PoseVAE
+
+_LARGEST = 4 * 2**30  # bytes of predicted windows that are held in memory
+_AT_ONCE = 2**26  # numbers of predicted windows of a part
+
+
+def posterior(
+    model: PoseVAE,
+    patches: Any,
+    draws: int = 200,
+    *,
+    proposals: int | None = None,
+    predictive: bool = True,
+    path: str | Path | None = None,
+    overwrite: bool = False,
+    batch_size: int = 512,
+    seed: int = 0,
+) -> xr.DataTree:
+    """Draws of the posterior of each patch, in ArviZ's layout, and how far to trust them.
+
+    The guide is an approximation. So its draws are weighed, by the joint density of window and
+    latents over the guide's own density, the largest weights are smoothed (PSIS), and as many draws
+    as are wanted are chosen by their weights: if the guide reaches wherever the posterior does,
+    they are those of the exact posterior, in the limit of many `proposals`. The map
+    `tree["importance"].khat` tells where it doesn't: beyond the attribute `khat_limit` of that
+    group, 0.7 or less, a few draws make up all, and the guide is wrong. `ess` tells how many
+    draws they are worth.
+
+    Args:
+        model: a trained model.
+        patches: `Patches`, or windows or signals that are cut already, as for `encode`.
+        draws: of the posterior of each patch.
+        proposals: draws of the guide that these are chosen among, at least 25; by default as many,
+            so that some come twice where weights are uneven: the more, the fewer.
+        predictive: whether predicted windows are given too, which are far larger than all else.
+        path: a Zarr store, such as `draws.zarr`, to which everything is written part by part, as
+            memory may not hold it. Needs the extra `big`.
+        overwrite: whether a store that exists may be replaced.
+        batch_size: windows that go through the networks at a time.
+        seed: of the draws.
+
+    Returns:
+        A tree, as `arviz.from_dict` makes one and its functions take it, with these groups:
+        `posterior` and `prior`, all latent sites over `chain`, `draw` and then as `encode` has
+        them, in its units; `posterior_predictive` and `prior_predictive`, `patches` over `chain`,
+        `draw` and then as `Patches.to_xarray` has them, where pixels are missing as well;
+        `observed_data`, the windows themselves; `log_likelihood` of each window, and in
+        `sample_stats` the joint log density `lp`, given each draw; `importance`, with `log_weight`
+        (`proposal`, ...) of every draw of the guide, not normalized, and the maps `khat` and `ess`.
+        There is one chain, of independent draws. NaN where there is no patch. The anchor guide's
+        `pose`, which is a bin's number, is drawn and weighed, but left out, as are sites that all
+        patches share. Opened lazily from the store, if there is a path.
+
+    Raises:
+        DataError: if the patches don't fit the model, a number makes no sense, or the predicted
+            windows are more than 4 GB and there is no path.
+        SpecificationError: if this is no model, or its guide draws other sites.
+        FileExistsError: if the path holds something.
+        ImportError: if there is a path, and the extra isn't installed.
+
+    Source:
+        Vehtari, Simpson, Gelman, Yao and Gabry, "Pareto smoothed importance sampling", J. Mach.
+        Learn. Res. 25 (2024); the layout: ArviZ's InferenceData schema.
+
+    Example:
+        >>> from pyroshift import ShiftVAE, extract_patches
+        >>> cut = extract_patches(np.random.default_rng(0).random((32, 40)), window=16)
+        >>> found = posterior(ShiftVAE(16, guide="normal"), cut, draws=50)
+        >>> found["posterior"].offset.dims
+        ('chain', 'draw', 'y', 'x', 'axis')
+        >>> bool((found["importance"].khat < 0.7).any())
+        True
+    """
+    draws = checked_count("draws", draws)
+    given = draws if proposals is None else proposals
+    proposals = checked_draws("draws" if proposals is None else "proposals", given)
+    batch_size = checked_count("batch_size", batch_size)
+    store = None if path is None else tree.check_store(path, overwrite)
+    patches = checked_patches(model, patches, stacklevel=2)
+    pixels = math.prod(model.shape) if predictive else 1
+    size = 2 * 4 * draws * pixels * math.prod(patches.layout.values())
+    if predictive and store is None and size > _LARGEST:
+        raise DataError(
+            f"{draws} predicted windows for each of {len(patches)} patches take "
+            f"{size / 2**30:.3g} GB twice over: pass predictive=False, a path for a Zarr store, "
+            "fewer draws, or patches.subset(...)"
+        )
+    labels = tree.Labels(model, patches)
+    attrs = {"proposals": proposals, "khat_limit": khat_limit(proposals)}
+    sink = tree.InMemory(labels, attrs) if store is None else tree.InStore(labels, attrs, store)
+    random, on_device = np.random.default_rng(seed), patches.to(model.device)
+    most = max(1, min(batch_size, _AT_ONCE // (pixels * max(draws, proposals))))
+    try:
+        with drawing_from(model, seed):
+            for part in parts_of(patches, most):
+                drawing = Drawing(model, on_device, part.index.to(model.device), batch_size)
+                sink.add(_groups(drawing, draws, proposals, predictive, random), part)
+        return sink.finish()
+    except BaseException:
+        sink.remove()
+        raise
+
+
+def _groups(
+    drawing: Drawing, draws: int, proposals: int, predictive: bool, random: np.random.Generator
+) -> tree.Groups:
+    """All groups of some patches."""
+    weighed = drawing.weigh(proposals, keep=True)
+    normalized, khat = smoothed(weighed.log_weights)
+    chosen = resampled(normalized, draws, random)
+    values = {name: _chosen(value, chosen) for name, value in weighed.values.items()}
+    before, data_before = drawing.prior(draws)
+    groups: tree.Groups = {
+        tree.POSTERIOR: _named(drawing.model, values),
+        tree.PRIOR: _named(drawing.model, before),
+        tree.OBSERVED: {tree.PATCHES: drawing.patches.gather(drawing.index).cpu().numpy()},
+        tree.LOG_LIKELIHOOD: {
+            tree.PATCHES: np.take_along_axis(weighed.log_likelihood, chosen, 0)
+        },
+        tree.SAMPLE_STATS: {"lp": np.take_along_axis(weighed.log_joint, chosen, 0)},
+        tree.IMPORTANCE: {
+            "log_weight": weighed.log_weights, KHAT: khat, "ess": effective(normalized),
+        },
+    }  # fmt: skip
+    if predictive:
+        groups[tree.POSTERIOR_PREDICTIVE] = {tree.PATCHES: drawing.predicted(values).cpu().numpy()}
+        groups[tree.PRIOR_PREDICTIVE] = {tree.PATCHES: data_before.cpu().numpy()}
+    return groups
+
+
+def _chosen(values: Tensor, chosen: np.ndarray) -> Tensor:
+    """The chosen draws of each patch.
+
+    Args:
+        values: `proposal x patch x ...`.
+        chosen: `draw x patch`, which.
+    """
+    which = torch.from_numpy(chosen).to(values.device)
+    return values[which, torch.arange(which.shape[1], device=values.device)]
+
+
+def _named(model: PoseVAE, values: Values) -> dict[str, np.ndarray]:
+    """The sites as specified, poses that are alike under one value, as `encode` has them."""
+    reduced = {site.name: site.reduce for site in model.pose_sites}
+    return {
+        site.name: reduced.get(site.name, _same)(values[site.name]).cpu().numpy()
+        for site in model.given_sites
+    }
+
+
+def _same(value: Tensor) -> Tensor:
+    return value

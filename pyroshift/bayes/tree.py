@@ -1,0 +1,212 @@
+"""Draws as a tree of Datasets in ArviZ's layout: in memory, or in a Zarr store part by part."""
+
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from pyroshift.bayes.evidence import labels_of as evidence_labels
+from pyroshift.bayes.parts import Part
+from pyroshift.data.channels import channel_coords
+from pyroshift.data.checks import CHANNEL
+from pyroshift.data.patches import Patches
+from pyroshift.extras import check_installed
+from pyroshift.maps.labels import attributes, coordinates, labels_of
+from pyroshift.model.pair import PoseVAE
+
+CHAIN, DRAW, PROPOSAL = "chain", "draw", "proposal"
+PATCHES = "patches"  # what the data are called, as by Patches.to_xarray: x is a coordinate
+POSTERIOR, PRIOR, OBSERVED = "posterior", "prior", "observed_data"
+POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE = "posterior_predictive", "prior_predictive"
+LOG_LIKELIHOOD, SAMPLE_STATS, IMPORTANCE = "log_likelihood", "sample_stats", "importance"
+_DRAWN = {
+    POSTERIOR, PRIOR, POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE, LOG_LIKELIHOOD, SAMPLE_STATS,
+}  # fmt: skip
+_LABELS = {
+    "lp": ("log density of window and latents", "nat"),
+    "log_weight": ("log importance weight of each draw of the guide", "nat"),
+}
+Groups = dict[str, dict[str, np.ndarray]]
+"""Values by group and name: `draw x patch x ...` of draws, else `patch x ...`."""
+
+
+class Labels:
+    """What names, dimensions, coordinates and units the values of some patches have.
+
+    Args:
+        model: whose draws they are.
+        patches: of which.
+    """
+
+    def __init__(self, model: PoseVAE, patches: Patches) -> None:
+        self.model, self.patches = model, patches
+        title = {"title": f"draws of {type(model).__name__}"}
+        self.attrs = {**attributes(model, patches), **title}
+
+    def datasets(self, groups: Groups, part: Part) -> dict[str, xr.Dataset]:
+        """Each group as a Dataset over a part of the layout.
+
+        Args:
+            groups: values of the part's patches.
+            part: which part.
+        """
+        return {
+            group: xr.Dataset(
+                {name: self._variable(group, name, each, part) for name, each in values.items()}
+            )
+            for group, values in groups.items()
+        }
+
+    def coords(self, group: str, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Coordinates of a group, over the whole layout."""
+        found = coordinates(self.model, self.patches, values)
+        if PATCHES in values and group != LOG_LIKELIHOOD:
+            found |= channel_coords(self.patches.channels, self.patches.channel_units)
+        if group in _DRAWN:
+            draws = next(iter(values.values())).shape[0]
+            found |= {CHAIN: np.arange(1), DRAW: np.arange(draws)}
+        return found
+
+    def _variable(self, group: str, name: str, values: np.ndarray, part: Part) -> xr.Variable:
+        """Some values over a part of the layout."""
+        leading: tuple[str, ...] = (CHAIN, DRAW) if group in _DRAWN else ()
+        if name == "log_weight":
+            leading = (PROPOSAL,)
+        axes = values.ndim - 1 - bool(leading)
+        trailing, factor, attrs = self._labelled(group, name, axes)
+        data = part.laid_out(values * factor, int(bool(leading)))
+        if len(leading) == 2:
+            data = data[np.newaxis]
+        return xr.Variable((*leading, *part.region, *trailing), data, attrs)
+
+    def _labelled(
+        self, group: str, name: str, axes: int
+    ) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
+        """Trailing dimensions, factor into the unit, and attributes."""
+        if group == LOG_LIKELIHOOD:
+            return (), 1.0, {"long_name": "log likelihood of each window", "units": "nat"}
+        if name == PATCHES:
+            channel = (CHANNEL,) if self.patches.channels else ()
+            return (*channel, *self.patches.pixel_dims), 1.0, {"long_name": "window"}
+        if group == IMPORTANCE and name not in _LABELS:
+            return (), 1.0, evidence_labels(name)
+        if name in _LABELS:
+            long_name, units = _LABELS[name]
+            return (), 1.0, {"long_name": long_name, "units": units}
+        return labels_of(name, self.patches, axes)
+
+
+class InMemory:
+    """A tree that is filled part by part, all of it in memory.
+
+    Args:
+        labels: of the values.
+        attrs: of the group of weights.
+    """
+
+    def __init__(self, labels: Labels, attrs: dict[str, Any]) -> None:
+        self.labels, self.attrs = labels, attrs
+        self.groups: dict[str, xr.Dataset] = {}
+
+    def add(self, groups: Groups, part: Part) -> None:
+        """Put a part where it belongs."""
+        for group, dataset in self.labels.datasets(groups, part).items():
+            if group not in self.groups:
+                self.groups[group] = self._empty(group, dataset, groups[group])
+            for name, variable in dataset.variables.items():
+                place = tuple(part.region.get(str(dim), slice(None)) for dim in variable.dims)
+                self.groups[group].variables[name].values[place] = variable.values
+
+    def finish(self) -> xr.DataTree:
+        """The tree."""
+        return xr.DataTree.from_dict({"/": xr.Dataset(attrs=self.labels.attrs), **self.groups})
+
+    def remove(self) -> None:
+        """Nothing is left behind."""
+
+    def _empty(self, group: str, part: xr.Dataset, values: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """A group over the whole layout, NaN everywhere."""
+        layout = self.labels.patches.layout
+        variables = {}
+        for name, variable in part.variables.items():
+            shape = [layout.get(str(dim), size) for dim, size in variable.sizes.items()]
+            data = self._filled(shape, variable)
+            variables[name] = xr.Variable(variable.dims, data, variable.attrs)
+        attrs = {**self.labels.attrs, **(self.attrs if group == IMPORTANCE else {})}
+        return xr.Dataset(variables, self.labels.coords(group, values), attrs)
+
+    def _filled(self, shape: list[int], part: xr.Variable) -> Any:
+        return np.full(shape, np.nan, np.float32)
+
+
+class InStore(InMemory):
+    """A tree that is written part by part to a Zarr store.
+
+    Args:
+        labels: of the values.
+        attrs: of the group of weights.
+        path: of the store, which isn't there yet, or may be replaced.
+    """
+
+    def __init__(self, labels: Labels, attrs: dict[str, Any], path: Path) -> None:
+        super().__init__(labels, attrs)
+        self.path = path
+
+    def add(self, groups: Groups, part: Part) -> None:
+        """Write a part where it belongs."""
+        with warnings.catch_warnings():
+            # Zarr warns that others may not know this; without it, xarray warns when opening.
+            warnings.filterwarnings("ignore", "Consolidated metadata is")
+            if not self.groups:
+                xr.Dataset(attrs=self.labels.attrs).to_zarr(self.path, mode="w", consolidated=False)
+            for group, dataset in self.labels.datasets(groups, part).items():
+                if group not in self.groups:
+                    self.groups[group] = self._empty(group, dataset, groups[group])
+                    self.groups[group].to_zarr(
+                        self.path, group=group, compute=False, consolidated=False
+                    )
+                dataset.to_zarr(self.path, group=group, region=part.region, consolidated=False)
+
+    def finish(self) -> xr.DataTree:
+        """The tree, opened and not read yet."""
+        import zarr
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Consolidated metadata is")
+            zarr.consolidate_metadata(self.path)
+            return xr.open_datatree(self.path, engine="zarr", chunks={})
+
+    def remove(self) -> None:
+        """What was begun."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _filled(self, shape: list[int], part: xr.Variable) -> Any:
+        import dask.array
+
+        return dask.array.full(shape, np.nan, dtype=np.float32, chunks=part.shape)
+
+
+def check_store(path: str | Path, overwrite: bool) -> Path:
+    """A path at which a store may be written.
+
+    Args:
+        path: the path.
+        overwrite: whether what is there may be replaced.
+
+    Raises:
+        FileExistsError: if there is something that may not be replaced.
+        ImportError: if the extra `big` isn't installed.
+    """
+    check_installed("dask", "zarr", extra="big", what="posterior with a path")
+    path = Path(path)
+    is_store = any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+    if path.exists() and not (overwrite and is_store):
+        raise FileExistsError(
+            f"{path} exists: choose another path"
+            + (", or let it be overwritten (overwrite=True)" if is_store else "")
+        )
+    return path
