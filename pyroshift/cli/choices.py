@@ -54,12 +54,13 @@ def _pose(arguments: Namespace) -> dict[str, Any]:
         "angle_scale": arguments.angle_scale,
         "period": arguments.period,
         "symmetry": arguments.symmetry,
+        "flips": arguments.flips or None,
     }
     pose = {name: value for name, value in given.items() if value is not None}
     usable: dict[str, set[str]] = {
         "vae": set(),
-        "shift": {"offset_scale", "period"},
-        "rvae": {"angle_scale", "symmetry", "offsets"}
+        "shift": {"offset_scale", "period", "flips"},
+        "rvae": {"angle_scale", "symmetry", "offsets", "flips"}
         | ({"offset_scale"} if arguments.offsets else set()),
     }
     for name in pose:

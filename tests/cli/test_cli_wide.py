@@ -118,6 +118,10 @@ class TestFit:
         assert model.channels == ()
         assert isinstance(model.likelihood, ps.VonMises)
 
+    def test_mirror_images(self, image, tmp_path):
+        assert main(["fit", image, *QUICK, "--flips", "--out", str(tmp_path / "run")]) == 0
+        assert "flip says whether the motif is mirrored" in text_of(tmp_path / "run")
+
     @pytest.mark.parametrize(
         ("given", "levelled"),
         [
@@ -204,6 +208,7 @@ class TestFit:
                 ["--likelihood", "von_mises", "--normalize", "none", "--level", "1"],
                 "phases: leave it out",
             ),
+            (["--model", "vae", "--flips"], "--flips has no use with --model vae"),
             ([*BOTH, "--brightness", "site"], "--brightness.*several"),
             (["--classes", "1"], "at least two classes, got 1"),
             (["--min-valid", "0"], "above 0 and at most 1; got 0.0"),
