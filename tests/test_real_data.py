@@ -96,6 +96,31 @@ def test_atoms_from_the_command_line(name, options, least, tmp_path):
     assert_whole(maps)
 
 
+def test_channels_of_piezoresponse_from_the_command_line(tmp_path):
+    scan, again = (str(measurement(f"pfm_pzt_{number}.h5")) for number in (1, 2))
+    channels = ("--channel", "HeightRetrace", "--channel", "PhaseRetrace", "--normalize", "none")
+    levelled = ("--level", "HeightRetrace=1")
+    model = ("--likelihood", "PhaseRetrace=von_mises", "--classes", "2", "--window", "24")
+    command = ["fit", scan, *channels, *levelled, *model, "--epochs", "1", "--quiet"]
+    assert main([*command, "--out", str(tmp_path / "fit")]) == 0
+    command = [
+        "encode",
+        str(tmp_path / "fit" / "model.pt"),
+        again,
+        "--normalize",
+        "none",
+        *levelled,
+    ]
+    assert main([*command, "--quiet", "--out", str(tmp_path / "maps.nc")]) == 0
+    first = xr.load_dataset(tmp_path / "fit" / "maps.nc", engine="h5netcdf")
+    second = xr.load_dataset(tmp_path / "maps.nc", engine="h5netcdf")
+    assert dict(first.elbo.sizes) == dict(second.elbo.sizes)
+    assert first.y.units == "m"
+    assert "HeightRetrace and PhaseRetrace" in (tmp_path / "fit" / "report.html").read_text()
+    assert_whole(first)
+    assert_whole(second)
+
+
 def test_resonance_curves_at_every_pixel():
     spectra = load_spectra(measurement("bepfm_spectra.npy"))
     patches = Patches.from_array(spectra, window_ndim=1, normalize="image")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from xarray import DataArray, Dataset
 
 from pyroshift import plot
@@ -197,9 +198,21 @@ def _blur(maps: Dataset, patches: Patches) -> DataArray | None:
 def _examples(
     model: PoseVAE, patches: Patches, maps: Dataset, count: int = 8
 ) -> tuple[DataArray, DataArray]:
-    """Some windows, from the best to the worst explained, and what the model makes of them."""
-    order = np.argsort(-maps["elbo"].values.ravel()[patches.positions])
+    """Some windows, from the best to the worst explained, and what the model makes of them.
+
+    By the bound for each pixel that is there, as a window that misses some has fewer to explain.
+    """
+    order = np.argsort(-maps["elbo"].values.ravel()[patches.positions] / _pixels(patches))
     index = order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]
     places = np.unravel_index(patches.positions[index], tuple(patches.layout.values()))
     chosen = {name: ("patch", place) for name, place in zip(patches.layout, places, strict=True)}
     return as_list(patches, index).to_xarray(), decode(model, maps.isel(chosen))
+
+
+def _pixels(patches: Patches) -> np.ndarray:
+    """How many pixels of each window are there."""
+    if patches.complete:
+        return np.ones(len(patches))
+    parts = torch.arange(len(patches)).split(4096)
+    there = [(~patches.gather(index).flatten(1).isnan()).sum(1) for index in parts]
+    return torch.cat(there).cpu().numpy()

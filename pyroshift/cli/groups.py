@@ -110,6 +110,12 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             "--offsets", action="store_true", help="with rvae: the motif may be shifted as well"
         ),
         group.add_argument(
+            "--flips",
+            action="store_true",
+            help="with shift and rvae: the motif may be mirrored too, as that of particles or "
+            "surfaces which lie either way up",
+        ),
+        group.add_argument(
             "--latent-dim",
             type=int,
             default=2,

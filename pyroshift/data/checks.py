@@ -296,17 +296,9 @@ def plain_attributes(attrs: Mapping[Any, Any]) -> dict[str, str | int | float]:
 
 
 RESERVED = (
-    "z",
-    "latent",
-    "collapsed",
-    "axis",
-    "offset",
-    "angle",
-    "scale",
-    "elbo",
-    "pose_entropy",
-    "mode",
-)
+    "z", "latent", "collapsed", "axis", "offset", "angle", "scale", "elbo", "pose_entropy", "mode",
+    "class", "class_probability", "kind", "brightness", "component",
+)  # fmt: skip
 
 
 def check_name(name: Hashable) -> None:

@@ -107,7 +107,10 @@ def coordinates(
         patches: the patches.
         values: by name, `... x event shape`.
     """
-    coords: dict[str, Any] = dict(patches.coords)
+    # What windows are known to be, such as mirrored, their map of it holds too.
+    coords: dict[str, Any] = {
+        name: coordinate for name, coordinate in patches.coords.items() if name not in values
+    }
     if OFFSET in values:
         coords["axis"] = np.array(patches.window_dims, dtype=object)  # Zarr has no fixed lengths
     if BRIGHTNESS in values:

@@ -3,7 +3,8 @@
 All return a Figure. Those of one panel draw into the `ax` they are given, whose Figure it then is.
 Notebooks show it as a cell's last value, without pyplot and without leaving figures open; scripts
 write it with `savefig`. Where maps from `encode` are drawn, a model will do with `patches=...`.
-Latents that collapsed are drawn in pale grey, and named so.
+Latents that collapsed are drawn in pale grey, and named so; what is missing in light grey. Images
+of several channels are drawn channel by channel.
 """
 
 from pyroshift.plot.atoms import atoms, tracks

@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 
 from pyroshift.maps.labels import PROBABILITIES
 from pyroshift.model.sites import ANGLE, OFFSET
-from pyroshift.plot.fields import is_deviation
+from pyroshift.plot.fields import MIRRORED, is_deviation
 from pyroshift.plot.style import LINE_COLOURS, TICK_SIZE, round_ticks
 from pyroshift.plot.units import show_units
 
@@ -47,7 +47,7 @@ def colour_limits(name: str, values: Any) -> Limits:
     """
     if name == ANGLE:
         return CIRCLE
-    if name.startswith(PROBABILITIES):
+    if name.startswith((PROBABILITIES, MIRRORED)):
         return 0.0, 1.0
     return symmetric_limits(values) if _is_offset(name) else robust_limits(values)
 

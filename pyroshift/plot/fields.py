@@ -7,11 +7,12 @@ import xarray as xr
 
 from pyroshift.errors import DataError
 from pyroshift.maps.labels import COLLAPSED, KIND, PROBABILITIES, components
-from pyroshift.model.classes import CLASS
+from pyroshift.model.classes import CLASS, FLIP
 from pyroshift.model.sites import CONTENT
 from pyroshift.pathways.tracks import CLASS_INDEX, class_names
 
-_FIRST, _LAST = ("z", "offset", "angle", "scale", "class"), ("elbo",)
+_FIRST, _LAST = ("z", "offset", "angle", "scale", "flip", "class"), ("elbo",)
+MIRRORED = f"{FLIP}_probability"
 
 
 def fields(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -96,7 +97,22 @@ def kinds_of(dataset: xr.Dataset, name: str) -> tuple[str, ...]:
         return tuple(map(str, dataset[KIND].values))
     if name == CLASS_INDEX and name in dataset:
         return tuple(map(str, class_names(dataset)))
-    return ()
+    return ("as drawn", "mirrored") if name == FLIP and MIRRORED in dataset else ()
+
+
+def certainty(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
+    """How probable the kinds of a map are, where that is known.
+
+    Example:
+        >>> flips = {"flip": ("patch", [1.0, 0.0]), "flip_probability": ("patch", [0.75, 0.125])}
+        >>> certainty(xr.Dataset(flips), "flip").values
+        array([0.75 , 0.875])
+    """
+    if name == CLASS and PROBABILITIES in dataset:
+        return dataset[PROBABILITIES].max(KIND)
+    if name == FLIP and MIRRORED in dataset:
+        return 0.5 + abs(dataset[MIRRORED] - 0.5)
+    return None
 
 
 def kind_title(kind: str) -> str:
@@ -111,7 +127,7 @@ def kind_title(kind: str) -> str:
 
 def is_optional(name: str) -> bool:
     """Whether this is shown on request only: how sure other maps are, of which there are many."""
-    return is_deviation(name) or name.startswith(PROBABILITIES)
+    return is_deviation(name) or name.startswith((PROBABILITIES, MIRRORED))
 
 
 def is_deviation(name: str) -> bool:

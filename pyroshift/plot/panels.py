@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
-from pyroshift.maps.labels import KIND, PERIOD, PROBABILITIES
-from pyroshift.model.classes import CLASS
+from pyroshift.maps.labels import PERIOD
 from pyroshift.model.pair import PoseVAE
 from pyroshift.plot.colours import Limits
 from pyroshift.plot.drawing import draw_image, draw_map, is_list, panel_size
 from pyroshift.plot.fields import (
+    certainty,
     collapsed_fields,
     field,
     fields,
@@ -215,8 +215,7 @@ def _looks(dataset: xr.Dataset, name: str, frame: int) -> dict[str, Any]:
     looks: dict[str, Any] = {"collapsed": name in collapsed_fields(dataset)}
     if kinds := kinds_of(dataset, name):
         looks["kinds"] = kinds
-        if name == CLASS and PROBABILITIES in dataset:
-            sure = dataset[PROBABILITIES].max(KIND)
+        if (sure := certainty(dataset, name)) is not None:
             looks["opacity"] = select_frame(sure.transpose(*field(dataset, name).dims), frame)
     return looks
 

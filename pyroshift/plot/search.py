@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from pyroshift.errors import DataError
 from pyroshift.model.sites import CONTENT
 from pyroshift.plot.drawing import draw_map, panel_size
-from pyroshift.plot.fields import collapsed_fields, fields
+from pyroshift.plot.fields import collapsed_fields, fields, kinds_of
 from pyroshift.plot.style import TICK_SIZE, add_axes, new_figure, styled
 from pyroshift.plot.tables import heat_map
 
@@ -152,7 +152,10 @@ def _draw_rows(
         smooth = dict(zip(fields(point[[CONTENT]]), point.smoothness.values.tolist(), strict=True))
         for column, (name, array) in enumerate(maps.items()):
             ax = add_axes(figure, grid[row, column])
-            draw_map(ax, name, array, scale_bar=row == column == 0, collapsed=name in collapsed)
+            draw_map(
+                ax, name, array, scale_bar=row == column == 0, collapsed=name in collapsed,
+                kinds=kinds_of(point, name),
+            )  # fmt: skip
             if name in smooth:
                 ax.set_title(f"{ax.get_title()}, smoothness {smooth[name]:.2f}")
             if column == 0:

@@ -15,6 +15,7 @@ MAPS = {
     "of one colour. A motif with symmetry has several angles that are equally right, which look "
     "like salt and pepper: give it by <code>--symmetry</code>.",
     "scale": "<b>scale</b> says how large the motif is.",
+    "flip": "<b>flip</b> says whether the motif is mirrored: the paler the colour, the less sure.",
     "class": "<b>class</b> says which kind of motif a window shows: the paler the colour, the less "
     "sure. The numbers are in no order. <code>class_probability</code> in <code>maps.nc</code> has "
     "the probability of each.",

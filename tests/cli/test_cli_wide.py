@@ -5,11 +5,12 @@ import re
 import numpy as np
 import pytest
 import tifffile
+import torch
 import xarray as xr
 import zarr
 
 import pyroshift as ps
-from pyroshift.cli import main, options
+from pyroshift.cli import folder, main, options
 from pyroshift.cli.folder import CHECKPOINT, RESULTS
 from pyroshift.cli.images import open_image
 from pyroshift.errors import ReaderError
@@ -125,6 +126,10 @@ class TestFit:
         assert model.channels == ()
         assert isinstance(model.likelihood, ps.VonMises)
 
+    def test_mirror_images(self, image, tmp_path):
+        assert main(["fit", image, *QUICK, "--flips", "--out", str(tmp_path / "run")]) == 0
+        assert "flip says whether the motif is mirrored" in text_of(tmp_path / "run")
+
     @pytest.mark.parametrize(
         ("given", "levelled"),
         [
@@ -169,6 +174,17 @@ class TestFit:
         assert "where pixels are missing" in text_of(tmp_path / "run")
         assert set(notes(capsys)) <= {"collapsed"}
 
+    def test_windows_are_as_well_explained_as_each_of_their_pixels(self):
+        windows = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
+        windows[0, :4] = np.nan
+        patches = ps.Patches.from_array(windows)
+        model = ps.VAE(8)
+        maps = ps.encode(model, patches).assign(elbo=("patch", [60.0, 100.0, 90.0]))
+        shown, _ = folder._examples(model, patches, maps)
+        np.testing.assert_array_equal(shown, windows[[0, 1, 2]])  # 60 nats of 32 pixels first
+        shown, _ = folder._examples(model, patches.subset(torch.tensor([1, 2])), maps)
+        np.testing.assert_array_equal(shown, windows[[1, 2]])
+
     def test_atoms_are_found_in_the_first_channel(self, tmp_path):
         lattice = ps.synthetic.lattice_image((96, 96), period=12, noise=0.1).image.values
         both = np.stack([lattice, np.random.default_rng(0).random((96, 96))]).astype(np.float32)
@@ -200,6 +216,7 @@ class TestFit:
                 ["--likelihood", "von_mises", "--normalize", "none", "--level", "1"],
                 "phases: leave it out",
             ),
+            (["--model", "vae", "--flips"], "--flips has no use with --model vae"),
             ([*BOTH, "--brightness", "site"], "--brightness.*several"),
             (["--classes", "1"], "at least two classes, got 1"),
             (["--model", "vae", "--flips"], "--flips has no use with --model vae"),

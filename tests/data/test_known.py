@@ -210,7 +210,19 @@ def test_what_does_not_fit_is_refused(patches, values, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["y", "frame", "window_x", "channel", "channel_units", "z", "elbo"]
+    "name",
+    [
+        "y",
+        "frame",
+        "window_x",
+        "channel",
+        "channel_units",
+        "z",
+        "elbo",
+        "class",
+        "kind",
+        "brightness",
+    ],
 )
 def test_names_that_are_taken_are_refused(patches, name):
     with pytest.raises(DataError, match=name):

@@ -761,3 +761,14 @@ def test_modes_are_ranked_by_the_prior_that_a_site_computes():
     assert float(found["mode_angle"][:, 0].cos().abs().mean()) < float(
         plain["mode_angle"][:, 0].cos().abs().mean()
     )
+
+
+def test_known_mirror_images_are_those_of_the_map():
+    windows = np.random.default_rng(0).random((6, 8, 8))
+    known = [1.0, np.nan, 0.0, 1.0, 0.0, np.nan]
+    patches = Patches.from_array(windows).assign(flip=known)
+    maps = encode(ShiftVAE(8, flips=True, guide="normal"), patches)
+    assert "flip" in maps.data_vars
+    told = np.isfinite(known)
+    np.testing.assert_array_equal(maps.flip[told], np.array(known)[told])
+    assert "flip" in encode(ShiftVAE(8, guide="normal"), patches).coords

@@ -205,6 +205,22 @@ def test_probabilities_of_classes_are_shown_on_request():
     assert list(panels(plot.latent_map(numbered, "class_probability_2"))) == ["class 2"]
 
 
+def test_mirror_images_are_kinds_too():
+    patches = ps.Patches.from_array(
+        np.random.default_rng(0).random((4, 5, 8, 8)), 2, ("y", "x", "a", "b")
+    )
+    maps = ps.encode(ps.ShiftVAE(8, flips=True, guide="normal"), patches)
+    shown = panels(plot.maps(maps))
+    assert "flip" in shown
+    assert "flip probability" not in shown
+    drawn = picture(shown["flip"])
+    ticks = drawn.colorbar.ax.get_yticklabels()
+    assert [tick.get_text() for tick in ticks] == ["as drawn", "mirrored"]
+    assert (drawn.get_alpha() >= 0.5).all()
+    asked = plot.maps(maps, variables=["flip_probability"]).axes[0]
+    assert picture(asked).get_clim() == (0, 1)
+
+
 def test_many_classes_have_colours_of_their_own():
     values = np.arange(12.0).reshape(3, 4)
     maps = xr.Dataset({"class": (("y", "x"), values)}, {"kind": np.arange(12)})
