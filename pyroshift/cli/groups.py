@@ -165,12 +165,6 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             "tell structure; for --normalize image or none, where z shows little but brightness",
         ),
         group.add_argument(
-            "--flips",
-            action="store_true",
-            help="with shift and rvae: motifs may be mirrored, as those of surfaces and particles "
-            "that lie either way up",
-        ),
-        group.add_argument(
             "--classes",
             type=int,
             metavar="N",

@@ -103,6 +103,7 @@ class TestFit:
         maps = xr.load_dataset(tmp_path / "run" / "maps.nc", engine="h5netcdf")
         assert set(np.unique(maps.flip)) <= {0.0, 1.0}
         assert ((maps.flip_probability > 0.5) == (maps.flip == 1)).mean() > 0.9
+        assert "flip says whether the motif is mirrored" in text_of(tmp_path / "run")
 
     def test_agrees_with_the_functions_of_the_package(self, image, result):
         patches = ps.extract_patches(ps.load_image(image, NAMES[1:]), 12, 6, normalize=None)
@@ -125,10 +126,6 @@ class TestFit:
         model = ps.load(tmp_path / "run" / "model.pt")
         assert model.channels == ()
         assert isinstance(model.likelihood, ps.VonMises)
-
-    def test_mirror_images(self, image, tmp_path):
-        assert main(["fit", image, *QUICK, "--flips", "--out", str(tmp_path / "run")]) == 0
-        assert "flip says whether the motif is mirrored" in text_of(tmp_path / "run")
 
     @pytest.mark.parametrize(
         ("given", "levelled"),
@@ -216,7 +213,6 @@ class TestFit:
                 ["--likelihood", "von_mises", "--normalize", "none", "--level", "1"],
                 "phases: leave it out",
             ),
-            (["--model", "vae", "--flips"], "--flips has no use with --model vae"),
             ([*BOTH, "--brightness", "site"], "--brightness.*several"),
             (["--classes", "1"], "at least two classes, got 1"),
             (["--model", "vae", "--flips"], "--flips has no use with --model vae"),
