@@ -127,6 +127,6 @@ def probabilities(pair: Pair, shares: Tensor) -> dict[str, Tensor]:
     found = {}
     for axis, site in enumerate(pair.discrete, start=1):
         others = [other for other in range(1, joint.dim()) if other != axis]
-        own = joint.sum(others) if others else joint
+        own = (joint.sum(others) if others else joint).clamp(max=1.0)  # but for rounding
         found[f"{site.name}_probability"] = own[:, 1] if site.name == FLIP else own
     return found
