@@ -4,7 +4,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -30,7 +30,9 @@ class Expandable(dist.TorchDistribution):
 
     each: ClassVar[tuple[str, ...]]  # names of those parameters that each value has its own of
 
-    def expand(self, batch_shape: Sequence[int], _instance: Distribution | None = None) -> Self:
+    def expand(
+        self, batch_shape: Sequence[int], _instance: Distribution | None = None
+    ) -> "Expandable":
         """The same distribution broadcast to a batch shape."""
         new, shape = copy.copy(self), torch.Size(batch_shape)
         for name in self.each:

@@ -48,7 +48,7 @@ class Batches:
         count = len(self.training)
         if epoch < _LABELLED_FIRST and 0 < len(self.labelled) < count:
             again = torch.randint(len(self.labelled), (count,))
-            return torch.tensor_split(self.labelled[again], len(self))
+            return self.labelled[again].split(self.size)
         if self.places is not None:
             return [self.training[tile] for tile in tiles(self.places, self.size)]
         return self.training[torch.randperm(count)].split(self.size)

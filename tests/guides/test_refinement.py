@@ -269,13 +269,18 @@ def smooth_patches(window, n=3):
     return torch.from_numpy(smooth / smooth.std())
 
 
+def code(x):
+    """One by which motifs of no kind are drawn."""
+    return x.new_zeros(len(x), 1)
+
+
 @EVERY_MODEL
 @torch.no_grad()
 def test_an_aligned_patch_seen_through_its_pose_is_the_patch(kind):
     model = make(kind)
     x, pose = smooth_patches(model.window), poses(model, 3, 0.7)
     unseen = 1e6
-    aligned = align(model, x, pose, torch.full(model.window, unseen).double())
+    aligned = align(model, x, pose, code(x), torch.full(model.window, unseen).double())
     # Read it as the decoder's canvas is read, about the origin of the motif's frame.
     grid = model.grid.expand(3, *model.grid.shape)
     seen = model.into_motif(grid, unpack(model, pose)) - model.origin
@@ -304,7 +309,7 @@ def test_without_a_pose_a_patch_stays(kind):
         for site in model.pose_sites
     }
     x = smooth_patches(model.window)
-    found = align(model, x, pack(model, nothing), torch.full(model.window, 7.0).double())
+    found = align(model, x, pack(model, nothing), code(x), torch.full(model.window, 7.0).double())
     torch.testing.assert_close(found, x, rtol=0, atol=1e-5)
 
 
@@ -313,11 +318,11 @@ def test_what_was_not_seen_is_what_is_expected():
     model = handmade((8,), [Offset(ndim=1), Content(1)], Peak())
     x, expected = torch.arange(8.0).unsqueeze(0), torch.full((8,), -5.0)
     # Of a motif 2 samples to the right, the 2 samples at the window's right end aren't seen.
-    found = align(model, x, torch.tensor([[2 / 4]]), expected)
+    found = align(model, x, torch.tensor([[2 / 4]]), code(x), expected)
     torch.testing.assert_close(found, torch.tensor([[2.0, 3, 4, 5, 6, 7, -5, -5]]))
-    found = align(model, x, torch.tensor([[-3 / 4]]), expected)
+    found = align(model, x, torch.tensor([[-3 / 4]]), code(x), expected)
     torch.testing.assert_close(found, torch.tensor([[-5.0, -5, -5, 0, 1, 2, 3, 4]]))
-    found = align(model, x, torch.tensor([[0.5 / 4]]), expected)
+    found = align(model, x, torch.tensor([[0.5 / 4]]), code(x), expected)
     torch.testing.assert_close(found[0, :7], torch.arange(7) + 0.5)
 
 
@@ -325,9 +330,8 @@ def test_what_was_not_seen_is_what_is_expected():
 def test_a_quarter_turn_back():
     model = handmade((8, 8), [Angle(dist.Normal(0.0, 1.0)), Content(1)], Peak())
     x = torch.rand(1, 8, 8)
-    found = align(
-        model, torch.rot90(x, 1, (1, 2)), torch.tensor([[math.pi / 2]]), torch.zeros(8, 8)
-    )
+    turned, pose = torch.rot90(x, 1, (1, 2)), torch.tensor([[math.pi / 2]])
+    found = align(model, turned, pose, code(x), torch.zeros(8, 8))
     torch.testing.assert_close(found, x, rtol=1e-4, atol=1e-5)
 
 

@@ -24,7 +24,7 @@ from pyroshift import (
 )
 from pyroshift.errors import LatentWarning, SpecificationError
 from pyroshift.guides.refinement import refine
-from pyroshift.guides.search import search
+from pyroshift.guides.search import Anchor, search
 from pyroshift.guides.vector import pack, specified, unpack
 from pyroshift.model.brightness import brightness_of
 from pyroshift.model.pose import pixel_grid
@@ -113,7 +113,7 @@ def test_the_search_integrates_brightness_out():
     bins = model.sites[0]
     latents = model.guide_module.anchor_latents
     with torch.no_grad():
-        found = search(model, bins, x, [[model.decoder_input(latents)]])
+        found = search(model, bins, x, [[Anchor(model.decoder_input(latents), latents)]])
         count = len(bins.shifts)
         values = {"offset": bins.shifts, "z": latents.expand(count, -1)}
         expected = evidence(model, x, model.decoded(values)) + bins.log_mass
