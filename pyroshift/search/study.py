@@ -58,8 +58,10 @@ class Study:
                 study_name="search", direction="maximize", storage=storage, load_if_exists=True
             )
         self._check_identity(dict(identity), folder)
-        for trial in self._trials("RUNNING", "WAITING"):  # of a search that was killed
+        for trial in self._trials("RUNNING"):  # of a search that was killed
             self._fail(trial)
+        while self._trials("WAITING"):  # one killed earlier yet, which must begin to be ended
+            self._fail(self.study.ask())
 
     def settled(self) -> dict[Point, int]:
         """The points that are done, with the number of the trial of each."""

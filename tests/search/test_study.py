@@ -107,3 +107,13 @@ def test_optunas_own_log_is_left_as_it_was(capsys):
     run(Study(SPACE, None, 0, {}), bump, 2)
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
     assert capsys.readouterr().err == ""
+
+
+def test_a_trial_that_had_not_begun_is_tried_again(tmp_path):
+    study = Study(SPACE, tmp_path, 0, {})
+    first = next(iter(SPACE))
+    study.study.enqueue_trial(dict(zip(SPACE.axes, first, strict=True)))  # and killed there
+    again = Study(SPACE, tmp_path, 0, {})
+    trial = again.next(expected=False)
+    assert again.point(trial) == first
+    assert not again.settled()
