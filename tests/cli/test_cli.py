@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from commands import rejected
 
 import pyroshift
 from pyroshift.cli import choices, command, folder, groups, main, options, work
@@ -79,16 +80,6 @@ def searched(image, tmp_path_factory):
 
 def contents(path):
     return {file.name: file.read_bytes() for file in path.iterdir()}
-
-
-def rejected(capsys, *argv):
-    """The message of a command that must fail, in one line and without a traceback."""
-    assert main([str(word) for word in argv]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"pyroshift {argv[0]}: error: ")
-    assert err.count("\n") == 1
-    return err
 
 
 class TestFit:

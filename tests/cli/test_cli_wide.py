@@ -8,6 +8,7 @@ import tifffile
 import torch
 import xarray as xr
 import zarr
+from commands import rejected
 
 import pyroshift as ps
 from pyroshift.cli import folder, main, options
@@ -57,16 +58,6 @@ def result(image, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "result"
     assert main(["fit", image, *QUICK, *PHASES, "--classes", "2", "--out", str(path)]) == 0
     return path
-
-
-def rejected(capsys, *argv):
-    """The message of a command that must fail, in one line."""
-    assert main([str(word) for word in argv]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"pyroshift {argv[0]}: error: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def notes(capsys):
