@@ -80,13 +80,8 @@ def _each_alone(model: PoseVAE, patches: Patches) -> Patches:
     Of one window by itself, what its latents would be is as well defined.
     """
     tiled, others = (
-        {
-            name
-            for site in model.given_sites
-            if bool(site.tiled_by) == together
-            for name in (*site.needs, *site.wants)
-        }
-        for together in (True, False)
+        {name for site in model.given_sites if bool(site.tiled_by) is tile for name in site.asks}
+        for tile in (True, False)
     )
     places = tiled - others - set(model.condition)
     known = {name: values for name, values in patches.known.items() if name not in places}

@@ -27,13 +27,13 @@ def turn_classes_alike(pair: Pair, typical: Tensor) -> None:
     angle = next((site for site in pair.given_sites if isinstance(site, Angle)), None)
     if pair.classes == 0 or angle is None or not whole_circle(angle):
         return
-    frequent = int(next(iter(pair.discrete)).log_weights.argmax())
+    frequent = int(pair.discrete[0].log_weights.argmax())
     turns = 2 * math.pi / _ANGLES * torch.arange(_ANGLES, device=pair.device)
     reference = _drawn(pair, typical[frequent], frequent, turns[:1])[0]
     for number, inputs in enumerate(typical):
         pair.class_turn[number] = 0.0
         if number != frequent:
-            alike = (_drawn(pair, inputs, number, turns) * reference).flatten(1).sum(1)
+            alike = _drawn(pair, inputs, number, turns) @ reference
             pair.class_turn[number] = turns[alike.argmax()]
 
 

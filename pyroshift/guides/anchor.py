@@ -203,30 +203,29 @@ class AnchorGuide(Guide):
         batch = as_batch(x)
         x = batch.x
         found = search(pair, _bins(pair), batch, self._anchors(pair))
-        prior = specified(pair, len(x))
         told = pair.covariates(batch.known, len(batch))
         chosen = candidates(_bins(pair), found, self.candidates, self._rivals(pair))
         pursued = self._pursuit(pair, batch, found)
         modes = [pursued(kind, pose) for kind, pose in chosen]
         each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
         evidence = without_repeats(pair, each)
-        order = kinds.best_first(pair, each, evidence)
+        order, shares = evidence.argsort(1, descending=True), {}
+        if pair.discrete:
+            probable = kinds.kind_shares(pair, each, evidence)
+            order = kinds.best_first(pair, each, evidence, probable)
+            shares = kinds.probabilities(pair, probable)
         rows = torch.arange(len(x), device=x.device).unsqueeze(1)
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
         result |= self._with_neighbours(pair, batch, result | told)
-        result |= pose_moments(pair, x, result | told, prior)
+        result |= pose_moments(pair, x, result | told, specified(pair, len(x)))
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name].clone()
             result[f"mode_{site.name}"][:, 0] = result[site.name]
         probability = evidence[rows, order].softmax(1)
         result["mode_probability"] = probability
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
-        if pair.discrete:
-            result |= kinds.probabilities(
-                pair, kinds.kind_shares(pair, each, evidence[rows, order])
-            )
-        return result
+        return result | shares
 
     def _with_neighbours(self, pair: Pair, batch: Batch, values: Values) -> dict[str, Tensor]:
         """Latents of patches in their best poses, if those of neighbours say something of them."""
@@ -245,7 +244,8 @@ class AnchorGuide(Guide):
         prior, content = specified(pair, len(batch)), pair.contents[0]
 
         def pursued(kind: Tensor, pose: Tensor) -> dict[str, Tensor]:
-            given = {**told, **pair.of_kind(kind)}
+            values = pair.of_kind(kind)
+            given = {**told, **values}
             anchor = self._anchor(pair, found, pose, given)
 
             def alone(at: Tensor) -> Distribution:  # neighbours may be in a wrong pose
@@ -256,7 +256,7 @@ class AnchorGuide(Guide):
                 {**shared, **given, POSE: pose}, prior,
             )  # fmt: skip
             known = bins.log_mass[pose] + weights.gather(1, kind.unsqueeze(1)).squeeze(1)
-            return mode | pair.of_kind(kind) | {"evidence": mode["evidence"] + known}
+            return mode | values | {"evidence": mode["evidence"] + known}
 
         return pursued
 

@@ -105,11 +105,16 @@ def most_probable(pair: Pair, shares: Tensor) -> Tensor:
     return kind
 
 
-def best_first(pair: Pair, modes: Mapping[str, Tensor], evidence: Tensor) -> Tensor:
-    """Order of modes: those of the most probable kind first, by their evidence, `batch x mode`."""
-    if not pair.discrete:
-        return evidence.argsort(1, descending=True)
-    kind = most_probable(pair, kind_shares(pair, modes, evidence)).unsqueeze(1)
+def best_first(pair: Pair, modes: Mapping[str, Tensor], evidence: Tensor, shares: Tensor) -> Tensor:
+    """Order of modes: those of the most probable kind first, by their evidence, `batch x mode`.
+
+    Args:
+        pair: a pair with discrete sites.
+        modes: values of the discrete sites, `batch x mode`.
+        evidence: of the modes, `batch x mode`.
+        shares: probability of each kind, `batch x kind`.
+    """
+    kind = most_probable(pair, shares).unsqueeze(1)
     by_evidence = evidence.argsort(descending=True, stable=True, dim=1)
     others = (pair.kind_of(modes) != kind) | evidence.isinf()  # repeats are the last
     later = others.gather(1, by_evidence).long().argsort(stable=True, dim=1)

@@ -1,11 +1,11 @@
 """What an untrained canvas starts from: the mean window, where windows show one motif each."""
 
+from typing import Any, cast
+
 import torch
 
 from pyroshift.guides.template import STRENGTH, salience, stands_alone, sum_about
 from pyroshift.model.batch import Batch
-from pyroshift.model.bayesian import BayesianDecoder
-from pyroshift.model.decoders import CanvasDecoder
 from pyroshift.model.guide import Pair
 
 
@@ -23,10 +23,8 @@ def start_canvas(pair: Pair, batch: Batch) -> bool:
     x = pair.standardized(batch.x).nan_to_num(0.0)
     planes = x if x.dim() > 1 + len(pair.window) else x.unsqueeze(1)
     salient = salience(planes)
-    alone, decoder = stands_alone(salient), pair.decoder
-    if isinstance(decoder, BayesianDecoder):
-        decoder = decoder.decoder
-    if alone and isinstance(decoder, CanvasDecoder) and decoder.starts_flat:
+    alone, decoder = stands_alone(salient), cast(Any, pair.decoder)
+    if alone and getattr(decoder, "starts_flat", False):
         shape = tuple(size + 2 for size in decoder.canvas_shape)
         each = [sum_about(one, salient, shape) for one in planes.unbind(1)]
         mean = STRENGTH * torch.stack(each, -1) / len(planes)

@@ -97,10 +97,7 @@ class Generator(Sited):
         """
         code = self.code(values)
         pixels = self.over_window(code.shape[:-1], lambda points: self.into_motif(points, values))
-        inputs, drawing = self.decoder_input(code), self.into_drawing(pixels, code)
-        if isinstance(self.decoder, BayesianDecoder):
-            return self.decoder.given(values, inputs, drawing)
-        return self.decoder(inputs, drawing)
+        return self.decode(code, pixels, values)
 
     def code(self, values: Mapping[str, Tensor]) -> Tensor:
         """All that a motif is drawn by: latents, covariates, its class as one of many, its flip.
@@ -129,14 +126,21 @@ class Generator(Sited):
             told.append(one_hot(values[CLASS], self.classes).to(z))
         return torch.cat([each.expand(*z.shape[:-1], -1) for each in told], -1)
 
-    def decode(self, code: Tensor, coordinates: Tensor) -> Tensor:
+    def decode(
+        self, code: Tensor, coordinates: Tensor, values: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         """The decoder's output at coordinates of the motif's frame.
 
         Args:
             code: all that the motif is drawn by, `batch x code`.
             coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+            values: by name, among which are weights that were drawn, if the decoder's are uncertain
+                and not to be the middle ones.
         """
-        return self.decoder(self.decoder_input(code), self.into_drawing(coordinates, code))
+        inputs, drawing = self.decoder_input(code), self.into_drawing(coordinates, code)
+        if values is not None and isinstance(self.decoder, BayesianDecoder):
+            return self.decoder.given(values, inputs, drawing)
+        return self.decoder(inputs, drawing)
 
     def decoder_input(self, code: Tensor) -> Tensor:
         """A code as the decoder takes it: its latents in the decoder's own frame, and no flip."""
@@ -242,7 +246,7 @@ class Generator(Sited):
                     f"have {[*known, *coords] or 'nothing of the kind'}: give it by coords=..., "
                     "or by patches.assign(...)"
                 )
-        names = [name for site in self.given_sites for name in (*site.needs, *site.wants)]
+        names = [name for site in self.given_sites for name in site.asks]
         left = [name for name in names if name in coords and name not in known]
         return patches.assign(*left) if left else patches
 
@@ -252,7 +256,7 @@ class Generator(Sited):
         Args:
             known: what is known of each window, by name, `batch`.
         """
-        names = [name for site in self.given_sites for name in (*site.needs, *site.wants)]
+        names = [name for site in self.given_sites for name in site.asks]
         return {name: known[name].to(self.grid) for name in names if name in known}
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.kl import register_kl
 
-from pyroshift.model.families import GuideFamily
+from pyroshift.model.families import NormalFamily
 
 _FAINT = 0.0  # logarithm of an observation's precision, where networks give zero
 
@@ -107,7 +107,7 @@ def _log_widths(factor: Tensor) -> Tensor:
     return factor.diagonal(dim1=-2, dim2=-1).log()
 
 
-class PseudoObservations(GuideFamily):
+class PseudoObservations(NormalFamily):
     """What a window says of its latents, as if these had been measured with some error.
 
     Of a window by itself, the posterior is a Normal; neighbours are combined by `given`. So what is
@@ -123,10 +123,6 @@ class PseudoObservations(GuideFamily):
         (tensor([[2.]]), tensor([[0.5000]]))
     """
 
-    def size(self, event_shape: tuple[int, ...]) -> int:
-        """A value and its precision per latent."""
-        return 2 * math.prod(event_shape)
-
     def distribution(self, raw: Tensor, prior: Distribution) -> Distribution:
         """The posterior of each window by itself, where the prior is a standard Normal."""
         mean, precision = self._read(raw)
@@ -137,16 +133,15 @@ class PseudoObservations(GuideFamily):
         mean, precision = raw.chunk(2, dim=-1)
         return mean, (2 * precision + _FAINT).exp()
 
-    def given(self, raw: Tensor, prior: CorrelatedNormals) -> Distribution:
+    def given(self, raw: Tensor, covariance: Tensor) -> Distribution:
         """The posterior of all windows together.
 
         Args:
             raw: `batch x size`, network outputs.
-            prior: the process.
+            covariance: of the process, `latent x batch x batch`.
         """
         mean, precision = (each.mT.double() for each in self._read(raw))
-        factor = prior.factor.double()
-        covariance = factor @ factor.mT
+        covariance = covariance.double()
         root = precision.sqrt().unsqueeze(-1)
         identity = torch.eye(mean.shape[-1], dtype=mean.dtype, device=mean.device)
         inner = torch.linalg.cholesky(identity + root * covariance * root.mT)
@@ -155,7 +150,3 @@ class PseudoObservations(GuideFamily):
         # What is observed, times its precision, is the mean alone, times its own: prior and data's.
         loc = (left @ ((1 + precision) * mean).unsqueeze(-1)).squeeze(-1)
         return CorrelatedNormals(torch.linalg.cholesky(left).to(raw), loc.to(raw))
-
-    def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation."""
-        return distribution.mean, distribution.stddev

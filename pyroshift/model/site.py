@@ -78,6 +78,11 @@ class Site(nn.Module):
         return self.prior if self._start is None else self._start()
 
     @property
+    def asks(self) -> tuple[str, ...]:
+        """All that counts of that which is known of each window, by name."""
+        return (*self.needs, *self.wants)
+
+    @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one value."""
         return tuple(self.reference.event_shape)

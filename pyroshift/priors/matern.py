@@ -134,7 +134,8 @@ class Matern(Content):
         """The process at the windows' places; where these aren't known, of each by itself."""
         if any(name not in values for name in self.along):
             return self.prior
-        return self._process(values, values[self.lengths], values[self.shares])
+        covariance = self._covariance(values, values[self.lengths], values[self.shares])
+        return CorrelatedNormals(torch.linalg.cholesky(covariance))
 
     def posterior_given(
         self, raw: Tensor, known: Mapping[str, Tensor], learn: bool = False
@@ -146,13 +147,11 @@ class Matern(Content):
         if any(name not in known for name in self.along):
             return self.posterior(raw, learn)
         length = self.spacing * (PACE * self.free["length"]).exp()
-        process = self._process(known, length, (PACE * self.free["share"]).sigmoid())
-        return self.family.given(raw, process)  # type: ignore[attr-defined]
+        covariance = self._covariance(known, length, (PACE * self.free["share"]).sigmoid())
+        return self.family.given(raw, covariance)  # type: ignore[attr-defined]
 
-    def _process(
-        self, known: Mapping[str, Tensor], length: Tensor, share: Tensor
-    ) -> CorrelatedNormals:
-        """The process at known places, of a length and a share for each latent."""
+    def _covariance(self, known: Mapping[str, Tensor], length: Tensor, share: Tensor) -> Tensor:
+        """Of the process at known places, for a length and a share of each latent."""
         places = self._places(known)
         distance = torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
         alike = matern(distance / length[:, None, None], self.smoothness)
@@ -160,7 +159,7 @@ class Matern(Content):
             alike = alike * (group.unsqueeze(0) == group.unsqueeze(1))
         own = torch.eye(len(places), dtype=alike.dtype, device=alike.device)
         share = share.clamp(max=1 - _LEAST)[:, None, None]
-        return CorrelatedNormals(torch.linalg.cholesky(share * alike + (1 - share) * own))
+        return share * alike + (1 - share) * own
 
     def _places(self, values: Mapping[str, Tensor]) -> Tensor:
         """Where the windows are, `batch x axis`."""

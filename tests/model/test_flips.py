@@ -9,7 +9,7 @@ from pyro import poutine
 from pyroshift import RVAE, Batch, Flip, Patches, ShiftVAE, decode, encode, fit
 from pyroshift.errors import SpecificationError
 from pyroshift.guides.alike import turn_classes_alike
-from pyroshift.guides.kinds import best_first, kind_logits, most_probable
+from pyroshift.guides.kinds import best_first, kind_logits, kind_shares, most_probable
 from pyroshift.testing.subject import prepare
 
 
@@ -165,4 +165,5 @@ def test_both_halves_of_a_symmetric_motif_count_for_its_class():
     assert most_probable(model, shares).tolist() == [0, 3]
     modes = {"class": torch.tensor([[1, 0, 0]]), "flip": torch.tensor([[0, 0, 1]])}
     evidence = torch.tensor([[0.4, 0.25, 0.35]]).log()
-    assert best_first(model, modes, evidence).tolist() == [[2, 0, 1]]
+    found = best_first(model, modes, evidence, kind_shares(model, modes, evidence))
+    assert found.tolist() == [[2, 0, 1]]
