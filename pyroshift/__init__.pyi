@@ -19,9 +19,11 @@ from .atoms.find import find_atoms as find_atoms
 from .atoms.ideal import fit_lattice as fit_lattice
 from .atoms.modes import displacement_modes as displacement_modes
 from .atoms.tracks import link_atoms as link_atoms
+from .bayes.calibrate import calibrate as calibrate
 from .bayes.compare import compare as compare
 from .bayes.evidence import evidence as evidence
 from .bayes.posterior import posterior as posterior
+from .bayes.predictive import predictive_check as predictive_check
 from .data import examples as examples
 from .data import synthetic as synthetic
 from .data.gathering import Patches as Patches

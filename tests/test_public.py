@@ -63,6 +63,11 @@ SIGNATURES = {
     "compare": {
         "models": REQUIRED, "held_out": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
     },
+    "calibrate": {
+        "model": REQUIRED, "patches": None, "draws": 200, "windows": 1000, "batch_size": ANY,
+        "seed": 0, "progress": True,
+    },
+    "predictive_check": {"draws": REQUIRED, "statistics": ANY},
     "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
     "decode": {"model": REQUIRED, "z": REQUIRED, "offset": None, "angle": None},
     "manifold": {"model": REQUIRED, "size": 10},

@@ -112,6 +112,17 @@ class Drawing:
         values = _joined(kept)
         return values, values.pop(DATA)
 
+    def log_likelihood(self, trace: poutine.Trace) -> np.ndarray:
+        """Of the patches, `patch`, given one value of each site.
+
+        Args:
+            trace: of the model, that has these values.
+        """
+        with pyro.validation_enabled(False):
+            replayed = poutine.replay(self.model.sample_model, trace=trace)
+            generated = poutine.trace(replayed).get_trace(self._repeated(1))
+        return _log_density(sample_sites(generated)[DATA]).cpu().numpy()
+
     def predicted(self, values: Values) -> Tensor:
         """Data as they would be once more, given values of all latent sites.
 

@@ -8,12 +8,14 @@ of several channels are drawn channel by channel.
 """
 
 from pyroshift.plot.atoms import atoms, tracks
+from pyroshift.plot.calibration import rank
 from pyroshift.plot.classes import class_patches, classes
 from pyroshift.plot.distortion import displacement, displacement_modes, distortion
 from pyroshift.plot.evidence import compare, khat
 from pyroshift.plot.latents import scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.pathways import ensemble, trajectories, transitions
+from pyroshift.plot.predictive import predictive_check
 from pyroshift.plot.reconstruction import reconstructions
 from pyroshift.plot.search import search
 from pyroshift.plot.tables import heat_map, heat_maps
@@ -37,6 +39,8 @@ __all__ = [
     "latent_map",
     "manifold",
     "maps",
+    "predictive_check",
+    "rank",
     "reconstructions",
     "scatter",
     "search",

@@ -83,6 +83,15 @@ def trusted():
     return xr.Dataset({"khat": (("y", "x"), values, attrs)}, attrs={"khat_limit": 0.57})
 
 
+def calibrated():
+    model = ps.ShiftVAE(8, guide="normal")
+    return ps.calibrate(model, windows=20, draws=25, progress=False)
+
+
+def checked():
+    return ps.predictive_check(ps.posterior(*model_and_patches(), draws=25))
+
+
 def table():
     return xr.DataArray(RNG.random((3, 4)), dims=("row", "column"), name="share")
 
@@ -104,6 +113,8 @@ INPUTS = {
     "latent_map": lambda: (encoded(), "z0"),
     "manifold": lambda: (ps.manifold(ps.VAE(8), size=3),),
     "maps": lambda: (encoded(), IMAGE),
+    "predictive_check": lambda: (checked(),),
+    "rank": lambda: (calibrated(),),
     "reconstructions": lambda: model_and_patches(),
     "scatter": lambda: (encoded(),),
     "search": lambda: (searched(),),
