@@ -12,6 +12,7 @@ from pyro.distributions.util import scale_and_mask
 from torch import Tensor
 
 from pyroshift.errors import SpecificationError
+from pyroshift.guides.bins import PoseBins
 from pyroshift.model.batch import gathered
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import DATA
@@ -83,13 +84,14 @@ class Drawing:
                 replayed = poutine.replay(self.model.sample_model, trace=drawn)
                 generated = sample_sites(poutine.trace(replayed).get_trace(batch))
                 latent = self._latent(sample_sites(drawn), generated)
+                more = self._summed_out(latent)
                 observed = [site for site in generated.values() if site["is_observed"]]
                 for name, sites in (
                     ("guide", [latent[name] for name in latent]),
                     ("prior", [generated[name] for name in latent]),
                     ("likelihood", observed),
                 ):
-                    total = sum(map(_log_density, sites), torch.zeros(())).double()
+                    total = sum(map(_log_density, sites), more.get(name, torch.zeros(()))).double()
                     densities[name].append(total.reshape(count, -1).cpu())
             for name, site in latent.items() if keep else ():
                 kept.setdefault(name, []).append(self._apart(site["value"], count))
@@ -156,6 +158,16 @@ class Drawing:
     def _apart(self, values: Tensor, count: int) -> Tensor:
         """Values of repeated patches, `draw x patch x ...`."""
         return values.reshape(count, len(self.index), *values.shape[1:])
+
+    def _summed_out(self, latent: dict[str, Any]) -> dict[str, Tensor]:
+        """What densities gain by summing out the bins that the guide draws poses about."""
+        for site in self.model.sites:
+            if isinstance(site, PoseBins):
+                values = {name: each["value"] for name, each in latent.items()}
+                logits = latent[site.name]["fn"].logits
+                both = site.summed_out(self.model.sites, values, logits)
+                return dict(zip(("prior", "guide"), both, strict=True))
+        return {}
 
     def _latent(self, drawn: dict[str, Any], generated: dict[str, Any]) -> dict[str, Any]:
         """The guide's sites of the patches, without those that all patches share.

@@ -71,7 +71,7 @@ def posterior(
         `sample_stats` the joint log density `lp`, given each draw; `importance`, with `log_weight`
         (`proposal`, ...) of every draw of the guide, not normalized, and the maps `khat` and `ess`.
         There is one chain, of independent draws. NaN where there is no patch. The anchor guide's
-        `pose`, which is a bin's number, is drawn and weighed, but left out, as are sites that all
+        `pose`, which is a bin's number, is summed out, and left out, as are sites that all
         patches share. Opened lazily from the store, if there is a path.
 
     Raises:

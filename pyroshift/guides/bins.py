@@ -125,6 +125,42 @@ class PoseBins(Site):
             near = (near.unsqueeze(2) & (distance <= 1).unsqueeze(1)).flatten(1)
         return near
 
+    def summed_out(
+        self, sites: Sequence[Site], values: Mapping[str, Tensor], logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What it adds to the log densities of drawn poses that the bin, drawn too, is summed out.
+
+        That of the model becomes the mixture's over all bins. A guide that is sure of a bin draws
+        poses near its end that are as probable in the next: draws of that bin, one in thousands,
+        would count a thousand times, and without them the evidence would be too low by as much as
+        guide and model differ about the bin. So the guide's density is that over the probability of
+        the bin, given the pose, for which any distribution will do: the nearer to the guide's own
+        the better. It is by the guide's probabilities, and how near bins are.
+
+        Args:
+            sites: those of the model, of which some are drawn about bins.
+            values: of all sites by name, `batch x event shape`.
+            logits: of the guide's probabilities of bins, `batch x bin`.
+
+        Returns:
+            What is added to the model's, and to the guide's, `batch` each.
+
+        Source:
+            Agakov and Barber, "An auxiliary variational method", ICONIP (2004).
+        """
+        every = torch.arange(math.prod(self.shape), device=logits.device)
+        near = torch.zeros_like(logits)
+        for site in sites:
+            if isinstance(site, Binned):
+                at = values[site.name].reshape(len(logits), 1, -1)
+                centre = site.centre(every).reshape(len(every), -1)
+                near += dist.Normal(centre, site.width).log_prob(at).sum(-1)
+        own = values[POSE].long().unsqueeze(1)
+        joint = near + self.log_mass
+        found = near + logits.log_softmax(-1)
+        model = joint.logsumexp(1) - joint.gather(1, own).squeeze(1)
+        return model, found.logsumexp(1) - found.gather(1, own).squeeze(1)
+
     @property
     def event_shape(self) -> tuple[int, ...]:
         """A bin's number."""

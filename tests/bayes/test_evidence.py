@@ -7,6 +7,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 import xarray as xr
+from torch import nn
 
 import pyroshift as ps
 from pyroshift.bayes.evidence import summary
@@ -148,3 +149,30 @@ def test_a_guide_that_draws_other_sites_is_told():
 
     with pytest.raises(SpecificationError, match="the guide draws"):
         ps.evidence(ps.VAE((8,), guide=Other()), np.zeros((3, 8), np.float32))
+
+
+class Bump(nn.Module):
+    """A bump at the motif's origin, whatever z is."""
+
+    def forward(self, z, coordinates):
+        return torch.exp(-(coordinates[..., 0] ** 2) / 0.02)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.5])
+def test_evidence_by_the_anchor_guide_is_that_of_all_bins(noise):
+    """Of a bump whose place alone matters, and can be tried; at any place between two bins."""
+    model = ps.ShiftVAE((16,), 1, likelihood=ps.Gaussian(noise), decoder=Bump(), offset_scale=0.2)
+    places, random = torch.linspace(-0.2, 0.2, 40), np.random.default_rng(0)
+    bumps = model.decoder(None, model.grid.unsqueeze(0) - places.reshape(-1, 1, 1)).numpy()
+    x = torch.tensor(bumps + noise * random.normal(size=bumps.shape), dtype=torch.float)
+    found = ps.evidence(model, x.numpy(), draws=400)
+    offsets = torch.linspace(-1, 1, 4001).double()
+    shifted = model.decoder(None, model.grid.unsqueeze(0) - offsets.reshape(-1, 1, 1))
+    likelihood = model.likelihood.log_prob(x.unsqueeze(1), shifted).sum(-1)
+    bins, site = model.sites[0], model.sites[1]
+    centres = site.centre(torch.arange(len(bins.log_mass))).reshape(-1)
+    near = torch.distributions.Normal(centres, site.width).log_prob(offsets.unsqueeze(1))
+    prior = (near + bins.log_mass).logsumexp(1)
+    exact = (likelihood + prior + np.log(2 / 4000)).logsumexp(1).detach().numpy()
+    np.testing.assert_allclose(found.log_evidence, exact, atol=0.15)
+    np.testing.assert_allclose(found.log_evidence.mean(), exact.mean(), atol=0.02)

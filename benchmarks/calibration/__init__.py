@@ -1,0 +1,1 @@
+"""Are posteriors right of windows that the trained model made itself?"""
