@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("task", nargs="?", choices=["weights", "nuts"], default="weights")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--draws", type=int, default=1000, help="of the guides, for weights")
-    parser.add_argument("--windows", type=int, default=16, help="for nuts")
+    parser.add_argument("--windows", type=int, default=12, help="for nuts")
     options = parser.parse_args()
     data = ps.synthetic.motifs(TRAINED_ON + HELD_OUT, seed=0)
     training = data.isel(sample=slice(0, TRAINED_ON))

@@ -20,7 +20,7 @@ def against_chains(name: str, model: ps.PoseVAE, held_out: ps.Patches, windows: 
         windows: how many of the first are taken.
     """
     taken = held_out.subset(torch.arange(windows))
-    tree = ps.sample(model, taken, draws=250, warmup=150, progress=False)
+    tree = ps.sample(model, taken, draws=150, warmup=100, progress=False)
     found = tree["diagnostics"].to_dataset()
     apart, elsewhere = np.zeros(windows, bool), np.zeros(windows, bool)
     for site in model.given_sites:

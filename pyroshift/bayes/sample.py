@@ -31,7 +31,7 @@ from pyroshift.training.elbo import sample_sites
 _LARGEST = 4 * 2**30  # bytes of draws that are held in memory
 _ROWS = 64  # windows, one for each chain and kind of a patch, that run in step
 _PROPOSALS = 100  # draws of the guide among which chains find their starts
-_NARROWEST = 1e-4  # width in whose units a chain begins, if the guide's is none
+_NARROWEST = 1e-3  # width in whose units a chain begins, if the guide's is none
 
 
 def sample(
@@ -99,11 +99,9 @@ def sample(
         >>> found["posterior"].z.dims, found["diagnostics"].z_r_hat.dims
         (('chain', 'draw', 'patch', 'latent'), ('patch', 'latent'))
     """
-    draws, warmup = (
-        checked_count("draws", draws, 4),
-        checked_count("warmup", warmup, markov.SHORTEST),
-    )
-    chains, batch_size = checked_count("chains", chains), checked_count("batch_size", batch_size)
+    draws, chains = checked_count("draws", draws, 4), checked_count("chains", chains)
+    warmup = checked_count("warmup", warmup, markov.SHORTEST)
+    batch_size = checked_count("batch_size", batch_size)
     if kernel not in markov.KERNELS:
         raise SpecificationError(f"kernel must be one of {list(markov.KERNELS)}, got {kernel!r}")
     patches = checked_patches(model, patches, stacklevel=2)
@@ -116,7 +114,11 @@ def sample(
     random, on_device = np.random.default_rng(seed), patches.to(model.device)
     parts = torch.arange(len(patches)).split(max(1, _ROWS // (chains * model.kinds)))
     steps, done = len(parts) * (warmup + draws), list[tree.Groups]()
-    with drawing_from(model, seed), tqdm(total=steps, unit="step", disable=not progress) as bar:
+    with (
+        drawing_from(model, seed),
+        pyro.validation_enabled(False),  # what is impossible ends a way, and is no error
+        tqdm(total=steps, unit="step", disable=not progress) as bar,
+    ):
         told = _teller(bar)
         try:
             for index in parts:
@@ -215,7 +217,7 @@ class _Posteriors:
     def _guide(self) -> dict[str, Tensor]:
         """Location and standard deviation of every site by the guide, as `encode` gives them."""
         model, batch = self.model, gathered(self.drawing.patches, self.drawing.index)
-        with pyro.validation_enabled(False), poutine.block():
+        with poutine.block():
             trace = poutine.trace(model.sample_guide).get_trace(batch)
             drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
             return model.guide_module.summary(model, batch, drawn)
@@ -244,20 +246,23 @@ class _Posteriors:
             Each `chain x draw x patch x ...`, discrete sites drawn given all others.
         """
         parts: dict[str, list[Tensor]] = {}
+        densities: list[Tensor] = []
         at_once = max(1, self.drawing.rows // (vectors.shape[1] * self.model.kinds))
         for some in vectors.split(at_once):
             values, _ = self.reals.values(some.flatten(0, 1).to(self.model.grid))
-            with pyro.validation_enabled(False):
-                prior, likelihood = self._joint(len(some)).by_kind(values)
+            prior, likelihood = self._joint(len(some)).by_kind(values)
             kind = dist.Categorical(logits=prior + likelihood).sample()
             values |= self.model.of_kind(kind)
-            for name, density in (("prior", prior), ("likelihood", likelihood)):
-                values[name] = density.gather(1, kind.unsqueeze(1)).squeeze(1)
+            both = torch.stack([prior, likelihood])
+            densities.append(both[:, torch.arange(len(kind), device=kind.device), kind])
             for name, value in values.items():
-                shape = len(some), self.chains, len(self.drawing.index)
-                parts.setdefault(name, []).append(value.unflatten(0, shape))
-        found = {name: torch.cat(each).transpose(0, 1) for name, each in parts.items()}
-        prior, likelihood = found.pop("prior"), found.pop("likelihood")
+                parts.setdefault(name, []).append(value)
+        shape = -1, self.chains, len(self.drawing.index)
+        found = {
+            name: torch.cat(each).unflatten(0, shape).transpose(0, 1)
+            for name, each in parts.items()
+        }
+        prior, likelihood = torch.cat(densities, 1).unflatten(1, shape).transpose(1, 2)
         return found, prior, likelihood
 
     def _diagnostics(self, values: dict[str, Tensor]) -> dict[str, np.ndarray]:

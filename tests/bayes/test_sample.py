@@ -55,14 +55,14 @@ def test_draws_have_the_moments_of_the_exact_posterior(kernel, untouched):
     mixed = np.array([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [0.5, 0.5, 0.7]]) @ linear.patterns(3)
     model.decoder.patterns.copy_(torch.tensor(mixed))
     with untouched():
-        tree = quiet(model, x, draws=150, warmup=90, kernel=kernel)
+        tree = quiet(model, x, draws=120, warmup=60, kernel=kernel)
     covariance = np.linalg.inv(np.eye(3) + mixed @ mixed.T / linear.NOISE**2)
     mean, width = x @ mixed.T @ covariance / linear.NOISE**2, covariance.diagonal() ** 0.5
     z = tree["posterior"].z.values.reshape(-1, 16, 3)
     found = tree["diagnostics"]
     error = (z.mean(0) - mean) / width * np.sqrt(found.z_ess.values)
     assert np.sqrt(np.square(error).mean()) < 1.7  # of 48 numbers: beyond by chance once in 10^8
-    # Of 16 posteriors with some 500 draws each: to 2%.
+    # Of 16 posteriors with some 400 draws each: to 2%.
     own = np.mean([np.cov(each.T) for each in z.transpose(1, 0, 2)], 0)
     np.testing.assert_allclose(own / np.outer(width, width), covariance / np.outer(width, width),
                                atol=0.08)  # fmt: skip
@@ -90,7 +90,7 @@ def test_offsets_are_as_sums_over_all_and_importance_weights_have_them():
     with torch.no_grad():
         expected = model.output({"offset": offset, "z": z})
         x = expected + 0.3 * torch.randn(expected.shape, generator=torch.Generator().manual_seed(0))
-    tree = quiet(model, x, draws=200, warmup=100)
+    tree = quiet(model, x, draws=150, warmup=60)
     weighed = ps.posterior(model, x, draws=4000, predictive=False)
     unit = 12.0  # pixels in half a window
     for number, signal in enumerate(x):
@@ -107,8 +107,9 @@ def test_offsets_are_as_sums_over_all_and_importance_weights_have_them():
             mean, width = (float(each[axis]) * factor for each in exact)
             for draws in (tree, weighed):
                 own = draws["posterior"][name].isel(patch=number)
-                assert abs(float(own.mean()) - mean) < 0.2 * width
-                assert abs(float(own.std()) / width - 1) < 0.15
+                # Of 300 independent draws: to 0.06 and 0.04.
+                assert abs(float(own.mean()) - mean) < 0.25 * width
+                assert abs(float(own.std()) / width - 1) < 0.2
     assert float(tree["diagnostics"].offset_r_hat.max()) < 1.05
 
 
@@ -118,7 +119,7 @@ def test_an_angle_beyond_the_cut_stays_in_one_piece():
     angle, z = torch.tensor([math.pi - 0.03, 0.4]), torch.zeros(2, 1)
     with torch.no_grad():
         x = model.output({"angle": angle, "z": z})
-    tree = quiet(model, x, draws=200, warmup=100)
+    tree = quiet(model, x, draws=150, warmup=60)
     found, drawn = tree["diagnostics"], tree["posterior"].angle
     assert float(found.angle_r_hat.max()) < 1.05  # though chains begin anywhere
     assert float(np.abs(drawn).max()) <= math.pi + 1e-6
@@ -134,8 +135,8 @@ def test_an_angle_beyond_the_cut_stays_in_one_piece():
         around = angle[number] + torch.linspace(-math.pi, math.pi, 181)
         mean, width = on_a_grid(log_density, around, torch.linspace(-4.0, 4.0, 41))
         own = (drawn.isel(patch=number).values - float(mean[0]) + math.pi) % (2 * math.pi) - math.pi
-        assert abs(own.mean()) < 0.2 * width[0]
-        assert abs(own.std() / width[0] - 1) < 0.15
+        assert abs(own.mean()) < 0.25 * width[0]
+        assert abs(own.std() / width[0] - 1) < 0.2
 
 
 def test_classes_have_their_exact_probabilities_and_labels_are_heeded():
@@ -146,9 +147,9 @@ def test_classes_have_their_exact_probabilities_and_labels_are_heeded():
         for kind in range(3)
     ]
     expected = np.exp(np.stack(each) - np.logaddexp.reduce(each))
-    drawn = quiet(model, x, draws=250, warmup=60)["posterior"]["class"].values
+    drawn = quiet(model, x, draws=200, warmup=40)["posterior"]["class"].values
     found = np.stack([(drawn == kind).mean((0, 1)) for kind in range(3)])
-    np.testing.assert_allclose(found, expected, atol=0.06)  # of 1,000 draws: to 0.016
+    np.testing.assert_allclose(found, expected, atol=0.08)  # of 800 draws: to 0.018
     known = quiet(model, x.assign(label=[0.0, np.nan, 2.0]), draws=20, warmup=30)
     drawn = known["posterior"]["class"].values
     assert (drawn[..., 0] == 0).all()
@@ -284,8 +285,9 @@ def test_groups_are_labelled_as_maps_are(case, untouched, monkeypatch):
         assert tree["sample_stats"][name].dims == weighed["sample_stats"].lp.dims
 
 
-def test_smooth_latents_and_uncertain_weights_are_no_hindrance():
-    patches = ps.extract_patches(RANDOM.random((16, 16)), 8, 4)
+def test_smooth_latents_and_uncertain_weights_are_no_hindrance(monkeypatch):
+    monkeypatch.setattr(module.markov, "_DEEPEST", 3)
+    patches = ps.extract_patches(RANDOM.random((16, 16)), 8, 4).subset(torch.arange(2))
     decoder = ps.BayesianDecoder(ps.SpatialDecoder((8, 8), latent_dim=2, hidden=(8,)))
     for model in (
         ps.ShiftVAE(8, priors={"z": ps.priors.Matern(2)}),
@@ -293,7 +295,7 @@ def test_smooth_latents_and_uncertain_weights_are_no_hindrance():
     ):
         tree = quiet(model, patches, draws=4, warmup=30, chains=1)
         assert set(tree["posterior"].data_vars) == {site.name for site in model.given_sites}
-        assert bool(tree["posterior"].z.notnull().all())
+        assert int(tree["posterior"].z.notnull().sum()) == 2 * 4 * 2  # patches, draws, latents
 
 
 # What it does when asked, and what not
@@ -303,7 +305,7 @@ def test_repeats_itself_and_can_vary():
     x, model = linear.data(3), linear.model()
     options = {"draws": 10, "warmup": 30, "chains": 2}
     tree = quiet(model, x, **options)
-    torch.manual_seed(3)
+    torch.rand(1)  # whatever the user's own random state
     xr.testing.assert_identical(tree, quiet(model, x, **options))
     assert not tree["posterior"].equals(quiet(model, x, seed=1, **options)["posterior"])
 
