@@ -49,13 +49,13 @@ def on_a_grid(log_density, *axes):
 # What is drawn
 
 
-@pytest.mark.parametrize("kernel", ["nuts", "hmc"])
-def test_draws_have_the_moments_of_the_exact_posterior(kernel, untouched):
+@pytest.mark.parametrize(("kernel", "steps"), [("nuts", 120), ("hmc", 300)])
+def test_draws_have_the_moments_of_the_exact_posterior(kernel, steps, untouched):
     x, model = linear.data(16, latents=3), linear.model(latents=3, narrow=0.6, shifted=1.0)
     mixed = np.array([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0], [0.5, 0.5, 0.7]]) @ linear.patterns(3)
     model.decoder.patterns.copy_(torch.tensor(mixed))
     with untouched():
-        tree = quiet(model, x, draws=120, warmup=60, kernel=kernel)
+        tree = quiet(model, x, draws=steps, warmup=80, kernel=kernel)
     covariance = np.linalg.inv(np.eye(3) + mixed @ mixed.T / linear.NOISE**2)
     mean, width = x @ mixed.T @ covariance / linear.NOISE**2, covariance.diagonal() ** 0.5
     z = tree["posterior"].z.values.reshape(-1, 16, 3)
@@ -66,7 +66,9 @@ def test_draws_have_the_moments_of_the_exact_posterior(kernel, untouched):
     own = np.mean([np.cov(each.T) for each in z.transpose(1, 0, 2)], 0)
     np.testing.assert_allclose(own / np.outer(width, width), covariance / np.outer(width, width),
                                atol=0.08)  # fmt: skip
-    assert float(found.z_r_hat.max()) < 1.05
+    # Of halves of 60 draws each: to 0.01, and the largest of 48 to 0.05.
+    assert float(found.z_r_hat.median()) < 1.02
+    assert float(found.z_r_hat.max()) < 1.1
     assert float(found.z_ess.min()) > 100
     assert not tree["sample_stats"].diverging.any()
     assert 0.6 < float(tree["sample_stats"].acceptance_rate.mean()) < 1.0
@@ -110,7 +112,7 @@ def test_offsets_are_as_sums_over_all_and_importance_weights_have_them():
                 # Of 300 independent draws: to 0.06 and 0.04.
                 assert abs(float(own.mean()) - mean) < 0.25 * width
                 assert abs(float(own.std()) / width - 1) < 0.2
-    assert float(tree["diagnostics"].offset_r_hat.max()) < 1.05
+    assert float(tree["diagnostics"].offset_r_hat.max()) < 1.1
 
 
 def test_an_angle_beyond_the_cut_stays_in_one_piece():
@@ -121,7 +123,7 @@ def test_an_angle_beyond_the_cut_stays_in_one_piece():
         x = model.output({"angle": angle, "z": z})
     tree = quiet(model, x, draws=150, warmup=60)
     found, drawn = tree["diagnostics"], tree["posterior"].angle
-    assert float(found.angle_r_hat.max()) < 1.05  # though chains begin anywhere
+    assert float(found.angle_r_hat.max()) < 1.1  # though chains begin anywhere
     assert float(np.abs(drawn).max()) <= math.pi + 1e-6
     first = drawn.isel(patch=0).values
     assert 0.2 < (first < 0).mean() < 0.8  # to either side of the cut
