@@ -121,7 +121,7 @@ class Drawing:
         with pyro.validation_enabled(False):
             replayed = poutine.replay(self.model.sample_model, trace=trace)
             generated = poutine.trace(replayed).get_trace(self._repeated(1))
-        return _log_density(sample_sites(generated)[DATA]).cpu().numpy()
+        return log_density(sample_sites(generated)[DATA]).cpu().numpy()
 
     def predicted(self, values: Values) -> Tensor:
         """Data as they would be once more, given values of all latent sites.
