@@ -24,6 +24,7 @@ from .bayes.compare import compare as compare
 from .bayes.evidence import evidence as evidence
 from .bayes.posterior import posterior as posterior
 from .bayes.predictive import predictive_check as predictive_check
+from .bayes.sample import sample as sample
 from .data import examples as examples
 from .data import synthetic as synthetic
 from .data.gathering import Patches as Patches

@@ -57,6 +57,10 @@ SIGNATURES = {
         "model": REQUIRED, "patches": REQUIRED, "draws": 200, "proposals": None,
         "predictive": True, "path": None, "overwrite": False, "batch_size": ANY, "seed": 0,
     },
+    "sample": {
+        "model": REQUIRED, "patches": REQUIRED, "draws": 500, "warmup": 300, "chains": 4,
+        "kernel": "nuts", "limit": 200, "batch_size": ANY, "seed": 0, "progress": True,
+    },
     "evidence": {
         "model": REQUIRED, "patches": REQUIRED, "draws": 200, "batch_size": ANY, "seed": 0,
     },

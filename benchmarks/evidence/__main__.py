@@ -1,4 +1,10 @@
-"""What importance weights say of the guides of turned and shifted glyphs, after a training."""
+"""What importance weights, or chains, say of the guides of turned and shifted glyphs.
+
+    python -m benchmarks.evidence
+    python -m benchmarks.evidence nuts
+
+trains the models anew, and prints their evidence, or the guides' errors against NUTS.
+"""
 
 import argparse
 
@@ -6,6 +12,7 @@ import pyro.distributions as dist
 import xarray as xr
 
 import pyroshift as ps
+from benchmarks.evidence.nuts import against_chains
 
 WINDOW, TRAINED_ON, HELD_OUT = 28, 3000, 300
 PRIORS = {"anchor": dist.Uniform(-0.3, 0.3), "normal": dist.Normal(0.0, 0.2)}
@@ -20,21 +27,32 @@ def train(guide: str, data: xr.Dataset, epochs: int) -> ps.PoseVAE:
     return model
 
 
-def main() -> None:
+def weights(models: dict[str, ps.PoseVAE], held_out: ps.Patches, draws: int) -> None:
     """Print the comparison, and how many draws the weighted ones are worth."""
+    table = ps.compare(models, held_out, draws=draws)
+    print(table.drop_vars("pointwise").to_dataframe().round(2).to_string())
+    for name, model in models.items():
+        found = ps.evidence(model, held_out, draws=draws)
+        print(f"{name}: {float(found.ess.median()):.0f} of {draws} draws, in the median")
+
+
+def main() -> None:
+    """Train, and print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", nargs="?", choices=["weights", "nuts"], default="weights")
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--draws", type=int, default=1000, help="of the guides, for weights")
+    parser.add_argument("--windows", type=int, default=12, help="for nuts")
     options = parser.parse_args()
     data = ps.synthetic.motifs(TRAINED_ON + HELD_OUT, seed=0)
     training = data.isel(sample=slice(0, TRAINED_ON))
     held_out = ps.Patches.from_array(data["patch"].isel(sample=slice(TRAINED_ON, None)))
     models = {guide: train(guide, training, options.epochs) for guide in PRIORS}
-    table = ps.compare(models, held_out, draws=options.draws)
-    print(table.drop_vars("pointwise").to_dataframe().round(2).to_string())
+    if options.task == "weights":
+        weights(models, held_out, options.draws)
+        return
     for name, model in models.items():
-        found = ps.evidence(model, held_out, draws=options.draws)
-        print(f"{name}: {float(found.ess.median()):.0f} of {options.draws} draws, in the median")
+        against_chains(name, model, held_out, options.windows)
 
 
 if __name__ == "__main__":

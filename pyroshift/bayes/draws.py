@@ -1,6 +1,6 @@
 """Draws of the guide, of the prior and of the data, for some patches at once; their densities."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,7 @@ class Drawing:
                     ("prior", [generated[name] for name in latent]),
                     ("likelihood", observed),
                 ):
-                    total = sum(map(_log_density, sites), more.get(name, torch.zeros(()))).double()
+                    total = sum(map(log_density, sites), more.get(name, torch.zeros(()))).double()
                     densities[name].append(total.reshape(count, -1).cpu())
             for name, site in latent.items() if keep else ():
                 kept.setdefault(name, []).append(self._apart(site["value"], count))
@@ -123,7 +123,7 @@ class Drawing:
         with pyro.validation_enabled(False):
             replayed = poutine.replay(self.model.sample_model, trace=trace)
             generated = poutine.trace(replayed).get_trace(self._repeated(1))
-        return _log_density(sample_sites(generated)[DATA]).cpu().numpy()
+        return log_density(sample_sites(generated)[DATA]).cpu().numpy()
 
     def predicted(self, values: Values) -> Tensor:
         """Data as they would be once more, given values of all latent sites.
@@ -185,9 +185,27 @@ class Drawing:
         return {name: site for name, site in drawn.items() if name in own}
 
 
-def _log_density(site: dict[str, Any]) -> Tensor:
-    """Log density of a site's value, of each patch."""
+def log_density(site: dict[str, Any]) -> Tensor:
+    """Log density of the value of a site of a trace, of each patch."""
     return scale_and_mask(site["fn"].log_prob(site["value"]), site["scale"], site["mask"]).double()
+
+
+def called(model: PoseVAE, values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """The sites as specified, poses that are alike under one value, as `encode` has them.
+
+    Args:
+        model: whose sites they are.
+        values: by name, `... x event shape`.
+    """
+    reduced = {site.name: site.reduce for site in model.pose_sites}
+    return {
+        site.name: reduced.get(site.name, _same)(values[site.name]).cpu().numpy()
+        for site in model.given_sites
+    }
+
+
+def _same(value: Tensor) -> Tensor:
+    return value
 
 
 def _joined(parts: dict[str, list[Tensor]]) -> Values:

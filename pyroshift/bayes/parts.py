@@ -41,6 +41,18 @@ class Part:
         return full.reshape(*before, *self.shape, *after)
 
 
+def first_of(patches: Patches, count: int) -> Part:
+    """So many of the first patches, as a part that fills the whole layout.
+
+    Args:
+        patches: the patches.
+        count: how many of them.
+    """
+    region = {name: slice(0, size) for name, size in patches.layout.items()}
+    shape = tuple(patches.layout.values())
+    return Part(region, shape, torch.arange(count), patches.positions[:count])
+
+
 def parts_of(patches: Patches, most: int) -> Iterator[Part]:
     """The patches in parts of at most so many, in the order of the layout; none empty.
 

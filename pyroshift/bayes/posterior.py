@@ -16,7 +16,7 @@ from pyroshift.bayes.checks import (
     checked_patches,
     drawing_from,
 )
-from pyroshift.bayes.draws import Drawing, Values
+from pyroshift.bayes.draws import Drawing, called
 from pyroshift.bayes.evidence import KHAT
 from pyroshift.bayes.pareto import effective, khat_limit, resampled, smoothed
 from pyroshift.bayes.parts import parts_of
@@ -134,8 +134,8 @@ def _groups(
     values = {name: _chosen(value, chosen) for name, value in weighed.values.items()}
     before, data_before = drawing.prior(draws)
     groups: tree.Groups = {
-        tree.POSTERIOR: _named(drawing.model, values),
-        tree.PRIOR: _named(drawing.model, before),
+        tree.POSTERIOR: called(drawing.model, values),
+        tree.PRIOR: called(drawing.model, before),
         tree.OBSERVED: {tree.PATCHES: drawing.patches.gather(drawing.index).cpu().numpy()},
         tree.LOG_LIKELIHOOD: {
             tree.PATCHES: np.take_along_axis(weighed.log_likelihood, chosen, 0)
@@ -148,7 +148,7 @@ def _groups(
     if predictive:
         groups[tree.POSTERIOR_PREDICTIVE] = {tree.PATCHES: drawing.predicted(values).cpu().numpy()}
         groups[tree.PRIOR_PREDICTIVE] = {tree.PATCHES: data_before.cpu().numpy()}
-    return groups
+    return tree.in_one_chain(groups)
 
 
 def _chosen(values: Tensor, chosen: np.ndarray) -> Tensor:
@@ -160,16 +160,3 @@ def _chosen(values: Tensor, chosen: np.ndarray) -> Tensor:
     """
     which = torch.from_numpy(chosen).to(values.device)
     return values[which, torch.arange(which.shape[1], device=values.device)]
-
-
-def _named(model: PoseVAE, values: Values) -> dict[str, np.ndarray]:
-    """The sites as specified, poses that are alike under one value, as `encode` has them."""
-    reduced = {site.name: site.reduce for site in model.pose_sites}
-    return {
-        site.name: reduced.get(site.name, _same)(values[site.name]).cpu().numpy()
-        for site in model.given_sites
-    }
-
-
-def _same(value: Tensor) -> Tensor:
-    return value

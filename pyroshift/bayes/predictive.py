@@ -66,7 +66,7 @@ def predictive_check(
     those near 0 or 1 mean the more.
 
     Args:
-        draws: from `posterior` or `sample`, with predicted windows.
+        draws: from `posterior`, with predicted windows.
         statistics: names, of "mean", "spread", "least", "greatest" and "roughness" (mean square of
             the steps from pixel to pixel, over twice the variance: 1 for white noise); or functions
             by name, of `window x height x width` or `window x length`, NaN where pixels are

@@ -2,7 +2,7 @@
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,55 @@ PATCHES = "patches"  # what the data are called, as by Patches.to_xarray: x is a
 POSTERIOR, PRIOR, OBSERVED = "posterior", "prior", "observed_data"
 POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE = "posterior_predictive", "prior_predictive"
 LOG_LIKELIHOOD, SAMPLE_STATS, IMPORTANCE = "log_likelihood", "sample_stats", "importance"
+DIAGNOSTICS = "diagnostics"
 _DRAWN = {
     POSTERIOR, PRIOR, POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE, LOG_LIKELIHOOD, SAMPLE_STATS,
 }  # fmt: skip
 _LABELS = {
     "lp": ("log density of window and latents", "nat"),
     "log_weight": ("log importance weight of each draw of the guide", "nat"),
+    "diverging": ("whether the way to the draw diverged", "1"),
+    "acceptance_rate": ("mean probability of acceptance", "1"),
+    "step_size": ("step size of the chain", "1"),
+}
+R_HAT, ESS, ERROR, WIDTH = "_r_hat", "_ess", "_guide_error", "_guide_width"
+_DIAGNOSED = {
+    R_HAT: "split R-hat of the",
+    ESS: "effective number of draws of the",
+    ERROR: "guide's location less the mean, in standard deviations, of the",
+    WIDTH: "guide's standard deviation over that of the draws, of the",
 }
 Groups = dict[str, dict[str, np.ndarray]]
-"""Values by group and name: `draw x patch x ...` of draws, else `patch x ...`."""
+"""Values by group and name: `chain x draw x patch x ...` of draws, else `patch x ...`."""
+
+
+def in_one_chain(groups: Groups) -> Groups:
+    """Groups of draws that are independent.
+
+    Args:
+        groups: values by group and name, those of draws `draw x patch x ...`.
+    """
+    drawn = {
+        group: {name: value[np.newaxis] for name, value in values.items()}
+        for group, values in groups.items()
+        if group in _DRAWN
+    }
+    return groups | drawn
+
+
+def joined(several: Sequence[Groups]) -> Groups:
+    """Groups of some patches, and of others after them.
+
+    Args:
+        several: values by group and name, of each set of patches.
+    """
+    return {
+        group: {
+            name: np.concatenate([each[group][name] for each in several], 2 * (group in _DRAWN))
+            for name in values
+        }
+        for group, values in several[0].items()
+    }
 
 
 class Labels:
@@ -63,12 +103,14 @@ class Labels:
 
     def coords(self, group: str, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Coordinates of a group, over the whole layout."""
+        if group == DIAGNOSTICS:
+            values = {_diagnosed(name)[0]: value for name, value in values.items()}
         found = coordinates(self.model, self.patches, values)
         if PATCHES in values and group != LOG_LIKELIHOOD:
             found |= channel_coords(self.patches.channels, self.patches.channel_units)
         if group in _DRAWN:
-            draws = next(iter(values.values())).shape[0]
-            found |= {CHAIN: np.arange(1), DRAW: np.arange(draws)}
+            chains, draws = next(iter(values.values())).shape[:2]
+            found |= {CHAIN: np.arange(chains), DRAW: np.arange(draws)}
         return found
 
     def _variable(self, group: str, name: str, values: np.ndarray, part: Part) -> xr.Variable:
@@ -76,11 +118,9 @@ class Labels:
         leading: tuple[str, ...] = (CHAIN, DRAW) if group in _DRAWN else ()
         if name == "log_weight":
             leading = (PROPOSAL,)
-        axes = values.ndim - 1 - bool(leading)
+        axes = values.ndim - 1 - len(leading)
         trailing, factor, attrs = self._labelled(group, name, axes)
-        data = part.laid_out(values * factor, int(bool(leading)))
-        if len(leading) == 2:
-            data = data[np.newaxis]
+        data = part.laid_out(values * factor, len(leading))
         return xr.Variable((*leading, *part.region, *trailing), data, attrs)
 
     def _labelled(
@@ -94,10 +134,20 @@ class Labels:
             return (*channel, *self.patches.pixel_dims), 1.0, {"long_name": "window"}
         if group == IMPORTANCE and name not in _LABELS:
             return (), 1.0, evidence_labels(name)
+        if group == DIAGNOSTICS:
+            site, long_name = _diagnosed(name)
+            trailing, _, attrs = labels_of(site, self.patches, axes)
+            return trailing, 1.0, {"long_name": f"{long_name} {attrs['long_name']}", "units": "1"}
         if name in _LABELS:
             long_name, units = _LABELS[name]
             return (), 1.0, {"long_name": long_name, "units": units}
         return labels_of(name, self.patches, axes)
+
+
+def _diagnosed(name: str) -> tuple[str, str]:
+    """The site that something is told of, and what it is in words."""
+    ending = next(ending for ending in _DIAGNOSED if name.endswith(ending))
+    return name.removesuffix(ending), _DIAGNOSED[ending]
 
 
 class InMemory:
@@ -105,7 +155,7 @@ class InMemory:
 
     Args:
         labels: of the values.
-        attrs: of the group of weights.
+        attrs: of the group that tells how far to trust the draws.
     """
 
     def __init__(self, labels: Labels, attrs: dict[str, Any]) -> None:
@@ -136,7 +186,7 @@ class InMemory:
             shape = [layout.get(str(dim), size) for dim, size in variable.sizes.items()]
             data = self._filled(shape, variable)
             variables[name] = xr.Variable(variable.dims, data, variable.attrs)
-        attrs = {**self.labels.attrs, **(self.attrs if group == IMPORTANCE else {})}
+        attrs = {**self.labels.attrs, **(self.attrs if group in (IMPORTANCE, DIAGNOSTICS) else {})}
         return xr.Dataset(variables, self.labels.coords(group, values), attrs)
 
     def _filled(self, shape: list[int], part: xr.Variable) -> Any:
@@ -148,7 +198,7 @@ class InStore(InMemory):
 
     Args:
         labels: of the values.
-        attrs: of the group of weights.
+        attrs: of the group that tells how far to trust the draws.
         path: of the store, which isn't there yet, or may be replaced.
     """
 

@@ -36,7 +36,7 @@ def predictive_check(source: xr.DataTree | xr.Dataset, *, frame: int = 0) -> Fig
     fails.
 
     Args:
-        source: from `pyroshift.predictive_check`; or draws from `posterior` or `sample`, which are
+        source: from `pyroshift.predictive_check`; or draws from `posterior`, which are
             checked by its default statistics.
         frame: which frame of a stack the maps are of.
 
