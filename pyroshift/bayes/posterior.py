@@ -49,6 +49,9 @@ def posterior(
     group, 0.7 or less, a few draws make up all, and the guide is wrong. `ess` tells how many
     draws they are worth.
 
+    ArviZ's functions take the tree. But what it would mean to leave a window out (`loo`), of which
+    all latents are its own, is its evidence: see `evidence` and `compare`.
+
     Args:
         model: a trained model.
         patches: `Patches`, or windows or signals that are cut already, as for `encode`.

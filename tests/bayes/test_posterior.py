@@ -1,5 +1,6 @@
 """Draws of the posterior: exact where the guide is not, and labelled as the maps are."""
 
+import arviz_stats
 import linear
 import numpy as np
 import pyro.distributions as dist
@@ -87,6 +88,15 @@ def test_same_weights_as_those_of_evidence():
     np.testing.assert_allclose(weights.mean("proposal"), found.elbo, rtol=1e-6)
     np.testing.assert_allclose(tree["importance"].khat, found.khat, atol=1e-3)
     assert tree["importance"].attrs["khat_limit"] == found.attrs["khat_limit"]
+
+
+def test_arviz_takes_the_tree_as_it_is():
+    x = linear.data(4)
+    tree = ps.posterior(linear.model(narrow=0.8), x, draws=2000, proposals=8000)
+    table = arviz_stats.summary(tree, round_to="none")
+    assert list(table.index[:2]) == ["z[0, 0]", "z[0, 1]"]
+    exact = linear.posterior_means(x, 2).ravel()
+    np.testing.assert_allclose(table["mean"].astype(float), exact, atol=0.04)  # 3 errors
 
 
 # How it is labelled
