@@ -1,5 +1,6 @@
 """Posterior predictive checks: do windows that a model predicts look like those it was given?"""
 
+import math
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
@@ -259,9 +260,12 @@ def _evaluated(chosen: Mapping[str, Statistic], windows: np.ndarray) -> np.ndarr
 
 
 def _edges(pixels: np.ndarray) -> np.ndarray:
-    """Ends of intervals of values, somewhat beyond those observed."""
+    """Ends of intervals of values, somewhat beyond those observed; whole numbers in the middle."""
     low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
     margin = _BEYOND * (high - low) or 1.0
+    if bool((np.nan_to_num(pixels) % 1 == 0).all()):
+        step = math.ceil((high - low + 2 * margin) / _POINTS)
+        return math.floor(low - margin) - 0.5 + step * np.arange(_POINTS + 1)
     return np.linspace(low - margin, high + margin, _POINTS + 1)
 
 

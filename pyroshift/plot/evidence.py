@@ -68,7 +68,7 @@ def compare(table: xr.Dataset, ax: Axes | None = None) -> Figure:
     ax.set_yticks(rows, names)
     ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="log evidence of a window (nat)")
     ax.xaxis.set_major_locator(round_ticks())
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)  # over names, if need be
     without_box(ax)
     return figure_of(ax)
 

@@ -88,6 +88,18 @@ def test_missing_pixels_are_left_out_of_predictions():
     assert set(found.predicted.values.ravel()) == {6.0}
 
 
+def test_intervals_hold_as_many_whole_numbers():
+    random = np.random.default_rng(0)
+    for mean in (3, 300):
+        counts = random.poisson(mean, (40, 12)).astype(np.float32)
+        model = ps.VAE((12,), likelihood="poisson", guide="normal")
+        found = ps.predictive_check(ps.posterior(model, counts, draws=26), "mean")
+        step = float(found.value[1] - found.value[0])
+        assert step == int(step) >= 1
+        assert float(found.value[0]) % 1 == ((step - 1) / 2) % 1
+        np.testing.assert_allclose(found.density.sum() * step, 1, rtol=1e-9)
+
+
 def test_wrong_arguments():
     tree = ps.posterior(linear.model(), linear.data(5), draws=26)
     for wrong in ("kurtosis", ["mean", "kurtosis"], [], {}, {"mean": "mean"}):
