@@ -49,6 +49,9 @@ def posterior(
     group, 0.7 or less, a few draws make up all, and the guide is wrong. `ess` tells how many
     draws they are worth.
 
+    Of windows cut with `overlap="once"`, it is the tempered posterior, and so are `log_likelihood`
+    and `lp`; predicted windows are as the likelihood has them.
+
     Args:
         model: a trained model.
         patches: `Patches`, or windows or signals that are cut already, as for `encode`.
