@@ -69,9 +69,10 @@ def extract_patches(
     their KL divergence. With `overlap="once"` the log likelihood of every window is multiplied by
     one and the same number, the pixels covered over the pixels held, which on a large grid is the
     product of step over window along both axes: a power likelihood. Bounds and evidences are then
-    of these tempered data. What a single window says of itself, as its offset, was right before,
-    as it holds each pixel once, and is now too unsure: what its neighbours know of its pixels only
-    a prior of neighbours brings back. Windows keep the number, in `power`, in any part of them.
+    of these tempered data. What a single window says of itself, as its offset, needs no power, for
+    it holds each of its pixels once, and is less sure with it than it could be: what neighbours
+    know of these pixels only a prior of neighbours brings back, without which faint latents may
+    collapse. Windows keep the number, in `power`, in any part of them.
 
     Returns:
         The patches, with the coordinates of their centres in the image's units.
