@@ -16,6 +16,7 @@ GUIDES = ("normal", "anchor")
 BRIGHTNESS = ("site",)
 NORMALIZATIONS = ("patch", "image")
 SCHEDULES = ("cosine",)
+OVERLAPS = ("once",)
 
 
 def by_name(names: Sequence[str], *named: Named) -> dict[str, Named]:

@@ -12,6 +12,7 @@ as much as it does where they are independent.
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from benchmarks.common.data import measurement
 from benchmarks.common.metrics import Array
 from benchmarks.common.table import Row, written
 from benchmarks.common.training import COMMON
+from benchmarks.neighbours import overlap as overlap_of
 from pyroshift import (
     Patches,
     ShiftVAE,
@@ -37,6 +39,8 @@ from pyroshift.priors.matern import matern
 SIDE, WINDOW, STEP = 32, 12, 0.5  # windows, pixels, and nanometres from window to window
 SMOOTH = 0.8  # share of the variance
 FIT: dict[str, Any] = {"epochs": 60, "batch_size": 64, "kl": 1.0}
+CASES = list(product(("independent", "neighbours"), (None, "once")))
+NOISE = 0.3  # of the image whose windows overlap
 LENGTHS, NOISES = (5.0, 10.0), (0.3, 0.45)
 
 
@@ -58,23 +62,57 @@ def fields(seeds: list[int], epochs: int) -> Iterator[Row]:
 
 
 def graphite(seeds: list[int], epochs: int) -> Iterator[Row]:
-    """How smooth maps of an STM image are, by the normal guide."""
+    """How smooth maps of an STM image are, at weight 1, without a search."""
     image = load_image(measurement("stm_graphite.tif"))
-    patches = extract_patches(image, window=40, step=12)
-    for seed in seeds:
-        for label, prior in (("independent", {}), ("neighbours", {"z": priors.Matern(2)})):
-            model = ShiftVAE(40, 2, guide="normal", priors=prior, seed=seed)
-            maps, seconds = _trained(model, patches, seed, epochs)
-            row = Row("graphite", label, seed, seconds)
-            for latent in range(2):
-                z = maps.z.isel(latent=latent)
-                row.add(f"smoothness of z{latent}", float(smoothness(z)))
-            yield row
+    for guide, (prior, overlap), seed in product(("normal", "anchor"), CASES, seeds):
+        patches = extract_patches(image, window=40, step=12, overlap=overlap)
+        model = ShiftVAE(40, 2, guide=guide, priors=_priors(prior, 2), seed=seed)
+        maps, seconds = _trained(model, patches, seed, epochs)
+        row = Row("graphite", f"{guide}, {prior}, {overlap}", seed, seconds)
+        for latent in range(2):
+            row.add(f"smoothness of z{latent}", float(smoothness(maps.z.isel(latent=latent))))
+        counted = (patches.power or 1.0) * 40**2
+        row.add("bound per pixel", float(maps.elbo.mean()) / counted)
+        _add_process(row, model)
+        yield row
+
+
+def overlapping(seeds: list[int], epochs: int) -> Iterator[Row]:
+    """How often intervals of 90% hold the truth, where windows overlap."""
+    for (prior, overlap), seed in product(CASES, seeds):
+        seen = overlap_of.scene(NOISE, seed)
+        patches = seen.patches(overlap)
+        model = ShiftVAE(
+            overlap_of.WINDOW, 1, period=overlap_of.PERIOD, priors=_priors(prior, 1), seed=seed
+        )
+        maps, seconds = _trained(model, patches, seed, epochs)
+        row = Row("overlapping", f"{prior}, {overlap}", seed, seconds)
+        for name, value in overlap_of.coverage(seen, maps, model, patches).items():
+            row.add(name, value)
+        _add_process(row, model)
+        yield row
 
 
 TASKS: dict[str, Callable[[list[int], int], Iterator[Row]]] = {
-    "fields": fields, "graphite": graphite,
+    "fields": fields, "graphite": graphite, "overlapping": overlapping,
 }  # fmt: skip
+
+
+def _priors(prior: str, latents: int) -> dict[str, Any]:
+    """The prior of z by its name: the model's own, or of neighbours."""
+    return {"z": priors.Matern(latents)} if prior == "neighbours" else {}
+
+
+def _add_process(row: Row, model: ShiftVAE) -> None:
+    """Lengths and shares, where neighbours say something of each other."""
+    site: Any = model.contents[0]
+    if isinstance(site, priors.Matern):
+        lengths = site.length_posterior.mean.tolist()
+        share_posterior: Any = site.share_posterior
+        shares = share_posterior.base_dist.base_dist.loc.sigmoid().tolist()
+        for latent, (length, share) in enumerate(zip(lengths, shares, strict=True)):
+            row.add(f"length of z{latent}", length)
+            row.add(f"share of z{latent}", share)
 
 
 def _both(length: float, noise: float, seed: int, epochs: int) -> Iterator[Row]:

@@ -66,7 +66,8 @@ def calibrate(
     Args:
         model: a trained model.
         patches: `Patches`, for each of which one window is made, with its gaps, and what is known
-            of it but for labels; by default nothing is known and nothing missing.
+            of it but for labels; by default nothing is known and nothing missing. All pixels count
+            in full.
         draws: of the guide for each window, at least 25.
         windows: how many are made where no patches are given.
         batch_size: windows that go through the networks at a time.
@@ -171,7 +172,7 @@ def _make(model: PoseVAE, patches: Patches, index: Tensor) -> _Made:
         starts[:, 0] = torch.arange(len(index))
         made = replace(
             patches, source=x, starts=starts.to(x.device), normalize=None, known=known,
-            layout={"patch": len(index)}, coords={}, positions=np.arange(len(index)),
+            layout={"patch": len(index)}, coords={}, positions=np.arange(len(index)), power=None,
         )  # fmt: skip
         truth = {site.name: values[site.name].unsqueeze(0) for site in model.given_sites}
         drawing = Drawing(model, made, torch.arange(len(index), device=x.device), len(index))

@@ -52,8 +52,9 @@ def compare(
     Windows that overlap have pixels in common, and count as often as they bring news: where any
     do, the errors are those of the means of blocks two windows wide, enlarged by a tenth for each
     axis, as neighbouring blocks share pixels too. Windows of different frames are taken for
-    independent. Which windows a model was trained on can't be known here: `split_patches` holds out
-    such as share no pixel with the others.
+    independent. Of windows cut with `overlap="once"` evidences are of tempered data: added up over
+    windows, of each pixel once. Which windows a model was trained on can't be known here:
+    `split_patches` holds out such as share no pixel with the others.
 
     Args:
         models: trained models by name, all for windows like these.

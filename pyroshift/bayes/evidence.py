@@ -40,6 +40,10 @@ def evidence(
     stays as much too low as the guide is wrong. Where k-hat is beyond the limit in the attribute
     `khat_limit`, a few draws decide: the bound is still one, but neither near nor is its error.
 
+    Of windows cut with `overlap="once"` it is of tempered data: the likelihood raised to `power`,
+    no density any more, integrated over the latents. Added up over windows it is of each pixel
+    once, and a higher one still speaks for a model.
+
     Of windows whose class is known by a label, it is the evidence of window and class. What all
     patches share, as the widths of a hierarchical prior, is drawn from its posterior.
 

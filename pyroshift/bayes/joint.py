@@ -141,7 +141,8 @@ class Joint:
         with patches_plate(len(batch), None):
             for site in model.given_sites:
                 values[site.name] = site.draw(values)
-            model.likelihood(model.output(values), batch.x, event_dim=len(model.shape))
+            with poutine.scale(scale=batch.power):
+                model.likelihood(model.output(values), batch.x, event_dim=len(model.shape))
 
     @cached_property
     def _repeated(self) -> Batch:

@@ -52,6 +52,9 @@ def posterior(
     ArviZ's functions take the tree. But what it would mean to leave a window out (`loo`), of which
     all latents are its own, is its evidence: see `evidence` and `compare`.
 
+    Of windows cut with `overlap="once"`, it is the tempered posterior, and so are `log_likelihood`
+    and `lp`; predicted windows are as the likelihood has them.
+
     Args:
         model: a trained model.
         patches: `Patches`, or windows or signals that are cut already, as for `encode`.

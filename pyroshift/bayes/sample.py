@@ -56,7 +56,8 @@ def sample(
     those of the starts. Discrete sites (class, flip) are summed out exactly, and drawn from their
     exact posterior given all else. Weights of the model stay as they are; what all patches share,
     as the widths of a hierarchical prior, is at the middle of its posterior. Of latents that depend
-    on neighbours (`Matern`), those of each window are drawn by itself. Ctrl-C keeps the patches
+    on neighbours (`Matern`), those of each window are drawn by itself. Of windows cut with
+    `overlap="once"`, it is the tempered posterior. Ctrl-C keeps the patches
     that are done, and leaves NaN for the others.
 
     Args:

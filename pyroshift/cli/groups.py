@@ -48,6 +48,13 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
             "windows with fewer are left out, and pixels that are missing count for nothing "
             "(default: %(default)s)",
         ),
+        group.add_argument(
+            "--overlap",
+            choices=names.OVERLAPS,
+            help="once: a pixel that several windows hold counts once, by a power likelihood; "
+            "uncertainties, bounds and what latents cost are then of the image as it was measured "
+            "(default: it counts in every window)",
+        ),
     ]
 
 

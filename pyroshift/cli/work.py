@@ -63,6 +63,7 @@ def search(arguments: Namespace, notes: list[str]) -> None:
         arguments.step,
         model=builder(arguments, image),
         min_valid=arguments.min_valid,
+        overlap=arguments.overlap,
         initial=arguments.initial or WEIGHTS,
         final=arguments.final or WEIGHTS,
         vary=varied(arguments.vary),
@@ -148,6 +149,7 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
         step=arguments.step,
         normalize=normalization(arguments),
         min_valid=arguments.min_valid,
+        overlap=arguments.overlap,
         overwrite=arguments.overwrite,
         progress=_shows_progress(arguments),
     )
@@ -233,7 +235,7 @@ def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) ->
     normalize = normalization(arguments)
     return extract_patches(
         image, window, arguments.step, normalize, positions, arguments.interpolate,
-        arguments.min_valid,
+        arguments.min_valid, arguments.overlap,
     )  # fmt: skip
 
 

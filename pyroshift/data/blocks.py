@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pyroshift.data.atoms import FRAME
 from pyroshift.data.channels import channel_coords, channel_labels
 from pyroshift.data.checks import CHANNEL, as_image, check_values, check_window_fits, pixel_size
 from pyroshift.data.foreign import from_library
+from pyroshift.data.neighbours import check_overlap, covered_share
 from pyroshift.data.normalization import (
     REMEDY,
     Limits,
@@ -50,6 +52,7 @@ class Blocks:
         layout: for each dimension of the maps, its name and size.
         coords: coordinates over these dimensions.
         limits: the range of each channel, where they are to be stretched as a whole.
+        power: by how much of its pixels each window counts, as `Patches` have it.
     """
 
     image: xr.DataArray
@@ -61,6 +64,7 @@ class Blocks:
     layout: Mapping[str, int]
     coords: Mapping[str, xr.Variable]
     limits: Sequence[Limits] = ()
+    power: float | None = None
 
     @property
     def axes(self) -> tuple[str, str]:
@@ -118,6 +122,7 @@ class Blocks:
             pixel_size=tuple(size for size, _ in lengths),
             units=tuple(unit for _, unit in lengths),
             attrs=dict(self.image.attrs),
+            power=self.power,
         )
 
     def sample(self, pixels: np.ndarray) -> Patches:
@@ -135,6 +140,7 @@ class Blocks:
             "range": [list(limits) for limits in self.limits],
             "min_valid": self.min_valid,
             "rows": self.rows,
+            **({} if self.power is None else {"power": self.power}),
         }
 
 
@@ -145,6 +151,7 @@ def plan_blocks(
     normalize: Any,
     rows: int | None,
     min_valid: float = 0.5,
+    overlap: str | None = None,
 ) -> Blocks:
     """What to cut out of an image, checked as far as can be without reading it.
 
@@ -156,6 +163,7 @@ def plan_blocks(
         normalize: as for `extract_patches`.
         rows: rows of windows in a block, or None for about 250,000 windows.
         min_valid: as for `extract_patches`.
+        overlap: likewise.
 
     Raises:
         DataError: if the windows make no sense for that image.
@@ -170,6 +178,7 @@ def plan_blocks(
     data = _lazy(image)
     normalize = checked_normalize(normalize)
     check_share(min_valid)
+    check_overlap(overlap)
     extract_patches(np.zeros(window), window, step, normalize)  # does the step make sense?
     if not data.size:
         raise DataError(f"the image is empty: its shape is {data.shape}")
@@ -189,7 +198,11 @@ def plan_blocks(
         raise DataError(f"rows must be a whole number of at least 1, got {rows!r}")
     rows = min(int(rows), layout[down])
     coords = {**column.coords, across: row.coords[across]}
-    plan = Blocks(data, window, steps, normalize, min_valid, rows, layout, coords)
+    shares = (covered_share(part.starts, window) for part in (column, row))
+    power = None if overlap is None else float(math.prod(shares))
+    plan = Blocks(
+        data, window, steps, normalize, min_valid, rows, layout, coords, power=power
+    )  # fmt: skip
     if not of_all(normalize):
         return plan
     several = range(data.sizes[CHANNEL]) if CHANNEL in data.dims else ()

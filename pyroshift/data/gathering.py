@@ -18,7 +18,7 @@ from pyroshift.data.checks import CHANNEL, check_index, check_name, lengths, pla
 from pyroshift.data.known import as_numbers, check_free, over_layout
 from pyroshift.data.layouts import cut_already
 from pyroshift.data.normalization import Normalize, checked_normalize, stretch
-from pyroshift.data.pixels import Pixels
+from pyroshift.data.pixels import Pixels, described
 from pyroshift.data.windows import check_share, gather, with_enough_pixels
 from pyroshift.errors import DataError
 
@@ -50,6 +50,7 @@ class Patches:
         complete: whether no window misses any pixel.
         known: labels and covariates, `patch` each, float32, NaN where unknown: see `assign`.
         categories: what the numbers of labels that were text stand for.
+        power: by what share of its pixels each window counts, by `overlap="once"`; None for all.
     """
 
     source: Tensor
@@ -68,6 +69,7 @@ class Patches:
     complete: bool = True
     known: Mapping[str, Tensor] = field(default_factory=dict)
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    power: float | None = None
 
     @classmethod
     def from_array(
@@ -85,9 +87,8 @@ class Patches:
         Args:
             array: numbers, the window's axes last: `n x length` for signals, `n x height x width`
                 for windows, or with more leading dimensions. NaN, or masked, where pixels are
-                missing. A DataArray, a HyperSpy signal or a
-                sidpy dataset brings its own dimensions and coordinates; windows of it have its
-                axes y and x, wherever they stand.
+                missing. A DataArray, a HyperSpy signal or a sidpy dataset brings its own dimensions
+                and coordinates; windows of it have its axes y and x, wherever they stand.
             window_ndim: number of axes of a window, 1 or 2. Needed where there are more leading
                 dimensions than one: `height x width x energies` has 1; a HyperSpy signal says it.
             dims: names of the dimensions, by default "patch" (or "dim_0" ...) and the window's
@@ -167,7 +168,8 @@ class Patches:
         window = " x ".join(map(str, self.window))
         channels = f"{len(self.channels)} channels, " if self.channels else ""
         known = f", known: {', '.join(self.known)}" if self.known else ""
-        normalize = f"normalize={self.normalize!r}"
+        power = "" if self.power is None else f", power {self.power:.3g}"
+        normalize = f"normalize={self.normalize!r}{power}"
         return f"<Patches ({layout}), {channels}window {window}, {normalize}{known}>"
 
     def gather(self, index: Tensor | None = None) -> Tensor:
@@ -338,8 +340,8 @@ class Patches:
 
     @property
     def pixels(self) -> Pixels:
-        """Size and unit of a pixel along each axis of the window, as a model keeps them."""
-        return {"size": [abs(float(size)) for size in self.pixel_size], "units": list(self.units)}
+        """What a model keeps of the pixels that it is trained on."""
+        return described(self.pixel_size, self.units, self.power)
 
     @property
     def pixel_dims(self) -> tuple[str, ...]:

@@ -1,12 +1,16 @@
 """Where windows are in their image, which of them overlap, and blocks of neighbours."""
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from pyroshift import names
 from pyroshift.data.atoms import FRAME
+from pyroshift.errors import DataError
 
 _TOUCHING = 1e-3  # pixels, by which coordinates are rounded
 
@@ -59,6 +63,50 @@ def any_overlap(places: np.ndarray, window: Sequence[int]) -> bool:
                 if (distance < np.array(window) - _TOUCHING).all():
                     return True
     return False
+
+
+def check_overlap(overlap: Any) -> None:
+    """Raise a DataError unless this says how pixels count that several windows hold.
+
+    Example:
+        >>> check_overlap("once")
+    """
+    if overlap is not None and overlap not in names.OVERLAPS:
+        raise DataError(
+            f"overlap must be {names.OVERLAPS[0]!r}, for each pixel to count once, or None, for it "
+            f"to count in every window that holds it; got {overlap!r}"
+        )
+
+
+def covered_share(starts: np.ndarray, window: Sequence[int]) -> Fraction:
+    """Pixels that windows cover, as a share of all pixels that they hold: 1 where none overlap.
+
+    Windows each of which counts by that share count together as what they cover. On a grid that
+    isn't small, it is the product of step over window along the axes.
+
+    Args:
+        starts: `patch x (1 + axes)`: frame, and first pixel along each axis, of each window.
+        window: sizes of the windows, pixels.
+
+    Example:
+        >>> covered_share(np.array([[0, 0], [0, 5], [0, 5], [1, 5]]), [10])  # 15 and 10 of 40
+        Fraction(5, 8)
+    """
+    axes = len(window)
+    order = np.argsort(starts[:, 0], kind="stable")
+    first = np.floor(starts[order, 1:] + 0.5).astype(int)
+    covered = 0
+    for own in np.split(first, np.flatnonzero(np.diff(starts[order, 0])) + 1):
+        own = own - own.min(0)
+        # Where a window begins it counts one more, and where it ends one less: summed up, how many
+        # windows hold each pixel.
+        counts = np.zeros(own.max(0) + np.array(window) + 1, np.int32)
+        for corner in product((0, 1), repeat=axes):
+            np.add.at(counts, tuple((own + np.multiply(corner, window)).T), (-1) ** sum(corner))
+        for axis in range(axes):
+            np.cumsum(counts, axis, out=counts)
+        covered += int(np.count_nonzero(counts))
+    return Fraction(covered, len(starts) * math.prod(window))
 
 
 def tiles(places: np.ndarray, sizes: Sequence[float]) -> np.ndarray:

@@ -17,6 +17,7 @@ from pyroshift.data.checks import (
 )
 from pyroshift.data.gathering import Patches
 from pyroshift.data.interpolation import interpolated
+from pyroshift.data.neighbours import check_overlap, covered_share
 from pyroshift.data.normalization import checked_normalize, warn_about_outliers
 from pyroshift.data.windows import around, check_share, on_grid, with_enough_pixels
 from pyroshift.errors import DataError
@@ -32,6 +33,7 @@ def extract_patches(
     positions: Any = None,
     interpolate: bool = False,
     min_valid: float = 0.5,
+    overlap: str | None = None,
 ) -> Patches:
     """Windows of an image on a grid, or around given positions; whole windows only.
 
@@ -58,6 +60,19 @@ def extract_patches(
         min_valid: least share of a window's pixels that are there, in every channel. Other windows
             are left out, with a warning that counts them, and maps will be NaN there; those that
             are kept hold NaN where pixels are missing.
+        overlap: "once" for each pixel to count once, however many windows hold it: see below. By
+            default it counts in each of them.
+
+    Windows closer than they are wide hold the same pixels again, and a model that takes them for
+    independent is too sure of what they say together: of a map that neighbours share in
+    (`priors.Matern`), of how smooth it is, of the model's own weights, of which latents are worth
+    their KL divergence. With `overlap="once"` the log likelihood of every window is multiplied by
+    one and the same number, the pixels covered over the pixels held, which on a large grid is the
+    product of step over window along both axes: a power likelihood. Bounds and evidences are then
+    of these tempered data. What a single window says of itself, as its offset, needs no power, for
+    it holds each of its pixels once, and is less sure with it than it could be: what neighbours
+    know of these pixels only a prior of neighbours brings back, without which faint latents may
+    collapse. Windows keep the number, in `power`, in any part of them.
 
     Returns:
         The patches, with the coordinates of their centres in the image's units.
@@ -66,6 +81,11 @@ def extract_patches(
         DataError: if the window does not fit the image, the step or the positions make no sense,
             or the image isn't made of real numbers.
         ImportError: if `interpolate` needs an extra that isn't installed.
+
+    Source:
+        Bissiri, Holmes and Walker, "A general framework for updating belief distributions", J. R.
+        Stat. Soc. B 78, 1103 (2016); Holmes and Walker, "Assigning a value to a power likelihood in
+        a general Bayesian model", Biometrika 104, 497 (2017).
 
     Example:
         >>> image = np.random.default_rng(0).random((64, 100))
@@ -77,6 +97,7 @@ def extract_patches(
     """
     normalize = checked_normalize(normalize)
     check_share(min_valid)
+    check_overlap(overlap)
     data = as_image(image, channels=True)
     channels, channel_units = channel_labels(data, CHANNEL)
     size = window_shape(window, 2)
@@ -91,6 +112,7 @@ def extract_patches(
         placed = on_grid(plane, size, step)
     else:
         placed = around(plane, size, positions, whole_pixels=not interpolate)
+    power = None if overlap is None else float(covered_share(placed.starts, size))
     starts = placed.starts
     if interpolate:
         frames, starts = interpolated(frames, starts, size)
@@ -110,6 +132,7 @@ def extract_patches(
         channels=channels,
         channel_units=channel_units,
         complete=complete,
+        power=power,
     )
     return patches if kept is None else patches.subset(kept)
 

@@ -1,14 +1,32 @@
-"""How large pixels are, so that a model is told when it looks at others than it was trained on."""
+"""What pixels are, so that a model is told when it looks at others than it was trained on."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from pyroshift.data.readers.units import comparable, length_unit, metres
 
-Pixels = dict[str, list[Any]]
-"""Under `size` and `units`, those of a pixel along each axis, as JSON holds them."""
+Pixels = dict[str, Any]
+"""Under `size` and `units`, those of a pixel along each axis, as JSON holds them; under `power`, if
+there is one, by how much of its pixels each window counts."""
 
 _ALIKE = 0.05  # relative difference; calibrations are no better
+
+
+def described(sizes: Sequence[float], units: Sequence[str], power: float | None) -> Pixels:
+    """What a model keeps of the pixels that it is trained on.
+
+    Args:
+        sizes: step from pixel to pixel along each axis, in `units`.
+        units: of each axis.
+        power: by how much of its pixels each window counts; None where nothing was said of it.
+
+    Example:
+        >>> described([-0.1], ["nm"], None)
+        {'size': [0.1], 'units': ['nm']}
+    """
+    counted = {} if power is None else {"power": power}
+    return {"size": [abs(float(size)) for size in sizes], "units": list(units), **counted}
 
 
 def checked_pixels(value: Any) -> Pixels | None:
@@ -23,24 +41,33 @@ def checked_pixels(value: Any) -> Pixels | None:
     """
     if value is None:
         return None
-    sizes, units = value["size"], value["units"]
+    sizes, units, power = value["size"], value["units"], value.get("power")
     if not all(isinstance(size, float) and size > 0 for size in sizes) or not all(
         isinstance(unit, str) for unit in units
     ):
         raise ValueError(f"{value!r} are no sizes of pixels")
-    return {"size": list(sizes), "units": list(units)}
+    if not (power is None or (isinstance(power, float) and 0 < power <= 1)):
+        raise ValueError(f"{power!r} is no share of a window's pixels")
+    return described(sizes, units, power)
 
 
 def warn_about_pixels(known: Pixels | None, found: Pixels | None, stacklevel: int) -> None:
-    """Warn where pixels are of another size than those that a model was trained on.
+    """Warn where pixels are of another size than those that a model was trained on, or count more.
 
     Args:
-        known: size and unit of the latter, if they are known.
-        found: those that it is to look at.
+        known: what is known of the latter, if anything.
+        found: of those that it is to look at.
         stacklevel: how many calls up the warning points.
     """
     if known is None or found is None:
         return
+    if "power" in known and "power" not in found:
+        warnings.warn(
+            "the model was trained on pixels that count once, but these count in every window that "
+            'holds them: cut the windows with overlap="once" too, or bounds and posteriors are of '
+            "more data than it knows of",
+            stacklevel=stacklevel + 1,
+        )
     for size, unit, other, its_unit in zip(
         known["size"], known["units"], found["size"], found["units"], strict=False
     ):

@@ -277,7 +277,7 @@ def _frame_labels(data: xr.DataArray, name: Hashable) -> xr.Variable:
 def _check_positions(positions: Any, frames: int) -> np.ndarray:
     """Positions as `position x 3` (frame, y, x)."""
     try:
-        centres = np.asarray(positions, dtype=float)
+        centres = np.array(positions, dtype=float)  # a copy, which is moved
     except (TypeError, ValueError) as error:
         raise DataError(f"positions must be numbers: {error}") from error
     if not centres.size:

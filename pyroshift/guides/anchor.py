@@ -173,7 +173,7 @@ class AnchorGuide(Guide):
             with torch.no_grad():
                 prior = within(pair, pose)
                 anchor = self._anchor(pair, found, pose, values)
-                start = refine(pair, x, anchor, prior.mean, prior).mean
+                start = refine(pair, batch, anchor, prior.mean, prior).mean
             with pair.latent_scale(kl_weight, CONTENT):
                 raw = self._raw(pair, x, start, anchor, values, self._unseen(pair))
                 known = pair.needed(batch.known)
@@ -181,11 +181,11 @@ class AnchorGuide(Guide):
                 values[CONTENT] = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
                 code = pair.code(values)
-                laplace = refine(pair, x, code, start, prior)
+                laplace = refine(pair, batch, code, start, prior)
                 if self.training:
                     self._remember(pair, laplace.mean, code, values.get(CLASS))
             values |= draw_pose(pair, laplace, kl_weight)
-            draw_brightness(pair, x, values, kl_weight)
+            draw_brightness(pair, batch, values, kl_weight)
 
     @torch.no_grad()
     def summary(
@@ -218,7 +218,7 @@ class AnchorGuide(Guide):
         each = {name: value[rows, order] for name, value in each.items()}
         result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
         result |= self._with_neighbours(pair, batch, result | told)
-        result |= pose_moments(pair, x, result | told, specified(pair, len(x)))
+        result |= pose_moments(pair, batch, result | told, specified(pair, len(batch)))
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name].clone()
             result[f"mode_{site.name}"][:, 0] = result[site.name]
@@ -252,7 +252,7 @@ class AnchorGuide(Guide):
                 return content.posterior(self._raw(pair, batch.x, at, anchor, given, unseen))
 
             mode = pursue(
-                pair, batch.x, anchor, within(pair, pose), alone,
+                pair, batch, anchor, within(pair, pose), alone,
                 {**shared, **given, POSE: pose}, prior,
             )  # fmt: skip
             known = bins.log_mass[pose] + weights.gather(1, kind.unsqueeze(1)).squeeze(1)

@@ -11,6 +11,7 @@ from pyroshift.guides.bins import PoseBins
 from pyroshift.guides.refinement import quadrature, refine
 from pyroshift.guides.search import Found
 from pyroshift.guides.vector import Independent, pack, unpack, unpack_widths
+from pyroshift.model.batch import Batch
 from pyroshift.model.brightness import posterior_given
 from pyroshift.model.distributions import divergence
 from pyroshift.model.guide import Pair
@@ -79,7 +80,7 @@ def kinds_in_full(found: Found, pursued: Pursuit, rivals: int) -> Tensor:
 
 def pursue(
     pair: Pair,
-    x: Tensor,
+    batch: Batch,
     anchor: Tensor,
     bounds: Independent,
     posterior_at: Callable[[Vectors], Distribution],
@@ -90,7 +91,7 @@ def pursue(
 
     Args:
         pair: the pair.
-        x: data.
+        batch: data, and by how much they count.
         anchor: the code to begin with, `batch x code`.
         bounds: the pose's prior within the bin.
         posterior_at: the posterior of z of patches in a pose.
@@ -104,16 +105,18 @@ def pursue(
     content = pair.contents[0]
     at = bounds.mean
     for _ in range(2):
-        at = refine(pair, x, anchor, at, bounds).mean
+        at = refine(pair, batch, anchor, at, bounds).mean
     for _ in range(2):
         posterior = posterior_at(at)
         z, spread = content.family.summary(posterior)
-        laplace = refine(pair, x, pair.code({**drawn, CONTENT: z}), at, prior, 2 * bounds.width)
+        code = pair.code({**drawn, CONTENT: z})
+        laplace = refine(pair, batch, code, at, prior, 2 * bounds.width)
         at = laplace.mean
     values = {**drawn, **unpack(pair, at), CONTENT: z}
-    brightness = posterior_given(pair, x, values)
+    brightness = posterior_given(pair, batch, values)
     bright = {name: given.mean for name, given in brightness.items()}
-    likelihood = pair.likelihood.log_prob(x, pair.output(values | bright)).flatten(1).sum(1)
+    output = pair.output(values | bright)
+    likelihood = batch.power * pair.likelihood.log_prob(batch.x, output).flatten(1).sum(1)
     volume = -torch.linalg.slogdet(laplace.precision)[1].to(likelihood) / 2
     evidence = likelihood + volume - divergence(posterior, content.prior_given(values), z)
     for name, given in brightness.items():
@@ -125,7 +128,7 @@ def pursue(
 
 
 def pose_moments(
-    pair: Pair, x: Tensor, found: Mapping[str, Tensor], prior: Independent
+    pair: Pair, batch: Batch, found: Mapping[str, Tensor], prior: Independent
 ) -> dict[str, Tensor]:
     """Mean and standard deviation of the pose sites about a mode, z not known exactly either.
 
@@ -135,18 +138,18 @@ def pose_moments(
 
     Args:
         pair: the pair.
-        x: data.
+        batch: data, and by how much they count.
         found: values of the sites at the mode and their standard deviations, and of covariates.
         prior: the pose's own prior.
     """
     spread = found[f"{CONTENT}_std"]
     code = pair.code(found)
-    laplace = refine(pair, x, code, pack(pair, found), prior, limit=torch.zeros(()))
-    mean, variance = quadrature(pair, x, code, laplace, prior)
+    laplace = refine(pair, batch, code, pack(pair, found), prior, limit=torch.zeros(()))
+    mean, variance = quadrature(pair, batch, code, laplace, prior)
     for latent in range(spread.shape[-1]):
         step = torch.zeros_like(code)
         step[:, latent] = spread[:, latent]
-        above, below = (refine(pair, x, code + s * step, mean, prior).mean for s in (1, -1))
+        above, below = (refine(pair, batch, code + s * step, mean, prior).mean for s in (1, -1))
         variance = variance + ((above - below) / 2).square()
     widths = unpack_widths(pair, mean, variance.sqrt())
     return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}

@@ -31,7 +31,8 @@ def kind_logits(pair: Pair, batch: Batch, values: Mapping[str, Tensor]) -> Tenso
         every = torch.full((len(batch),), kind, device=batch.x.device)
         output = pair.decoded({**values, **pair.of_kind(every)})
         worth.append(pair.likelihood.log_prob(batch.x, output).flatten(1).sum(1))
-    return (torch.stack(worth, 1) + kind_weights(pair, batch)).log_softmax(-1)
+    seen = batch.power * torch.stack(worth, 1)
+    return (seen + kind_weights(pair, batch)).log_softmax(-1)
 
 
 @torch.no_grad()

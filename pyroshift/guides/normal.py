@@ -77,7 +77,7 @@ class NormalGuide(Guide):
                 values[name] = pyro.sample(name, distribution)  # type: ignore[arg-type]
         if pair.discrete:
             values |= draw_kind(pair, kind_logits(pair, batch, values), kl_weight)
-        draw_brightness(pair, batch.x, values, kl_weight)
+        draw_brightness(pair, batch, values, kl_weight)
 
     def summary(
         self,
@@ -96,7 +96,7 @@ class NormalGuide(Guide):
             each = kind_logits(pair, batch, found).exp()
             found |= pair.of_kind(most_probable(pair, each))
             shares = probabilities(pair, each)
-        for name, given in posterior_given(pair, batch.x, found).items():
+        for name, given in posterior_given(pair, batch, found).items():
             found[name], spreads[name] = given.mean, given.stddev
         own = {name: value for name, value in found.items() if name not in told}
         return own | shares | {f"{name}_std": spread for name, spread in spreads.items()}

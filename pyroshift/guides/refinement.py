@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyroshift.guides.vector import Independent, unpack
+from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import at_its_best, shared_information
 from pyroshift.model.decoders import look_at
 from pyroshift.model.guide import Pair
@@ -76,7 +77,7 @@ def align(pair: Pair, x: Windows, pose: Vectors, code: Tensor, unseen: Tensor) -
 
 def refine(
     pair: Pair,
-    x: Windows,
+    x: Windows | Batch,
     z: Latents,
     start: Vectors,
     prior: Independent,
@@ -92,27 +93,28 @@ def refine(
         prior: the pose's prior.
         limit: largest change of each element; by default two widths of its prior.
     """
+    batch = as_batch(x)
     coordinates, columns = _coordinates(pair, start)
     decoded, slope = pair.output_and_slope(z, coordinates)
     if pair.likelihood.maps is not None:
         columns = [column.unsqueeze(-2) for column in columns]
-    output, gain = at_its_best(pair, x, decoded)
+    output, gain = at_its_best(pair, batch, decoded)
     slope = gain * slope
     jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1).double()
-    information = pair.likelihood.of_known(pair.likelihood.information(output), x)
-    information = information.flatten(1).unsqueeze(1)
+    information = pair.likelihood.of_known(pair.likelihood.information(output), batch.x)
+    information = batch.power * information.flatten(1).unsqueeze(1)
     certainty = prior.width.square().reciprocal()
     precision = (jacobian * information) @ jacobian.mT + torch.diag_embed(certainty)
     precision = precision - shared_information(pair, decoded, jacobian, information)
-    score = pair.likelihood.score(x, output).flatten(1).unsqueeze(-1).double()
-    gradient = (jacobian @ score).squeeze(-1) + certainty * (prior.mean - start)
+    score = pair.likelihood.score(batch.x, output).flatten(1).unsqueeze(-1).double()
+    gradient = (jacobian @ (batch.power * score)).squeeze(-1) + certainty * (prior.mean - start)
     limit = 2 * prior.width if limit is None else limit
     change = torch.linalg.solve(precision, gradient).to(start)
     return Laplace(start + change.clamp(-limit, limit), precision)
 
 
 def quadrature(
-    pair: Pair, x: Windows, z: Latents, laplace: Laplace, prior: Independent
+    pair: Pair, batch: Batch, z: Latents, laplace: Laplace, prior: Independent
 ) -> tuple[Vectors, Vectors]:
     """Mean and variance of the pose about a mode, at given latents, `batch x element` each.
 
@@ -124,7 +126,7 @@ def quadrature(
 
     Args:
         pair: the pair.
-        x: data, `batch x height x width` or `batch x length`.
+        batch: data, and by how much they count.
         z: latents, and what else the decoder is told, `batch x code`.
         laplace: the Normal about the mode.
         prior: the pose's prior.
@@ -141,7 +143,8 @@ def quadrature(
         if not bool(rows.any()):
             continue
         at, along, known = laplace.mean[rows], axis[rows], replace(prior, mean=prior.mean[rows])
-        density = [_log_density(pair, x[rows], z[rows], at + s * along, known) for s in steps]
+        own = replace(batch, x=batch.x[rows])
+        density = [_log_density(pair, own, z[rows], at + s * along, known) for s in steps]
         weight = torch.stack(density, -1).softmax(-1)
         first = (weight @ steps).unsqueeze(-1)
         second = (weight @ steps.square()).unsqueeze(-1) - first.square()
@@ -162,12 +165,14 @@ def _moved(pair: Pair, pose: Vectors, step: Vectors) -> PerPatch:
     return half_window(pair.window) * (square / math.prod(pair.window)).sqrt()
 
 
-def _log_density(pair: Pair, x: Windows, z: Latents, pose: Vectors, prior: Independent) -> PerPatch:
+def _log_density(
+    pair: Pair, batch: Batch, z: Latents, pose: Vectors, prior: Independent
+) -> PerPatch:
     """Log likelihood and log prior of a pose, up to a constant, `batch`."""
     values = unpack(pair, pose)
     pixels = pair.over_window([len(pose)], lambda points: pair.into_motif(points, values))
-    output, _ = at_its_best(pair, x, pair.decode(z, pixels))
-    likelihood = pair.likelihood.log_prob(x, output).flatten(1).sum(1)
+    output, _ = at_its_best(pair, batch, pair.decode(z, pixels))
+    likelihood = batch.power * pair.likelihood.log_prob(batch.x, output).flatten(1).sum(1)
     return likelihood - ((pose - prior.mean) / prior.width).square().sum(-1) / 2
 
 

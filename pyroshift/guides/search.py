@@ -86,7 +86,7 @@ def search(
     """
     batch = as_batch(x)
     outputs = [_mean_output(pair, bins, anchor) for each in anchors for anchor in each]
-    score = _scores(pair, bins, batch.x, torch.cat(outputs))
+    score = _scores(pair, bins, batch, torch.cat(outputs))
     score = score.reshape(len(batch), len(anchors), len(anchors[0]), -1)
     total = score.logsumexp(2) if score.shape[2] > 1 else score[:, :, 0]
     joint = total + bins.log_mass
@@ -95,19 +95,19 @@ def search(
     return Found(joint.flatten(1).log_softmax(1).reshape(joint.shape), score.argmax(2))
 
 
-def _scores(pair: Pair, bins: PoseBins, x: Tensor, output: Tensor) -> Tensor:
+def _scores(pair: Pair, bins: PoseBins, batch: Batch, output: Tensor) -> Tensor:
     """Log likelihood of patches in each bin of each motif, up to a term of the patch alone.
 
     Args:
         pair: the pair.
         bins: the bins.
-        x: data.
+        batch: data, and by how much they count.
         output: the decoder's, over all offsets of each motif at each angle.
 
     Returns:
         `batch x row`: motif, angle, and offset along each axis.
     """
-    likelihood, axes = pair.likelihood, len(pair.window)
+    likelihood, axes, x = pair.likelihood, len(pair.window), batch.x
     parameter, normalizer = likelihood.natural(output)
     statistic, taken = likelihood.statistic(x), None
     if has_gaps(x):
@@ -124,7 +124,7 @@ def _scores(pair: Pair, bins: PoseBins, x: Tensor, output: Tensor) -> Tensor:
         """Sum of what each pixel costs in each row, over the pixels that each patch has."""
         return values.sum(-1) if taken is None else taken @ values.mT
 
-    share = bins.pitch**axes
+    share = batch.power * bins.pitch**axes
     score = share * (product - total(cost))
     if brightness_of(pair) is not None:
         wide = _windows(_planes(output, axes), size)

@@ -62,21 +62,21 @@ def found_symmetry(pair: PoseVAE, x: Tensor | Batch) -> int:
     batch = as_batch(x)
     found = pair.guide_module.summary(pair, batch)
     found |= pair.covariates(batch.known, len(batch))
-    best = _worth(pair, batch.x, found, 0.0)
+    best = _worth(pair, batch, found, 0.0)
     for symmetry in SYMMETRIES:
         turn = 2 * math.pi / symmetry
-        between = best - _worth(pair, batch.x, found, turn / 2)
-        if between > VISIBLE and best - _worth(pair, batch.x, found, turn) < SAME * between:
+        between = best - _worth(pair, batch, found, turn / 2)
+        if between > VISIBLE and best - _worth(pair, batch, found, turn) < SAME * between:
             return symmetry
     return 1
 
 
-def _worth(pair: PoseVAE, x: Tensor, found: Mapping[str, Tensor], turn: float) -> float:
-    """Mean log likelihood of patches by their motif turned further, in nats."""
-    prior = specified(pair, len(x))
+def _worth(pair: PoseVAE, batch: Batch, found: Mapping[str, Tensor], turn: float) -> float:
+    """Mean log likelihood of patches by their motif turned further, in nats, in full."""
+    prior = specified(pair, len(batch))
     pose = pack(pair, {**found, ANGLE: found[ANGLE] + turn})
     for _ in range(3):
         limit = torch.full_like(pose, _FREE)
-        pose = refine(pair, x, pair.code(found), pose, prior, limit).mean
+        pose = refine(pair, batch, pair.code(found), pose, prior, limit).mean
     output = pair.output({**found, **unpack(pair, pose)})
-    return float(pair.likelihood.log_prob(x, output).flatten(1).sum(1).mean())
+    return float(pair.likelihood.log_prob(batch.x, output).flatten(1).sum(1).mean())

@@ -39,6 +39,7 @@ def encode_image(
     step: int | Sequence[int] | None = None,
     normalize: str | Sequence[float] | None = "patch",
     min_valid: float = 0.5,
+    overlap: str | None = None,
     rows: int | None = None,
     batch_size: int = 512,
     seed: int = 0,
@@ -60,6 +61,7 @@ def encode_image(
         normalize: as for `extract_patches`; with "image" or percentiles, all of it is read once
             more, for its range.
         min_valid: as for `extract_patches`.
+        overlap: likewise.
         rows: rows of windows in a block, which is also how the store is chunked; by default so
             many that a block has about 250,000 windows.
         batch_size: patches per batch.
@@ -89,7 +91,7 @@ def encode_image(
     check_installed("dask", "zarr", extra="big", what="encode_image")
     store = _Store(Path(path))
     state = store.state(overwrite)
-    plan = plan_blocks(model.window, image, step, normalize, rows, min_valid)
+    plan = plan_blocks(model.window, image, step, normalize, rows, min_valid, overlap)
     # The first window of the first block is encoded before anything is written: it tells what maps
     # there will be, and that the image suits the model.
     regions = list(plan.regions())

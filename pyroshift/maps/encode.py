@@ -42,7 +42,8 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
         `class_probability` (..., `kind`); `brightness` (..., `component`), gain and background
         in units of the decoder's output, given all else; for each the posterior's standard
         deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map
-        of anomalies. The coordinate `collapsed` tells which latents say nothing of these data.
+        of anomalies; of windows cut with `overlap="once"`, on their tempered data, whose power is
+        an attribute. The coordinate `collapsed` tells which latents say nothing of these data.
         NaN where a patch was left out for missing pixels. Poses that a site's period or symmetry
         makes alike go by the one nearest to zero. The anchor guide adds `pose_entropy`, and over
         `mode`, best first, `mode_probability`, `mode_offset` and `mode_angle`. Written and read

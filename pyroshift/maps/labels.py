@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from pyroshift._version import __version__
 from pyroshift.data.checks import plain_attributes
 from pyroshift.data.patches import Patches
+from pyroshift.model.batch import power_of
 from pyroshift.model.brightness import BACKGROUND, GAIN
 from pyroshift.model.classes import CLASS, FLIP
 from pyroshift.model.distributions import moments
@@ -192,6 +193,7 @@ def attributes(model: PoseVAE, patches: Patches) -> dict[str, Any]:
         "configuration": json.dumps(configuration),
         "window": _flat(model.window),
         "normalize": str(patches.normalize),
+        **({} if power_of(patches) == 1 else {"power": power_of(patches)}),
         **source,
     }
 

@@ -16,6 +16,8 @@ class Batch:
             the batch's; not a number where a pixel wasn't taken.
         known: what else is known of each window, by name, `batch`: labels and covariates; not a
             number where it isn't.
+        power: by which each window's likelihood is raised: 1, or less where windows overlap and
+            each pixel counts once. Guides multiply log likelihoods, scores and information by it.
 
     Example:
         >>> import torch
@@ -26,6 +28,7 @@ class Batch:
 
     x: Tensor
     known: Mapping[str, Tensor] = field(default_factory=dict)
+    power: float = 1.0
 
     def __len__(self) -> int:
         return len(self.x)
@@ -37,14 +40,24 @@ def as_batch(x: Tensor | Batch) -> Batch:
 
 
 def gathered(patches: Any, index: Tensor) -> Tensor | Batch:
-    """Some patches: their windows alone, or a batch where more is known than the pixels.
+    """Some patches: their windows alone, or a batch where more is to be told than the pixels.
 
     Args:
         patches: `Patches`, or anything else that gathers batches.
         index: which of them, integers.
     """
-    x, known = patches.gather(index), known_of(patches, index)
-    return Batch(x, known) if known else x
+    x, known, power = patches.gather(index), known_of(patches, index), power_of(patches)
+    return Batch(x, known, power) if known or power != 1 else x
+
+
+def power_of(patches: Any) -> float:
+    """By which the likelihood of each of some patches is raised, as these say: 1 by default.
+
+    Args:
+        patches: `Patches`, or anything else that gathers batches.
+    """
+    power = getattr(patches, "power", None)
+    return 1.0 if power is None else power
 
 
 def known_of(patches: Any, index: Tensor) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pyroshift.errors import SpecificationError
+from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.guide import Pair
 from pyroshift.model.likelihoods import Gaussian, Likelihood
 from pyroshift.model.sites import BRIGHTNESS, Site
@@ -75,7 +76,7 @@ class Brightness(Site):
         return gain * decoded + background
 
     def regression(
-        self, likelihood: Likelihood, x: Tensor, decoded: Tensor
+        self, likelihood: Likelihood, x: Tensor | Batch, decoded: Tensor
     ) -> dist.MultivariateNormal:
         """Gain and background given the motif: Fisher scoring, which for the Gaussian is exact.
 
@@ -84,13 +85,14 @@ class Brightness(Site):
             x: data, `batch x height x width` or `batch x length`.
             decoded: the decoder's output, of the same shape.
         """
+        batch = as_batch(x)
         prior = self.prior.mean.double()
-        mean = prior.expand(*decoded.shape[: 1 - x.dim()], 2)
+        mean = prior.expand(*decoded.shape[: 1 - batch.x.dim()], 2)
         for _ in range(1 if isinstance(likelihood, Gaussian) else 4):
             seen = self.applied(decoded, mean.to(decoded))
-            precision, gradient = _normal_equations(likelihood, x, decoded, seen)
-            precision = precision + self.certainty
-            gradient = gradient + (prior - mean) @ self.certainty
+            precision, gradient = _normal_equations(likelihood, batch.x, decoded, seen)
+            precision = batch.power * precision + self.certainty
+            gradient = batch.power * gradient + (prior - mean) @ self.certainty
             mean = mean + torch.linalg.solve(precision, gradient)
         factor = torch.linalg.cholesky(torch.linalg.inv(precision))
         return dist.MultivariateNormal(mean.to(decoded), scale_tril=factor.to(decoded))
@@ -135,7 +137,7 @@ def without_brightness(sites: Sequence[Site], x: Tensor) -> Tensor:
 
 
 def posterior_given(
-    pair: Pair, x: Tensor, values: Mapping[str, Tensor]
+    pair: Pair, x: Tensor | Batch, values: Mapping[str, Tensor]
 ) -> dict[str, dist.MultivariateNormal]:
     """The posterior of brightness by its site's name, given all other sites; empty without one.
 
@@ -152,7 +154,7 @@ def posterior_given(
 
 def draw_brightness(
     pair: Pair,
-    x: Tensor,
+    x: Tensor | Batch,
     values: Mapping[str, Tensor],
     kl_weight: float | Mapping[str, float],
 ) -> None:
@@ -166,7 +168,7 @@ def draw_brightness(
             pyro.sample(name, posterior)
 
 
-def at_its_best(pair: Pair, x: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor | float]:
+def at_its_best(pair: Pair, x: Tensor | Batch, decoded: Tensor) -> tuple[Tensor, Tensor | float]:
     """A decoded motif in the brightness that explains the data best, and its gain.
 
     Args:
@@ -182,7 +184,7 @@ def at_its_best(pair: Pair, x: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor 
     if site is None:
         return decoded, 1.0
     value = site.regression(pair.likelihood, x, decoded).mean
-    gain = value[:, 0].reshape(-1, *(1,) * x.dim())
+    gain = value[:, 0].reshape(-1, *(1,) * as_batch(x).x.dim())
     return site.applied(decoded, value), gain
 
 
@@ -226,7 +228,7 @@ def marginal_gain(
         products: natural parameters times the data's statistic, summed, `batch x bin`.
         total: the statistic alone, summed, `batch`.
         outputs: the decoder's output in each bin, `bin x pixel`.
-        share: pixels that each summand stands for.
+        share: pixels that each summand stands for, and counts as.
         over_pixels: sum of values `bin x pixel` over the pixels that there are, `bin`, or where
             patches have gaps, `batch x bin`.
     """

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import pyro
 import torch
+from pyro import poutine
 from torch import Tensor, nn
 
 from pyroshift import names
@@ -239,8 +240,11 @@ class PoseVAE(Generator):
             for site in self.sites:
                 with self.latent_scale(kl_weight, site.name):
                     values[site.name] = site.draw(values)
-            observed = batch.x if batch is not None and observe else None
-            return self.likelihood(self.output(values), observed, event_dim=len(self.shape))
+            output, axes = self.output(values), len(self.shape)
+            if batch is None or not observe:
+                return self.likelihood(output, event_dim=axes)
+            with poutine.scale(scale=batch.power):
+                return self.likelihood(output, batch.x, event_dim=axes)
 
     def sample_guide(
         self,

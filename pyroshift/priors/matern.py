@@ -35,7 +35,8 @@ class Matern(Content):
     defects and noise do; length and share are results, the length in the image's unit. Windows are
     trained on in tiles of neighbours, within which the KL is exact; across tiles they count as
     independent. Where several frames are seen, each is a map of its own. `evidence`, `compare` and
-    `posterior`, which weigh draws window by window, take each by itself.
+    `posterior`, which weigh draws window by window, take each by itself. Where windows overlap, the
+    noise that neighbours have in common looks smooth as well: cut them with `overlap="once"`.
 
     Rasmussen and Williams, "Gaussian processes for machine learning" (2006), section 4.2.
 

@@ -47,6 +47,7 @@ def search_kl(
     validation_fraction: float = 0.1,
     normalize: str | Sequence[float] | None = "patch",
     min_valid: float = 0.5,
+    overlap: str | None = None,
     score: Score = physical_smoothness,
     folder: str | Path | None = None,
     overwrite: bool = False,
@@ -84,6 +85,7 @@ def search_kl(
         validation_fraction: share of the windows held out for `bound`. They overlap with others.
         normalize: as for `extract_patches`.
         min_valid: likewise.
+        overlap: likewise; the bound is then per pixel that counts.
         score: what to maximise, from the Dataset of `encode` to a number; by default the smoothness
             of the smoothest latent that isn't collapsed, as in the paper.
         folder: for the journal, the maps and the models.
@@ -126,7 +128,7 @@ def search_kl(
     space = build_space(initial, final, vary)
     trainer = build_trainer(
         image, window, step, space.axes.get(WINDOW), normalize=normalize, min_valid=min_valid,
-        model=model, score=score,
+        overlap=overlap, model=model, score=score,
         annealing_epochs=epochs // 2 if annealing_epochs is None else annealing_epochs, seed=seed,
         fitting={"epochs": epochs, "validation_fraction": validation_fraction, **fitting},
     )  # fmt: skip
@@ -209,6 +211,7 @@ def _identity(trainer: Trainer, space: Space) -> dict[str, str]:
         "step": str(trainer.step),
         "normalize": str(trainer.normalize),
         "min_valid": str(trainer.min_valid),
+        **({} if trainer.overlap is None else {"overlap": trainer.overlap}),
         "model": storage.content(model)["specification"],
         "score": getattr(trainer.score, "__qualname__", repr(trainer.score)),
         "annealing epochs": str(trainer.annealing_epochs),

@@ -19,6 +19,7 @@ from pyroshift.data.patches import Patches, extract_patches
 from pyroshift.errors import DataError, LatentWarning, SpecificationError, TrainingWarning
 from pyroshift.maps import storage
 from pyroshift.maps.encode import check_fit, encode
+from pyroshift.model.batch import power_of
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import as_window
 from pyroshift.model.sites import CONTENT
@@ -71,6 +72,7 @@ class Trainer:
         step: pixels between windows.
         normalize: as for `extract_patches`.
         min_valid: likewise.
+        overlap: likewise.
         model: called with the window, the settings that are varied, and `seed`; gives the model.
         score: of the maps.
         annealing_epochs: in how many the KL weight goes from `initial` to `final`.
@@ -84,6 +86,7 @@ class Trainer:
     step: int | Sequence[int]
     normalize: str | Sequence[float] | None
     min_valid: float
+    overlap: str | None
     model: Callable[..., PoseVAE]
     score: Score
     annealing_epochs: int
@@ -150,10 +153,11 @@ class Trainer:
         maps = encode(model, patches)
         if model_path is not None:
             storage.save(model, model_path)
+        pixels = math.prod(model.shape)
         scores = {
             "smoothness": _per_latent(maps),
             "score": float(self.score(maps)),
-            "bound": -float(history.validation_loss[-1]) / math.prod(model.shape),
+            "bound": -float(history.validation_loss[-1]) / (power_of(patches) * pixels),
             "seconds": time.process_time() - started,
         }
         means = maps.drop_vars([name for name in maps.data_vars if str(name).endswith("_std")])
@@ -169,7 +173,10 @@ class Trainer:
             before = (largest - side) // 2
             length = self.image.sizes[dim] - (largest - side)
             cropped = cropped.isel({dim: slice(before, before + length)})
-        return extract_patches(cropped, window, self.step, self.normalize, min_valid=self.min_valid)
+        return extract_patches(
+            cropped, window, self.step, self.normalize, min_valid=self.min_valid,
+            overlap=self.overlap,
+        )  # fmt: skip
 
 
 def build_trainer(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from pyroshift.data.channels import check_order
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.guides.settling import settle_period, settle_symmetry
-from pyroshift.model.batch import Batch, gathered
+from pyroshift.model.batch import Batch, as_batch, gathered, power_of
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import AUTO, Angle, Offset
 from pyroshift.training.annealing import Annealing, schedules, warn_if_unfinished
@@ -86,7 +86,8 @@ def fit(
     Returns:
         What was measured, over `epoch`: `loss` (negative ELBO, or of the bound given as `elbo`),
         `log_likelihood`, `kl` and `kl_scale` per `site` (a global site's KL divergence by its
-        part per patch), `validation_loss`, `learning_rate`.
+        part per patch), `validation_loss`, `learning_rate`. Nats are of what windows count: cut
+        with `overlap="once"`, of their tempered data, with the power in the attribute `power`.
 
     Raises:
         DataError: if the patches are none, or don't fit the model's window or likelihood.
@@ -134,7 +135,9 @@ def fit(
     _settle(model, some)
     _find_symmetry(model, some, progress)
     warn_about_latents(model, some)
-    return run.history.to_xarray({"stopped": stopped, "seed": seed, "batch_size": batch_size})
+    attrs = {"stopped": stopped, "seed": seed, "batch_size": batch_size}
+    power = power_of(patches)
+    return run.history.to_xarray(attrs if power == 1 else {**attrs, "power": power})
 
 
 @torch.no_grad()
@@ -151,7 +154,8 @@ def _settle(model: PoseVAE, x: Tensor | Batch) -> None:
     bound, found = _bound(model, x), model.guide_module.summary(model, x)
     for site in framed:
         site.frame.settle(found[site.name], found[f"{site.name}_std"])
-    if _bound(model, x) < bound - _WORSE * math.prod(model.window):
+    power = as_batch(x).power
+    if _bound(model, x) < bound - _WORSE * power * math.prod(model.window):
         for site, state in zip(framed, before, strict=True):
             site.frame.load_state_dict(state)
 

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from pyroshift.errors import DataError, ModelFileError, TrainingError
-from pyroshift.model.batch import Batch, gathered, known_of
+from pyroshift.model.batch import Batch, gathered, known_of, power_of
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import Site
@@ -289,6 +289,8 @@ class Run:
         settings = dataclasses.asdict(self.options)
         if callable(self.options.schedule):
             settings["schedule"] = _named(self.options.schedule)
+        if (power := power_of(self.patches)) != 1:
+            settings["power"] = power
         if self.options.schedule != "cosine":
             del settings["epochs"]  # more epochs may be added to a run that doesn't depend on them
         return settings | {

@@ -220,3 +220,10 @@ def test_without_scipy_it_says_what_to_install(monkeypatch):
     )
     with pytest.raises(ImportError, match=r"pip install pyroshift\[atoms\]"):
         extract_patches(np.ones((20, 20)), 5, positions=[[9, 9]], interpolate=True)
+
+
+def test_positions_given_stay_as_they_are():
+    positions = np.array([[0, 9.0, 8.0], [1, 10.0, 11.0]])
+    before = positions.copy()
+    extract_patches(np.zeros((2, 20, 20)), 5, positions=positions)
+    np.testing.assert_array_equal(positions, before)
