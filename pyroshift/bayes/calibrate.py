@@ -63,6 +63,9 @@ def calibrate(
     A guide may fail where the prior reaches and the data that it learned from don't; what matters
     of such is how far these data are from the prior, which `predictive_check` tells.
 
+    Of patches cut with `overlap="once"`, posteriors are tempered, and wider than windows that the
+    model makes one by one call for: intervals then hold too many.
+
     Args:
         model: a trained model.
         patches: `Patches`, for each of which one window is made, with its gaps, and what is known

@@ -5,8 +5,10 @@ from dataclasses import replace
 import linear
 import numpy as np
 import pytest
+import torch
 
 import pyroshift as ps
+from pyroshift.bayes.joint import Joint
 
 POWER = 0.2
 
@@ -85,6 +87,17 @@ def test_models_are_compared_on_tempered_data():
     for name, latents in (("two", 2), ("one", 1)):
         exact = linear.log_evidence(x, latents, POWER).mean()
         np.testing.assert_allclose(table.log_evidence.sel(model=name), exact, atol=0.02)
+
+
+def test_chains_follow_tempered_data():
+    _, patches = tempered(5)
+    values = {"z": torch.zeros(5, 2)}
+    (prior, part), (same, full) = (
+        Joint(linear.model(), each, torch.arange(5)).by_kind(values)
+        for each in (patches, replace(patches, power=None))
+    )
+    torch.testing.assert_close(part, POWER * full)
+    torch.testing.assert_close(prior, same)
 
 
 def test_without_a_power_nothing_is_said_of_it():
