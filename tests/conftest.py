@@ -60,3 +60,20 @@ def untouched():
         assert set(pyro.get_param_store().keys()) == names, "the parameter store changed"
 
     return guard
+
+
+@pytest.fixture
+def largest_file():
+    """A context in which no file may become larger, in bytes, as where there is no space left."""
+    resource = pytest.importorskip("resource", reason="Windows has no limit of a file's size")
+
+    @contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

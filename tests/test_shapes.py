@@ -18,15 +18,17 @@ WITH_CHECKS = os.environ | {"PYROSHIFT_CHECK_SHAPES": "1", "OMP_NUM_THREADS": "1
 @pytest.mark.parametrize(
     ("files", "which"),
     [
-        (["model/test_contract.py"], "gaussian-canvas or poisson-spatial-a"),
+        (["model/test_contract.py"], "gaussian-canvas or poisson-spatial"),
         (["model/test_pose.py", "model/test_decoders.py"], ""),
         (["guides/test_vector.py", "guides/test_bins.py", "guides/test_refinement.py"], ""),
     ],
     ids=["models", "pose", "guides"],
 )
-def test_shapes_are_as_annotated(files, which):
+def test_shapes_are_as_annotated(files, which, pytestconfig):
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     command += ["-p", "no:xdist", "-k", which, *(str(HERE / file) for file in files)]
+    for ignored in pytestconfig.getoption("pythonwarnings") or ():  # of this run, for that one
+        command += ["-W", ignored]
     done = subprocess.run(
         command, env=WITH_CHECKS, cwd=HERE.parent, capture_output=True, text=True, check=False
     )

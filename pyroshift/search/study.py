@@ -169,7 +169,8 @@ def _distribution(values: tuple[Any, ...]) -> "BaseDistribution":
 def _quiet() -> Iterator[None]:
     """Optuna without its log of studies, trials and locks: the progress bar tells enough.
 
-    Before version 5 it also warns that its Gaussian process is experimental.
+    Before version 5 it also warns that its Gaussian process is experimental, and of a lock that is
+    taken over from a killed process, which is logged since.
     """
     import optuna
 
@@ -178,6 +179,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.filterwarnings("ignore", "The existing lock file", UserWarning)
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)

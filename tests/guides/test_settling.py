@@ -23,9 +23,9 @@ def bars(count, fold, seed=0, window=20):
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
 def test_the_symmetry_of_the_motif_is_found(fold, tmp_path):
-    patches = Patches.from_array(bars(400, fold))
+    patches = Patches.from_array(bars(200, fold))
     model = RVAE(20, 1, symmetry="auto")
-    fit(model, patches, epochs=10, progress=False)
+    fit(model, patches, epochs=10, batch_size=50, progress=False)
     (site,) = [site for site in model.given_sites if site.name == "angle"]
     assert site.fold == fold
     maps = encode(model, patches)

@@ -91,6 +91,11 @@ def contents(folder):
     return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+def to_the_user(told):
+    """Those of some warnings that are ours: old versions of Dask warn of their own `__array__`."""
+    return [warning for warning in told if issubclass(warning.category, UserWarning)]
+
+
 class TestMaps:
     @settings(max_examples=15, deadline=None)
     @given(
@@ -176,8 +181,9 @@ class TestMissingPixels:
             whole = extract_patches(image, WINDOW, normalize=normalize)
         expected = encode(MODEL, whole)
         missing = int(expected.elbo.isnull().sum())
-        with pytest.warns(UserWarning, match="missing pixels") as told:
+        with pytest.warns(UserWarning, match="missing pixels") as warned:
             maps = encoded(path, image, normalize=normalize)
+        told = to_the_user(warned)
         assert [str(warning.message).split()[0] for warning in told] == [str(missing)]
         assert told[0].filename == __file__.replace(".pyc", ".py")
         assert_same_maps(maps, expected)
@@ -208,7 +214,7 @@ class TestMissingPixels:
         with pytest.warns(UserWarning, match="missing pixels") as told:
             maps = encoded(path, image)
         assert int(maps.elbo.isnull().sum()) == 2 * 9 + 1
-        assert str(told[0].message).startswith("19 windows")
+        assert str(to_the_user(told)[0].message).startswith("19 windows")
 
 
 class TestChannels:
@@ -243,7 +249,7 @@ class TestChannels:
         image[1, 5, 7] = 1e9
         with pytest.warns(UserWarning, match="in channel 'current', 1 pixels lie far") as told:
             encoded(path, image, self.MODEL, normalize="image")
-        assert told[0].filename == __file__.replace(".pyc", ".py")
+        assert to_the_user(told)[0].filename == __file__.replace(".pyc", ".py")
 
     def test_another_number_than_the_models_is_refused(self, path):
         with pytest.raises(DataError, match="the model is for windows without channels"):

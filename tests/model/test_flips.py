@@ -90,25 +90,26 @@ def hands(count, seed):
     rng = np.random.default_rng(seed)
     flip, angle = rng.random(count) < 0.5, rng.uniform(-np.pi, np.pi, count)
     offset = rng.uniform(-2, 2, (count, 2))
-    axis = np.arange(20) - 9.5
+    axis = np.arange(16) - 7.5
     down, across = (axis[:, None] - offset[:, 0, None, None], axis - offset[:, 1, None, None])
     cosine, sine = (function(angle)[:, None, None] for function in (np.cos, np.sin))
     y, x = cosine * down + sine * across, cosine * across - sine * down
     x = np.where(flip, -1, 1)[:, None, None] * x
     motif = sum(
-        height * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 4)
-        for height, a, b in ((1.0, -4, 0), (0.6, 3, 0), (0.8, 3, 3.5))
+        height * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 2.25)
+        for height, a, b in ((1.0, -3, 0), (0.6, 2.25, 0), (0.8, 2.25, 2.625))
     )
     return (motif + 0.1 * rng.standard_normal(motif.shape)).astype(np.float32), flip, angle
 
 
 def test_mirrored_motifs_are_told_apart_and_share_one_drawing():
-    x, flip, angle = hands(400, 0)
+    x, flip, angle = hands(200, 0)
     patches = Patches.from_array(x)
-    model = RVAE(20, latent_dim=1, offsets=True, flips=True)
-    fit(model, patches, epochs=12, batch_size=32, learning_rate=3e-3, progress=False, kl=1.0)
+    model = RVAE(16, latent_dim=1, offsets=True, flips=True)
+    fit(model, patches, epochs=8, batch_size=16, learning_rate=3e-3, progress=False, kl=1.0)
     maps = encode(model, patches)
     same = float((maps.flip.values == flip).mean())
+    # Seen, of three seeds: 1.0, 1.0 and 0.9997.
     assert max(same, 1 - same) > 0.97  # which of them is called mirrored is a convention
     assert float(((maps.flip_probability > 0.5) == (maps.flip == 1)).mean()) > 0.97
     for hand in (False, True):  # whose axis the mirror is, too

@@ -227,7 +227,7 @@ def test_the_frame_is_saved(tmp_path):
 def lattice_patches(factors, seed):
     """Windows of a lattice with a slow change of its second sublattice, and one of brightness."""
     truth = synthetic.lattice_image(
-        (140, 140), period=8.0, atom_width=1.6, noise=0.1, phases=2, wall_width=100.0, seed=seed
+        (115, 115), period=8.0, atom_width=1.6, noise=0.1, phases=2, wall_width=100.0, seed=seed
     )
     image = truth.image.values
     if factors == 2:
@@ -238,7 +238,7 @@ def lattice_patches(factors, seed):
 def trained(factors, seed=0):
     patches = lattice_patches(factors, seed)
     model = ShiftVAE(16, guide="anchor", seed=seed)
-    fit(model, patches, epochs=15, batch_size=32, seed=seed, progress=False)
+    fit(model, patches, epochs=12, batch_size=20, seed=seed, progress=False)
     maps = encode(model, patches)
     return maps.z.values.reshape(-1, 2), maps.z_std.values.reshape(-1, 2).mean(0)
 

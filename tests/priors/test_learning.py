@@ -1,7 +1,5 @@
 """Priors that learn what is to be learned, by small trainings."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -30,8 +28,18 @@ def kinds():
     return np.concatenate([motifs(300, (0.1, 0.3)), motifs(300, (0.7, 0.9), seed=1)])
 
 
-def test_a_mixture_tells_two_kinds_apart(kinds):
-    model, maps = trained(Mixture(2), kinds)
+@pytest.fixture(scope="module")
+def mixture(kinds):
+    return trained(Mixture(2), kinds)
+
+
+@pytest.fixture(scope="module")
+def flow(kinds):
+    return trained(Flow(), kinds)
+
+
+def test_a_mixture_tells_two_kinds_apart(kinds, mixture):
+    model, maps = mixture
     prior = model.sites[0].given_prior
     found = prior.probabilities(torch.from_numpy(maps.z.values))[:, 0].numpy() > 0.5
     agreement = (found == (np.arange(len(kinds)) < 300)).mean()
@@ -39,9 +47,9 @@ def test_a_mixture_tells_two_kinds_apart(kinds):
     torch.testing.assert_close(prior.weights.detach(), torch.full((2,), 0.5), atol=0.1, rtol=0)
 
 
-@pytest.mark.parametrize("make", [partial(Mixture, 2), Flow], ids=["Mixture", "Flow"])
-def test_draws_from_the_prior_are_of_either_kind(kinds, make):
-    model, maps = trained(make(), kinds)
+@pytest.mark.parametrize("prior", ["mixture", "flow"])
+def test_draws_from_the_prior_are_of_either_kind(prior, request):
+    model, maps = request.getfixturevalue(prior)
     dark, bright = np.split(maps.z.values, 2)
     axis = bright.mean(0) - dark.mean(0)
     draws = model.sites[0].prior.sample((2000,)).numpy()
