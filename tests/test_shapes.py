@@ -18,7 +18,7 @@ WITH_CHECKS = os.environ | {"PYROSHIFT_CHECK_SHAPES": "1", "OMP_NUM_THREADS": "1
 @pytest.mark.parametrize(
     ("files", "which"),
     [
-        (["model/test_contract.py"], "gaussian-canvas or poisson-spatial"),
+        (["model/test_contract.py"], "gaussian-canvas or poisson-spatial-a"),
         (["model/test_pose.py", "model/test_decoders.py"], ""),
         (["guides/test_vector.py", "guides/test_bins.py", "guides/test_refinement.py"], ""),
     ],

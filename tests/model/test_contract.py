@@ -69,11 +69,7 @@ LIKELIHOODS = {
     "fixed sigma": lambda: Gaussian(sigma=0.25),
     "poisson": lambda: "poisson",
 }
-# Every model with every likelihood, the decoders taking turns: either has met both of them.
-CASES = [
-    (model, likelihood, ("canvas", "spatial")[(i + j) % 2])
-    for (i, model), (j, likelihood) in itertools.product(enumerate(MODELS), enumerate(LIKELIHOODS))
-]
+CASES = list(itertools.product(MODELS, LIKELIHOODS, ("canvas", "spatial")))
 # Others with a map of their own aren't tried with everything.
 OTHERS = ("student_t", "negative_binomial", "zero_inflated_poisson")
 CASES += itertools.product(
