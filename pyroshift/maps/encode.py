@@ -70,11 +70,11 @@ def encode(model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0
     on_device = model.with_needs(patches).to(model.device)
     with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        for index in in_order(model, on_device, int(batch_size)):
+        for index, count in in_order(model, on_device, int(batch_size)):
             for name, value in _inferred(model, gathered(on_device, index)).items():
                 if name not in values:
                     values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
-                values[name][index] = value.cpu()
+                values[name][index[:count]] = value[:count].cpu()
     return labelled(model, patches, values)
 
 

@@ -1,7 +1,7 @@
 """Which patches an epoch shows, batch by batch: in random order, or neighbours together."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -54,17 +54,49 @@ class Batches:
         return self.training[torch.randperm(count)].split(self.size)
 
 
-def in_order(model: PoseVAE, patches: Any, size: int) -> Sequence[Tensor]:
+def in_order(model: PoseVAE, patches: Any, size: int) -> Iterator[tuple[Tensor, int]]:
     """Batches of all patches: one after the other, or where sites ask for it neighbours together.
+
+    Neighbours come with those around them, so that maps have no seams where two batches meet.
 
     Args:
         model: whose sites may ask for it.
         patches: the data.
-        size: largest number of patches in a batch.
+        size: largest number of patches in a batch, without those around them, which are as many.
+
+    Yields:
+        Indices of patches, and how many of these, from the first, the batch is for.
     """
     every = torch.arange(len(patches))
     places = _places(model, known_of(patches, every))
-    return every.split(size) if places is None else tiles(places, size)
+    if places is None:
+        yield from ((index, len(index)) for index in every.split(size))
+        return
+    for tile in tiles(places, size):
+        yield surrounded(places, tile, size), len(tile)
+
+
+def surrounded(places: Tensor, tile: Tensor, most: int) -> Tensor:
+    """A tile, and after it the places nearest to it.
+
+    Args:
+        places: `place x axis`.
+        tile: numbers of some places.
+        most: how many are added, if there are as many.
+
+    Example:
+        >>> surrounded(torch.arange(8.0).unsqueeze(1), torch.tensor([3, 4]), 2)
+        tensor([3, 4, 2, 5])
+    """
+    own = places[tile]
+    low, high = own.amin(0), own.amax(0)
+    outside = torch.maximum(low - places, places - high).amax(-1)
+    outside[tile] = torch.inf  # not those of the tile once more
+    # Of those about the tile's box, which is turned, as many as may be nearest.
+    about = outside.argsort(stable=True)[: 4 * most + len(tile)]
+    about = about[outside[about] < torch.inf]
+    nearest = torch.cdist(places[about], own).amin(1)
+    return torch.cat([tile, about[nearest.argsort(stable=True)[:most]]])
 
 
 def _places(model: PoseVAE, known: Mapping[str, Tensor]) -> Tensor | None:

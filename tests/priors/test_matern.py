@@ -27,7 +27,8 @@ from pyroshift.model.process import CorrelatedNormals, PseudoObservations
 from pyroshift.priors.matern import matern
 from pyroshift.testing import MODEL_CHECKS, Subject
 from pyroshift.testing.subject import prepare
-from pyroshift.training.batches import tile_count, tiles
+from pyroshift.training import batches
+from pyroshift.training.batches import surrounded, tile_count, tiles
 
 
 def covariance(latents, count, seed):
@@ -121,6 +122,38 @@ def test_tiles_are_of_neighbours():
         torch.manual_seed(0)
         spread = torch.stack([grid[tile].std(0).norm() for tile in tiles(grid, 64)])
     assert float(spread.max()) < 0.5 * float(grid.std(0).norm())
+
+
+def test_what_surrounds_a_tile_is_nearest_to_it():
+    grid = torch.cartesian_prod(torch.arange(20.0), torch.arange(20.0))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for tile in tiles(grid, 64):
+            found = surrounded(grid, tile, 64)
+            assert torch.equal(found[: len(tile)], tile)
+            assert len(found) == len(set(found.tolist())) == len(tile) + 64
+            distance = torch.cdist(grid, grid[tile]).amin(1)
+            others = distance[distance > 0].sort().values[:64]
+            assert torch.equal(distance[found[len(tile) :]], others)
+    assert len(surrounded(grid, torch.arange(400), 64)) == 400
+
+
+def test_maps_in_tiles_have_no_seams(monkeypatch):
+    """Of an untrained model, whose latents measure noise: maps in tiles are as that of all."""
+    windows = np.random.default_rng(0).random((24, 24, 8, 8)).astype(np.float32)
+    coords = {"y": np.arange(24.0), "x": np.arange(24.0)}
+    patches = Patches.from_array(windows, 2, ("y", "x", "down", "across"), coords)
+    model = VAE(8, 1, priors={"z": priors.Matern(1, length=4.0)})
+    whole = encode(model, patches, batch_size=576)
+    parts = encode(model, patches, batch_size=72)
+    monkeypatch.setattr(batches, "surrounded", lambda places, tile, most: tile)
+    seams = encode(model, patches, batch_size=72)
+
+    def error(maps):
+        return float(np.abs(maps.z - whole.z).max() / whole.z.std())
+
+    assert error(parts) < 0.3 < 1 < error(seams)
+    np.testing.assert_allclose(parts.z_std, whole.z_std, rtol=0.02)
 
 
 def by_normal(seed=0, **options):
