@@ -92,15 +92,18 @@ def likelihoods(seed: int) -> tuple[str, Array, dict[str, ps.PoseVAE]]:
 
 
 def classes(seed: int) -> tuple[str, Array, dict[str, ps.PoseVAE]]:
-    """Bumps of varying height in one place, or in one place or another."""
-    random, several = np.random.default_rng(seed), seed % 2
+    """Bumps of varying height in one place, or each signal's in one of four.
+
+    Of two places one latent could tell by its sign which it is, and by its size how high.
+    """
+    random, kinds = np.random.default_rng(seed), 4 if seed % 2 else 1
     count = COUNT + HELD_OUT
-    left = random.random(count) < (0.6 if several else 1.0)
-    height = random.uniform(0.5, 1.2, count)
-    signals = _bumps(np.stack([height * left, height * ~left], 1))
-    signals += 0.15 * random.normal(size=signals.shape)
-    models = {"one kind": ps.VAE((LENGTH,), 1), "two kinds": ps.VAE((LENGTH,), 1, classes=2)}
-    return ("one kind", "two kinds")[several], signals, models
+    heights = np.zeros((count, 4))
+    place = random.integers(0, kinds, count)
+    heights[np.arange(count), place] = random.uniform(0.5, 1.2, count)
+    signals = _bumps(heights) + 0.15 * random.normal(size=(count, LENGTH))
+    models = {"one kind": ps.VAE((LENGTH,), 1), "four kinds": ps.VAE((LENGTH,), 1, classes=4)}
+    return "one kind" if kinds == 1 else "four kinds", signals, models
 
 
 QUESTIONS: dict[str, Question] = {

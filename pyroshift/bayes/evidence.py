@@ -56,8 +56,9 @@ def evidence(
 
     Returns:
         A Dataset over the patches' own dimensions: `log_evidence` and its standard error
-        `log_evidence_se`, `elbo`, all in nats; `khat`; and `ess`, how many equally weighted draws
-        the weighted ones are worth. NaN where there is no patch.
+        `log_evidence_se`, and `elbo`, the mean log weight, all in nats (of the anchor guide with
+        its bins summed out, so that it is above what `fit` and `encode` tell); `khat`; and `ess`,
+        how many equally weighted draws the weighted ones are worth. NaN where there is no patch.
 
     Raises:
         DataError: if the patches don't fit the model, or there are too few draws.

@@ -50,7 +50,6 @@ _LABELS = {
     "predicted": "mean of the statistic of predicted windows",
     "predicted_std": "standard deviation of the statistic of predicted windows",
     "p_value": "share of predicted windows at or above the observed one",
-    "p_overall": "share of predictions whose mean over all windows is at or above the observed one",
     "density": "density of the pixels' values",
     "density_predicted": "density of the pixels' values in each prediction",
 }
@@ -76,8 +75,7 @@ def predictive_check(
     Returns:
         A Dataset over `statistic` and the patches' dimensions (and `channel`): `observed`, the mean
         `predicted` and its spread `predicted_std`, and `p_value`, the share of predicted windows at
-        or above the observed one; over `statistic` (and `channel`) alone `p_overall`, of the mean
-        over windows; and
+        or above the observed one, about 1/2 in the mean if the model is right; and
         over `bin`, at the coordinate `value`, the `density` of the pixels' values, and
         `density_predicted` of up to 50 predictions. Where pixels are missing, predictions do
         without them too.
@@ -123,10 +121,6 @@ def predictive_check(
         for name, each in by_window.items()
     }
     variables |= {
-        "p_overall": (
-            ("statistic", *windows.channel),
-            (windows.mean(predicted, known) >= windows.mean(observed, known)).mean(0),
-        ),
         "density": (bins, windows.squeezed(density)),
         "density_predicted": (("prediction", *bins), windows.squeezed(np.stack(densities))),
     }
@@ -196,14 +190,6 @@ class _Windows:
     def squeezed(self, values: np.ndarray) -> np.ndarray:
         """Values `... x channel x bin`, without that axis where there are no channels."""
         return values if self.channel else values.squeeze(-2)
-
-    def mean(self, values: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Mean over windows of values of those that are there, `... (x channel)`."""
-        if not self.channel:
-            return values.mean(-1)
-        full = np.full((*values.shape[:-1], len(known)), np.nan)
-        full[..., known] = values
-        return np.nanmean(full.reshape(*values.shape[:-1], -1, self._shape[-1]), -2)
 
     def laid_out(self, values: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Values of the windows that are there, `statistic x window`, over all dimensions."""

@@ -19,8 +19,8 @@ def check(x, statistics=tuple(STATISTICS), draws=200):
 def test_data_of_the_model_are_like_its_predictions():
     found = check(linear.data(300))
     assert found["statistic"].values.tolist() == list(STATISTICS)
-    # Each of five is beyond these for one seed in 500, as they are no more extreme than uniform.
-    assert float(found.p_overall.min()) > 0.001 < 1 - float(found.p_overall.max())
+    # Uniform ones would have means to 0.017, and these are no more extreme.
+    np.testing.assert_allclose(found.p_value.mean("patch"), 0.5, atol=0.07)
     extreme = ((found.p_value < 0.025) | (found.p_value > 0.975)).mean("patch")
     assert float(extreme.max()) < 0.09  # at most 5% of 300, and three errors
     np.testing.assert_allclose(found.density.sum() * np.diff(found.value)[0], 1, rtol=1e-9)
@@ -34,8 +34,8 @@ def test_data_of_the_model_are_like_its_predictions():
 @pytest.mark.parametrize(
     ("misfit", "statistic", "above"),
     [
-        (lambda x, random: x + 0.5 * random.normal(size=x.shape), "spread", False),
-        (lambda x, random: x + 3 * (random.random(x.shape) < 0.02), "greatest", False),
+        (lambda x, random: x + 0.8 * random.normal(size=x.shape), "spread", False),
+        (lambda x, random: x + 3 * (random.random(x.shape) < 0.1), "greatest", False),
         (lambda x, random: (x + np.roll(x, 1, 1)) / 2**0.5, "roughness", True),
         (lambda x, random: x + 0.4, "mean", False),
     ],
@@ -43,7 +43,8 @@ def test_data_of_the_model_are_like_its_predictions():
 def test_misfits_are_seen_by_the_statistic_that_is_for_them(misfit, statistic, above):
     random = np.random.default_rng(0)
     found = check(misfit(linear.data(300), random).astype(np.float32))
-    assert float(found.p_overall.sel(statistic=statistic)) == float(above)
+    share = float(found.p_value.sel(statistic=statistic).mean())
+    assert share > 0.7 if above else share < 0.3
 
 
 def test_misfits_are_seen_where_they_are():
@@ -71,11 +72,10 @@ def test_every_kind_of_patches_and_pictures_of_them(case):
     found = ps.predictive_check(ps.posterior(model, patches, draws=26))
     channel = ("channel",) if patches.channels else ()
     assert found.p_value.dims == ("statistic", *patches.layout, *channel)
-    assert found.p_overall.dims == ("statistic", *channel)
     assert found.density.dims == (*channel, "bin")
     known = int(found.observed.isel(statistic=0).notnull().sum())
     assert known == len(patches) * max(len(patches.channels), 1)
-    assert not bool(found.p_overall.isnull().any())
+    assert int(found.p_value.notnull().sum()) == known * found.sizes["statistic"]
     figure = ps.plot.predictive_check(found)
     titles = [ax.get_title() for ax in figure.axes]
     assert titles.count("pixels' values") == max(len(patches.channels), 1)
