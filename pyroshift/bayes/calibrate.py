@@ -10,13 +10,13 @@ import torch
 import xarray as xr
 from pyro import poutine
 from torch import Tensor
-from tqdm import tqdm
 
 from pyroshift.bayes.checks import (
     checked_count,
     checked_draws,
     checked_patches,
     drawing_from,
+    progress_bar,
 )
 from pyroshift.bayes.draws import Drawing, Values
 from pyroshift.bayes.evidence import KHAT, labels_of
@@ -108,11 +108,17 @@ def calibrate(
     given = _blank(model, windows) if patches is None else patches
     given = checked_patches(model, given, stacklevel=2)
     random = np.random.default_rng(seed)
-    with drawing_from(model, seed):
-        known = _without_labels(model, given).to(model.device)
-        indices = torch.arange(len(known)).split(batch_size)
-        bar = tqdm(indices, desc="calibrate", unit="batch", disable=not progress)
-        parts = [_ranked(model, known, index, draws, batch_size, random) for index in bar]
+    known = _without_labels(model, given).to(model.device)
+    parts = list[dict[str, np.ndarray]]()
+    with (
+        drawing_from(model, seed),
+        progress_bar("calibrate", len(known), draws, progress) as bar,
+    ):
+        for index in torch.arange(len(known), device=model.device).split(batch_size):
+            made = _make(model, known, index)
+            rows = torch.arange(len(index), device=model.device)
+            drawing = Drawing(model, made.patches, rows, batch_size, bar.update)
+            parts.append(_ranked(drawing, made, draws, random))
     found = {name: np.concatenate([part[name] for part in parts], -1) for name in parts[0]}
     return _labelled(model, given, found, draws)
 
@@ -183,17 +189,11 @@ def _make(model: PoseVAE, patches: Patches, index: Tensor) -> _Made:
 
 
 def _ranked(
-    model: PoseVAE,
-    patches: Patches,
-    index: Tensor,
-    draws: int,
-    batch_size: int,
-    random: np.random.Generator,
+    drawing: Drawing, made: _Made, draws: int, random: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Ranks of made windows by quantity, `posterior x patch`; and k-hat and ess, `patch`."""
-    made = _make(model, patches, index.to(model.device))
-    rows = torch.arange(len(index), device=model.device)
-    weighed = Drawing(model, made.patches, rows, batch_size).weigh(draws, keep=True)
+    model, patches = drawing.model, drawing.patches
+    weighed = drawing.weigh(draws, keep=True)
     normalized, khat = smoothed(weighed.log_weights)
     even = np.full_like(normalized, -np.log(draws))
     truth = _by_quantity(model, patches, made.truth)

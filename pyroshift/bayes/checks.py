@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from pyroshift.bayes.pareto import FEWEST
 from pyroshift.data.patches import Patches, as_patches
@@ -86,6 +87,20 @@ def _each_alone(model: PoseVAE, patches: Patches) -> Patches:
     places = tiled - others - set(model.condition)
     known = {name: values for name, values in patches.known.items() if name not in places}
     return replace(patches, known=known)
+
+
+def progress_bar(what: str, windows: int, draws: int, shown: bool) -> tqdm:
+    """A bar that counts the guide's draws, of all windows together.
+
+    Args:
+        what: is done.
+        windows: how many there are.
+        draws: of each.
+        shown: whether it is.
+    """
+    return tqdm(
+        total=windows * draws, desc=what, unit="draw", unit_scale=True, disable=not shown
+    )  # fmt: skip
 
 
 @contextmanager

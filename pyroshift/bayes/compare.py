@@ -9,7 +9,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from pyroshift.bayes.checks import checked_count, checked_draws, checked_patches
+from pyroshift.bayes.checks import (
+    checked_count,
+    checked_draws,
+    checked_patches,
+    progress_bar,
+)
 from pyroshift.bayes.evidence import EVIDENCE, KHAT, pointwise
 from pyroshift.bayes.pareto import khat_limit
 from pyroshift.data.neighbours import any_overlap, tiles, window_places
@@ -41,6 +46,7 @@ def compare(
     *,
     batch_size: int = 512,
     seed: int = 0,
+    progress: bool = True,
 ) -> xr.Dataset:
     """Models by the log evidence of windows that were held out, best first.
 
@@ -62,6 +68,7 @@ def compare(
         draws: of each guide for each patch, at least 25.
         batch_size: windows that go through the networks at a time.
         seed: of the draws.
+        progress: whether to show a progress bar.
 
     Returns:
         A Dataset over `model`, best first, all in nats and per window: `log_evidence` and its
@@ -100,9 +107,11 @@ def compare(
     for model in models.values():
         patches = checked_patches(model, patches, stacklevel=2)
     _check_alike(models)
-    found = {
-        name: pointwise(model, patches, draws, batch_size, seed) for name, model in models.items()
-    }
+    with progress_bar("compare", len(models) * len(patches), draws, progress) as bar:
+        found = {
+            name: pointwise(model, patches, draws, batch_size, seed, bar.update)
+            for name, model in models.items()
+        }
     names = sorted(found, key=lambda name: -float(found[name][EVIDENCE].mean()))
     every = np.stack([found[name][EVIDENCE] for name in names])
     blocks = _blocks(patches)

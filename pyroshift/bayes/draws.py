@@ -1,6 +1,6 @@
 """Draws of the guide, of the prior and of the data, for some patches at once; their densities."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,12 +58,14 @@ class Drawing:
         patches: on its device.
         index: which of the patches.
         rows: windows that go through the networks at a time.
+        told: is told how many draws there are more, of all patches together, as they come.
     """
 
     model: PoseVAE
     patches: Any
     index: Tensor
     rows: int
+    told: Callable[[int], Any] = int
 
     def weigh(self, draws: int, keep: bool = False) -> Weighed:
         """Draws of the guide, and their densities.
@@ -95,6 +97,7 @@ class Drawing:
                     densities[name].append(total.reshape(count, -1).cpu())
             for name, site in latent.items() if keep else ():
                 kept.setdefault(name, []).append(self._apart(site["value"], count))
+            self.told(count * len(self.index))
         prior, likelihood, guide = (torch.cat(parts).numpy() for parts in densities.values())
         return Weighed(prior, likelihood, guide, _joined(kept))
 

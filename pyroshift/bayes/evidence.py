@@ -1,5 +1,6 @@
 """How well a model explains each patch: bounds on the log evidence by importance sampling."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pyroshift.bayes.checks import (
     checked_draws,
     checked_patches,
     drawing_from,
+    progress_bar,
 )
 from pyroshift.bayes.draws import Drawing
 from pyroshift.bayes.pareto import effective, khat_limit, smoothed
@@ -30,7 +32,13 @@ LABELS = {
 
 
 def evidence(
-    model: PoseVAE, patches: Any, draws: int = 200, *, batch_size: int = 512, seed: int = 0
+    model: PoseVAE,
+    patches: Any,
+    draws: int = 200,
+    *,
+    batch_size: int = 512,
+    seed: int = 0,
+    progress: bool = True,
 ) -> xr.Dataset:
     """Log evidence of each patch under a model: the importance-weighted bound, and the ELBO.
 
@@ -53,6 +61,7 @@ def evidence(
         draws: of the guide for each patch, at least 25.
         batch_size: windows that go through the networks at a time.
         seed: of the draws.
+        progress: whether to show a progress bar.
 
     Returns:
         A Dataset over the patches' own dimensions: `log_evidence` and its standard error
@@ -78,7 +87,8 @@ def evidence(
     draws = checked_draws("draws", draws)
     batch_size = checked_count("batch_size", batch_size)
     patches = checked_patches(model, patches, stacklevel=2)
-    found = pointwise(model, patches, draws, batch_size, seed)
+    with progress_bar("evidence", len(patches), draws, progress) as bar:
+        found = pointwise(model, patches, draws, batch_size, seed, bar.update)
     variables = {
         name: xr.Variable(tuple(patches.layout), patches.unflatten(values), labels_of(name))
         for name, values in found.items()
@@ -95,14 +105,20 @@ def labels_of(name: str) -> dict[str, str]:
 
 
 def pointwise(
-    model: PoseVAE, patches: Patches, draws: int, batch_size: int, seed: int
+    model: PoseVAE,
+    patches: Patches,
+    draws: int,
+    batch_size: int,
+    seed: int,
+    told: Callable[[int], Any],
 ) -> dict[str, np.ndarray]:
     """What `evidence` gives, `patch` each, double precision."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in LABELS}
     on_device = patches.to(model.device)
     with drawing_from(model, seed):
         for index in torch.arange(len(patches)).split(batch_size):
-            weights = Drawing(model, on_device, index, batch_size).weigh(draws).log_weights
+            drawing = Drawing(model, on_device, index, batch_size, told)
+            weights = drawing.weigh(draws).log_weights
             for name, values in summary(weights).items():
                 parts[name].append(values)
     return {name: np.concatenate(each) for name, each in parts.items()}

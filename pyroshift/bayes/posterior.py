@@ -15,6 +15,7 @@ from pyroshift.bayes.checks import (
     checked_draws,
     checked_patches,
     drawing_from,
+    progress_bar,
 )
 from pyroshift.bayes.draws import Drawing, called
 from pyroshift.bayes.evidence import KHAT
@@ -38,6 +39,7 @@ def posterior(
     overwrite: bool = False,
     batch_size: int = 512,
     seed: int = 0,
+    progress: bool = True,
 ) -> xr.DataTree:
     """Draws of the posterior of each patch, in ArviZ's layout, and how far to trust them.
 
@@ -67,6 +69,7 @@ def posterior(
         overwrite: whether a store that exists may be replaced.
         batch_size: windows that go through the networks at a time.
         seed: of the draws.
+        progress: whether to show a progress bar.
 
     Returns:
         A tree, as `arviz.from_dict` makes one and its functions take it, with these groups:
@@ -120,9 +123,13 @@ def posterior(
     random, on_device = np.random.default_rng(seed), patches.to(model.device)
     most = max(1, min(batch_size, _AT_ONCE // (pixels * max(draws, proposals))))
     try:
-        with drawing_from(model, seed):
+        with (
+            drawing_from(model, seed),
+            progress_bar("posterior", len(patches), proposals, progress) as bar,
+        ):
             for part in parts_of(patches, most):
-                drawing = Drawing(model, on_device, part.index.to(model.device), batch_size)
+                index = part.index.to(model.device)
+                drawing = Drawing(model, on_device, index, batch_size, bar.update)
                 sink.add(_groups(drawing, draws, proposals, predictive, random), part)
         return sink.finish()
     except BaseException:
