@@ -12,6 +12,7 @@ from pyroshift.bayes.ranks import Uniformity
 from pyroshift.errors import DataError
 from pyroshift.plot.style import (
     LINE_COLOURS,
+    TICK_SIZE,
     add_axes,
     new_figure,
     round_ticks,
@@ -22,6 +23,7 @@ from pyroshift.plot.style import (
 _NEEDED = ("rank", "p_value", "coverage")
 _COLOURS = (LINE_COLOURS[1], LINE_COLOURS[0])  # of the guide's draws, and of the weighed ones
 _COLUMNS, _WIDTH, _HEIGHT = 4, 1.75, 1.55  # inches
+_LINE = 0.13  # of a panel's height
 
 
 @styled
@@ -82,23 +84,18 @@ def rank(calibration: xr.Dataset, level: float = 0.99) -> Figure:
 
 def _panel(ax: Axes, found: xr.Dataset, level: float) -> None:
     """One quantity: the band, and a line for each way of drawing."""
-    every = [
-        found["rank"].isel(posterior=i).values.ravel() for i in range(found.sizes["posterior"])
-    ]
-    uniformity = Uniformity(int(np.isfinite(every[0]).sum()))
+    count = int(found["rank"].isel(posterior=0).notnull().sum())
+    uniformity = Uniformity(count)
     shares = np.concatenate([[0.0], uniformity.shares, [1.0]])
     low, high = (np.concatenate([[0.0], end, [1.0]]) for end in uniformity.band(level))
     ax.fill_between(shares, low - shares, high - shares, color="0.88", linewidth=0)
-    held = found["coverage"].sel(level=0.9).values
-    for values, colour, name, share in zip(
-        every, _COLOURS, found["posterior"].values, held, strict=True
-    ):
-        known = np.sort(values[np.isfinite(values)])
-        below = np.searchsorted(known, shares) / len(known)
+    for number, name in enumerate(found["posterior"].values):
+        own, colour = found.sel(posterior=name), _COLOURS[number]
+        below = np.searchsorted(np.sort(own["rank"].values, axis=None)[:count], shares) / count
         ax.plot(shares, below - shares, color=colour, label=str(name))
         ax.annotate(
-            f"{share:.0%}", (1.0, 1.0 if name == found["posterior"].values[0] else 0.87),
-            xycoords="axes fraction", ha="right", va="top", color=colour, fontsize=7,
+            f"{float(own['coverage'].sel(level=0.9)):.0%}", (1.0, 1.0 - _LINE * number),
+            xycoords="axes fraction", ha="right", va="top", color=colour, fontsize=TICK_SIZE,
         )  # fmt: skip
     ax.axhline(0.0, color="0.6", linewidth=0.6)
     ax.set(xlim=(0, 1))
