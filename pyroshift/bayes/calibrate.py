@@ -9,7 +9,6 @@ import pyro
 import torch
 import xarray as xr
 from pyro import poutine
-from torch import Tensor
 
 from pyroshift.bayes.checks import (
     checked_count,
@@ -18,10 +17,11 @@ from pyroshift.bayes.checks import (
     drawing_from,
     progress_bar,
 )
-from pyroshift.bayes.draws import Drawing, Values
+from pyroshift.bayes.draws import Drawing, Values, called
 from pyroshift.bayes.evidence import KHAT, labels_of
 from pyroshift.bayes.pareto import effective, khat_limit, smoothed
 from pyroshift.bayes.ranks import Uniformity, ranks
+from pyroshift.bayes.tree import LOG_LIKELIHOOD
 from pyroshift.data.checks import CHANNEL
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
@@ -29,12 +29,11 @@ from pyroshift.maps.labels import attributes
 from pyroshift.model.batch import gathered
 from pyroshift.model.brightness import BACKGROUND, GAIN
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.sites import BRIGHTNESS, CONTENT, DATA, OFFSET, PoseSite, Site
+from pyroshift.model.sites import BRIGHTNESS, CONTENT, DATA, OFFSET, Site
 from pyroshift.training.elbo import sample_sites
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 GUIDE, WEIGHTED = "guide", "weighted"
-LOG_LIKELIHOOD = "log_likelihood"
 _LABELS = {
     "rank": "share of the posterior's draws below the true value",
     "coverage": "share of true values within central intervals",
@@ -63,14 +62,11 @@ def calibrate(
     A guide may fail where the prior reaches and the data that it learned from don't; what matters
     of such is how far these data are from the prior, which `predictive_check` tells.
 
-    Of patches cut with `overlap="once"`, posteriors are tempered, and wider than windows that the
-    model makes one by one call for: intervals then hold too many.
-
     Args:
         model: a trained model.
         patches: `Patches`, for each of which one window is made, with its gaps, and what is known
-            of it but for labels; by default nothing is known and nothing missing. All pixels count
-            in full.
+            of it but for labels; by default nothing is known and nothing missing. Windows are made
+            one by one, so that all their pixels count in full, with `overlap="once"` too.
         draws: of the guide for each window, at least 25.
         windows: how many are made where no patches are given.
         batch_size: windows that go through the networks at a time.
@@ -115,10 +111,8 @@ def calibrate(
         progress_bar("calibrate", len(known), draws, progress) as bar,
     ):
         for index in torch.arange(len(known), device=model.device).split(batch_size):
-            made = _make(model, known, index)
-            rows = torch.arange(len(index), device=model.device)
-            drawing = Drawing(model, made.patches, rows, batch_size, bar.update)
-            parts.append(_ranked(drawing, made, draws, random))
+            made = _make(Drawing(model, known, index, batch_size, bar.update))
+            parts.append(_ranked(made, draws, random))
     found = {name: np.concatenate([part[name] for part in parts], -1) for name in parts[0]}
     return _labelled(model, given, found, draws)
 
@@ -151,24 +145,23 @@ class _Made:
     """Windows that a model made, and of what.
 
     Args:
-        patches: the windows, with what is known of them.
+        drawing: the model and the windows, with what is known of them.
         truth: values of the sites, one draw of each.
         log_likelihood: of the windows given these, `1 x patch`.
     """
 
-    patches: Patches
+    drawing: Drawing
     truth: Values
     log_likelihood: np.ndarray
 
 
-def _make(model: PoseVAE, patches: Patches, index: Tensor) -> _Made:
+def _make(like: Drawing) -> _Made:
     """A window for each of some patches, as the model makes it; what all share, as it was learned.
 
     Args:
-        model: in evaluation mode.
-        patches: what is known of the windows, and where they have gaps.
-        index: which of the patches.
+        like: the model, and patches that tell what is known of windows, and where they have gaps.
     """
+    model, patches, index = like.model, like.patches, like.index
     batch = gathered(patches, index)
     with pyro.validation_enabled(False):
         shared = poutine.trace(lambda: [part.guide_global() for part in model.shared]).get_trace()
@@ -177,27 +170,25 @@ def _make(model: PoseVAE, patches: Patches, index: Tensor) -> _Made:
         values = {name: site["value"] for name, site in sample_sites(trace).items()}
         x = values[DATA].masked_fill(torch.isnan(patches.gather(index)), torch.nan)
         known = {name: values[index] for name, values in patches.known.items()}
-        starts = torch.zeros((len(index), patches.starts.shape[1]), dtype=torch.int32)
-        starts[:, 0] = torch.arange(len(index))
+        every = torch.arange(len(index), device=x.device)
+        starts = patches.starts.new_zeros((len(index), patches.starts.shape[1]))
+        starts[:, 0] = every
         made = replace(
-            patches, source=x, starts=starts.to(x.device), normalize=None, known=known,
-            layout={"patch": len(index)}, coords={}, positions=np.arange(len(index)), power=None,
+            patches, source=x, starts=starts, normalize=None, known=known, power=None,
+            layout={"patch": len(index)}, coords={}, positions=np.arange(len(index)),
         )  # fmt: skip
         truth = {site.name: values[site.name].unsqueeze(0) for site in model.given_sites}
-        drawing = Drawing(model, made, torch.arange(len(index), device=x.device), len(index))
-        return _Made(made, truth, drawing.log_likelihood(trace)[np.newaxis])
+        drawing = replace(like, patches=made, index=every)
+        return _Made(drawing, truth, drawing.log_likelihood(trace)[np.newaxis])
 
 
-def _ranked(
-    drawing: Drawing, made: _Made, draws: int, random: np.random.Generator
-) -> dict[str, np.ndarray]:
+def _ranked(made: _Made, draws: int, random: np.random.Generator) -> dict[str, np.ndarray]:
     """Ranks of made windows by quantity, `posterior x patch`; and k-hat and ess, `patch`."""
-    model, patches = drawing.model, drawing.patches
-    weighed = drawing.weigh(draws, keep=True)
+    weighed = made.drawing.weigh(draws, keep=True)
     normalized, khat = smoothed(weighed.log_weights)
     even = np.full_like(normalized, -np.log(draws))
-    truth = _by_quantity(model, patches, made.truth)
-    drawn = _by_quantity(model, patches, weighed.values)
+    truth = _by_quantity(made.drawing, made.truth)
+    drawn = _by_quantity(made.drawing, weighed.values)
     truth[LOG_LIKELIHOOD] = made.log_likelihood
     drawn[LOG_LIKELIHOOD] = weighed.log_likelihood
     found = {
@@ -209,16 +200,14 @@ def _ranked(
     return {**found, KHAT: khat, "ess": effective(normalized)}
 
 
-def _by_quantity(model: PoseVAE, patches: Patches, values: Values) -> dict[str, np.ndarray]:
-    """Each number of each site by name, `draw x patch`; poses that are alike under one value."""
+def _by_quantity(drawing: Drawing, values: Values) -> dict[str, np.ndarray]:
+    """Each number of each site by name, `draw x patch`."""
     found: dict[str, np.ndarray] = {}
-    for site in model.given_sites:
-        value = values[site.name]
-        if isinstance(site, PoseSite):
-            value = site.reduce(value)
-        numbers = value.flatten(2) if site.event_shape else value.unsqueeze(-1)
-        names = _names(site, patches, numbers.shape[-1])
-        found |= dict(zip(names, numbers.cpu().double().numpy().transpose(2, 0, 1), strict=True))
+    each = called(drawing.model, values)
+    for site in drawing.model.given_sites:
+        numbers = each[site.name].reshape(*each[site.name].shape[:2], -1)
+        names = _names(site, drawing.patches, numbers.shape[-1])
+        found |= dict(zip(names, np.moveaxis(numbers, -1, 0), strict=True))
     return found
 
 

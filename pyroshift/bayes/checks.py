@@ -17,6 +17,8 @@ from pyroshift.maps.encode import check_fit
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 
+LARGEST = 4 * 2**30  # bytes of draws that are held in memory
+
 
 def checked_count(name: str, value: Any, least: int = 1) -> int:
     """A number of draws, or of patches, as a whole number.

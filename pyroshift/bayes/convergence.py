@@ -7,7 +7,7 @@ from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 from torch import Tensor
 
 from pyroshift.model.classes import Discrete, one_hot
-from pyroshift.model.sites import PoseSite, Site
+from pyroshift.model.sites import Site
 
 _ROUNDS = 5  # in which the mean of values that go round is found
 
@@ -28,11 +28,10 @@ def centred(site: Site, draws: Tensor) -> tuple[Tensor, Tensor]:
         >>> mean.abs(), deviations.flatten()
         (tensor([3.1416]), tensor([-0.0416,  0.0416]))
     """
-    reduce = site.reduce if isinstance(site, PoseSite) else _same
     mean = draws[0, 0]
     for _ in range(_ROUNDS):
-        mean = mean + reduce(draws - mean).mean((0, 1))
-    return reduce(mean), reduce(draws - mean)
+        mean = mean + site.reduce(draws - mean).mean((0, 1))
+    return site.reduce(mean), site.reduce(draws - mean)
 
 
 def agreement(site: Site, draws: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,7 +111,3 @@ def _normal_scores(draws: Tensor) -> Tensor:
     ranks = (below + upto + 1) / 2
     scores = torch.special.ndtri((ranks.double() - 0.375) / (len(flat) + 0.25))
     return scores.T.reshape(draws.shape)
-
-
-def _same(value: Tensor) -> Tensor:
-    return value

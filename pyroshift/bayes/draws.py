@@ -200,15 +200,21 @@ def called(model: PoseVAE, values: Mapping[str, Tensor]) -> dict[str, np.ndarray
         model: whose sites they are.
         values: by name, `... x event shape`.
     """
-    reduced = {site.name: site.reduce for site in model.pose_sites}
+    return {site.name: site.reduce(values[site.name]).cpu().numpy() for site in model.given_sites}
+
+
+def chosen(values: Values, which: np.ndarray) -> Values:
+    """Some draws of each patch.
+
+    Args:
+        values: of sites by name, `draw x patch x ...`.
+        which: `chosen x patch`, numbers of draws.
+    """
+    rows = torch.from_numpy(which)
     return {
-        site.name: reduced.get(site.name, _same)(values[site.name]).cpu().numpy()
-        for site in model.given_sites
+        name: value[rows.to(value.device), torch.arange(rows.shape[1], device=value.device)]
+        for name, value in values.items()
     }
-
-
-def _same(value: Tensor) -> Tensor:
-    return value
 
 
 def _joined(parts: dict[str, list[Tensor]]) -> Values:

@@ -137,12 +137,8 @@ class Joint:
 
     def _sample(self) -> None:
         """The generative model of sites as specified, where the pair has those that guides bin."""
-        model, batch, values = self.model, self._repeated, dict(self._known)
-        with patches_plate(len(batch), None):
-            for site in model.given_sites:
-                values[site.name] = site.draw(values)
-            with poutine.scale(scale=batch.power):
-                model.likelihood(model.output(values), batch.x, event_dim=len(model.shape))
+        with patches_plate(len(self._repeated), None):
+            self.model.sample_patches(self.model.given_sites, dict(self._known), self._repeated)
 
     @cached_property
     def _repeated(self) -> Batch:

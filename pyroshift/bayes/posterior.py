@@ -5,26 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 
 from pyroshift.bayes import tree
 from pyroshift.bayes.checks import (
+    LARGEST,
     checked_count,
     checked_draws,
     checked_patches,
     drawing_from,
     progress_bar,
 )
-from pyroshift.bayes.draws import Drawing, called
+from pyroshift.bayes.draws import Drawing, called, chosen
 from pyroshift.bayes.evidence import KHAT
 from pyroshift.bayes.pareto import effective, khat_limit, resampled, smoothed
 from pyroshift.bayes.parts import parts_of
 from pyroshift.errors import DataError
 from pyroshift.model.pair import PoseVAE
 
-_LARGEST = 4 * 2**30  # bytes of predicted windows that are held in memory
 _AT_ONCE = 2**26  # numbers of predicted windows of a part
 
 
@@ -111,7 +109,7 @@ def posterior(
     patches = checked_patches(model, patches, stacklevel=2)
     pixels = math.prod(model.shape) if predictive else 1
     size = 2 * 4 * draws * pixels * math.prod(patches.layout.values())
-    if predictive and store is None and size > _LARGEST:
+    if predictive and store is None and size > LARGEST:
         raise DataError(
             f"{draws} predicted windows for each of {len(patches)} patches take "
             f"{size / 2**30:.3g} GB twice over: pass predictive=False, a path for a Zarr store, "
@@ -143,17 +141,17 @@ def _groups(
     """All groups of some patches."""
     weighed = drawing.weigh(proposals, keep=True)
     normalized, khat = smoothed(weighed.log_weights)
-    chosen = resampled(normalized, draws, random)
-    values = {name: _chosen(value, chosen) for name, value in weighed.values.items()}
+    which = resampled(normalized, draws, random)
+    values = chosen(weighed.values, which)
     before, data_before = drawing.prior(draws)
     groups: tree.Groups = {
         tree.POSTERIOR: called(drawing.model, values),
         tree.PRIOR: called(drawing.model, before),
         tree.OBSERVED: {tree.PATCHES: drawing.patches.gather(drawing.index).cpu().numpy()},
         tree.LOG_LIKELIHOOD: {
-            tree.PATCHES: np.take_along_axis(weighed.log_likelihood, chosen, 0)
+            tree.PATCHES: np.take_along_axis(weighed.log_likelihood, which, 0)
         },
-        tree.SAMPLE_STATS: {"lp": np.take_along_axis(weighed.log_joint, chosen, 0)},
+        tree.SAMPLE_STATS: {"lp": np.take_along_axis(weighed.log_joint, which, 0)},
         tree.IMPORTANCE: {
             "log_weight": weighed.log_weights, KHAT: khat, "ess": effective(normalized),
         },
@@ -162,14 +160,3 @@ def _groups(
         groups[tree.POSTERIOR_PREDICTIVE] = {tree.PATCHES: drawing.predicted(values).cpu().numpy()}
         groups[tree.PRIOR_PREDICTIVE] = {tree.PATCHES: data_before.cpu().numpy()}
     return tree.in_one_chain(groups)
-
-
-def _chosen(values: Tensor, chosen: np.ndarray) -> Tensor:
-    """The chosen draws of each patch.
-
-    Args:
-        values: `proposal x patch x ...`.
-        chosen: `draw x patch`, which.
-    """
-    which = torch.from_numpy(chosen).to(values.device)
-    return values[which, torch.arange(which.shape[1], device=values.device)]

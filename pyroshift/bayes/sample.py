@@ -14,21 +14,19 @@ from tqdm import tqdm
 
 from pyroshift.bayes import chains as markov
 from pyroshift.bayes import tree
-from pyroshift.bayes.checks import checked_count, checked_patches, drawing_from
+from pyroshift.bayes.checks import LARGEST, checked_count, checked_patches, drawing_from
 from pyroshift.bayes.convergence import agreement, centred
-from pyroshift.bayes.draws import Drawing, called
+from pyroshift.bayes.draws import Drawing, called, chosen
 from pyroshift.bayes.joint import Joint, Reals
 from pyroshift.bayes.pareto import smoothed
 from pyroshift.bayes.parts import first_of
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.maps.encode import summarized
 from pyroshift.model.batch import gathered
 from pyroshift.model.classes import Discrete
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.sites import PoseSite
-from pyroshift.training.elbo import sample_sites
 
-_LARGEST = 4 * 2**30  # bytes of draws that are held in memory
 _ROWS = 64  # windows, one for each chain and kind of a patch, that run in step
 _PROPOSALS = 100  # draws of the guide among which chains find their starts
 _NARROWEST = 1e-3  # width in whose units a chain begins, if the guide's is none
@@ -57,8 +55,8 @@ def sample(
     exact posterior given all else. Weights of the model stay as they are; what all patches share,
     as the widths of a hierarchical prior, is at the middle of its posterior. Of latents that depend
     on neighbours (`Matern`), those of each window are drawn by itself. Of windows cut with
-    `overlap="once"`, it is the tempered posterior. Ctrl-C keeps the patches
-    that are done, and leaves NaN for the others.
+    `overlap="once"`, it is the tempered posterior. Ctrl-C keeps the patches that are done, and
+    leaves NaN for the others.
 
     Args:
         model: a trained model.
@@ -150,7 +148,9 @@ class _Posteriors:
     def __init__(self, drawing: Drawing, chains: int) -> None:
         self.drawing, self.model, self.chains = drawing, drawing.model, chains
         self.reals = Reals(self.model)
-        self.guide = self._guide()
+        batch = gathered(drawing.patches, drawing.index)
+        with poutine.block():
+            _, self.guide = summarized(self.model, batch)  # as encode gives it
         self.joint = self._joint(1)
 
     def log_density(self, vectors: Tensor) -> Tensor:
@@ -176,9 +176,7 @@ class _Posteriors:
         weighed = self.drawing.weigh(max(_PROPOSALS, self.chains), keep=True)
         weights = np.nan_to_num(smoothed(weighed.log_weights)[0], nan=-np.inf)
         drawn = (weights + random.gumbel(size=weights.shape)).argsort(0)[::-1][: self.chains]
-        chosen = torch.from_numpy(drawn.copy()).to(self.drawing.index.device)
-        every = torch.arange(chosen.shape[1], device=chosen.device)
-        values = {name: value[chosen, every] for name, value in weighed.values.items()}
+        values = chosen(weighed.values, drawn.copy())
         start = self.reals.vector(values).flatten(0, 1).double()
         if not bool(torch.isfinite(self.log_density(start)).all()):
             raise SpecificationError(
@@ -214,14 +212,6 @@ class _Posteriors:
         """The joint density of so many draws of every row."""
         index = self.drawing.index.repeat(draws * self.chains)
         return Joint(self.model, self.drawing.patches, index)
-
-    def _guide(self) -> dict[str, Tensor]:
-        """Location and standard deviation of every site by the guide, as `encode` gives them."""
-        model, batch = self.model, gathered(self.drawing.patches, self.drawing.index)
-        with poutine.block():
-            trace = poutine.trace(model.sample_guide).get_trace(batch)
-            drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
-            return model.guide_module.summary(model, batch, drawn)
 
     def _widths(self) -> Tensor:
         """Standard deviations by the guide, to first order in real numbers, `patch x element`."""
@@ -276,8 +266,7 @@ class _Posteriors:
                 continue
             mean, deviations = centred(site, draws)
             width = deviations.std((0, 1))
-            away = self.guide[name].double() - mean
-            away = site.reduce(away) if isinstance(site, PoseSite) else away
+            away = site.reduce(self.guide[name].double() - mean)
             found[f"{name}{tree.ERROR}"] = away / width
             found[f"{name}{tree.WIDTH}"] = self.guide[f"{name}_std"].double() / width
         return {name: value.cpu().numpy() for name, value in found.items()}
@@ -287,7 +276,7 @@ def _check_size(model: PoseVAE, patches: Patches, draws: int) -> None:
     """Raise a DataError if draws over the whole layout are larger than memory may be."""
     numbers = sum(math.prod(site.event_shape) for site in model.given_sites) + 5
     size = 4 * numbers * draws * math.prod(patches.layout.values())
-    if size > _LARGEST:
+    if size > LARGEST:
         raise DataError(
             f"{draws} draws over a layout of {dict(patches.layout)}, where most places are of no "
             f"patch, take {size / 2**30:.3g} GB: take fewer, or the windows alone, by "

@@ -82,13 +82,18 @@ def _inferred(model: PoseVAE, x: Tensor | Batch) -> dict[str, Tensor]:
     """What is found in a batch: the posteriors in summary, and the bound."""
     # The data are checked; to check every distribution in every batch takes a third of the time.
     with pyro.validation_enabled(False):
-        trace = poutine.trace(model.sample_guide).get_trace(x)
-        drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
-        found = _reduced(model, model.guide_module.summary(model, x, drawn))
+        trace, found = summarized(model, x)
         terms = terms_given(trace, model.sample_model, x)
         # What all patches share was learned from others too, and is no matter of these.
         own = sum(terms.kl[site.name] for site in model.sites)
         return {**found, "elbo": terms.log_likelihood - own}
+
+
+def summarized(model: PoseVAE, x: Tensor | Batch) -> tuple[poutine.Trace, dict[str, Tensor]]:
+    """What the guide draws of a batch, and its posteriors in summary, as maps have them."""
+    trace = poutine.trace(model.sample_guide).get_trace(x)
+    drawn = {name: site["fn"] for name, site in sample_sites(trace).items()}
+    return trace, _reduced(model, model.guide_module.summary(model, x, drawn))
 
 
 def _reduced(model: PoseVAE, found: dict[str, Tensor]) -> dict[str, Tensor]:

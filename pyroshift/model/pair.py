@@ -237,14 +237,31 @@ class PoseVAE(Generator):
         if batch is not None:
             values.update(self.covariates(batch.known, count) | self.needed(batch.known))
         with patches_plate(count, total):
-            for site in self.sites:
-                with self.latent_scale(kl_weight, site.name):
-                    values[site.name] = site.draw(values)
-            output, axes = self.output(values), len(self.shape)
-            if batch is None or not observe:
-                return self.likelihood(output, event_dim=axes)
-            with poutine.scale(scale=batch.power):
-                return self.likelihood(output, batch.x, event_dim=axes)
+            return self.sample_patches(self.sites, values, batch if observe else None, kl_weight)
+
+    def sample_patches(
+        self,
+        sites: Sequence[Site],
+        values: dict[str, Tensor],
+        observed: Batch | None,
+        kl_weight: float | Mapping[str, float] = 1.0,
+    ) -> Tensor:
+        """The model's sites of patches and their data, inside the plate.
+
+        Args:
+            sites: those that are drawn, each given those before it.
+            values: what is known before, by name; those of the sites are added.
+            observed: data; None to draw them.
+            kl_weight: weight of the sites' KL terms.
+        """
+        for site in sites:
+            with self.latent_scale(kl_weight, site.name):
+                values[site.name] = site.draw(values)
+        output, axes = self.output(values), len(self.shape)
+        if observed is None:
+            return self.likelihood(output, event_dim=axes)
+        with poutine.scale(scale=observed.power):
+            return self.likelihood(output, observed.x, event_dim=axes)
 
     def sample_guide(
         self,

@@ -141,6 +141,10 @@ class Site(nn.Module):
         """
         return self.posterior(raw, learn)
 
+    def reduce(self, value: Tensor) -> Tensor:
+        """The value by which to call one of several that are alike: itself, unless overridden."""
+        return value
+
     def _apply(self, fn: Callable, recurse: bool = True) -> "Site":
         super()._apply(fn, recurse)
         if isinstance(self.given_prior, Distribution):
@@ -179,10 +183,6 @@ class PoseSite(Site):
     def inverse(self, value: Tensor) -> Tensor:
         """The value whose transform undoes that of `value`: its negative, unless overridden."""
         return -value
-
-    def reduce(self, value: Tensor) -> Tensor:
-        """The value by which to call a pose that has several: itself, unless overridden."""
-        return value
 
     def is_reduced(self, value: Tensor) -> Tensor:
         """Whether values are those that their poses are called by, `batch`."""

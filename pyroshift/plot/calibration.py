@@ -64,12 +64,13 @@ def rank(calibration: xr.Dataset, level: float = 0.99) -> Figure:
     names = [str(name) for name in calibration["quantity"].values]
     columns = min(len(names), _COLUMNS)
     rows = math.ceil(len(names) / columns)
+    uniformity = Uniformity(int(calibration["rank"][0, 0].notnull().sum()))
     figure = new_figure(_WIDTH * columns + 0.4, _HEIGHT * rows + 0.5)
     grid = figure.add_gridspec(rows, columns)
     for number, name in enumerate(names):
         row, column = divmod(number, columns)
         ax = add_axes(figure, grid[row, column])
-        _panel(ax, calibration.sel(quantity=name), level)
+        _panel(ax, calibration.sel(quantity=name), uniformity, level)
         ax.set_title(name)
         if column == 0:
             ax.set_ylabel("share below less rank")
@@ -82,10 +83,9 @@ def rank(calibration: xr.Dataset, level: float = 0.99) -> Figure:
     return figure
 
 
-def _panel(ax: Axes, found: xr.Dataset, level: float) -> None:
+def _panel(ax: Axes, found: xr.Dataset, uniformity: Uniformity, level: float) -> None:
     """One quantity: the band, and a line for each way of drawing."""
-    count = int(found["rank"].isel(posterior=0).notnull().sum())
-    uniformity = Uniformity(count)
+    count = uniformity.count
     shares = np.concatenate([[0.0], uniformity.shares, [1.0]])
     low, high = (np.concatenate([[0.0], end, [1.0]]) for end in uniformity.band(level))
     ax.fill_between(shares, low - shares, high - shares, color="0.88", linewidth=0)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pyroshift.errors import DataError
-from pyroshift.plot.colours import Limits
+from pyroshift.plot.colours import DIVERGES, Limits
 from pyroshift.plot.drawing import draw_map, is_list, panel_size
 from pyroshift.plot.fields import select_frame
 from pyroshift.plot.pictures import as_image
@@ -16,7 +16,6 @@ from pyroshift.plot.style import LINE_COLOURS, figure_of, own_axes, round_ticks,
 
 _KHAT, _LIMIT = "khat", "khat_limit"
 _NEEDED = ("log_evidence", "log_evidence_se", "difference", "difference_se", "elbo")
-_DIVERGING = "displacement"  # a name by which colours diverge; what is drawn has one of its own
 _ROW = 0.32  # inches
 
 
@@ -124,7 +123,7 @@ def khat(
     picture = None if image is None or is_list(shown) else as_image(image, frame)
     ax = own_axes(ax, *panel_size(shown if picture is None else picture))
     red = shown.clip(max=high)  # where it is infinite
-    draw_map(ax, _DIVERGING, red, picture, (low, high))
+    draw_map(ax, DIVERGES, red, picture, (low, high))
     ax.set_title(f"k-hat: {share:.0%} beyond {limit:.2g}")
     if is_list(shown):
         ax.axhline(limit, color=LINE_COLOURS[1], linewidth=0.8, linestyle="--")

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from pyroshift.bayes.predictive import predictive_check as checked
 from pyroshift.data.checks import CHANNEL
 from pyroshift.errors import DataError
+from pyroshift.plot.colours import DIVERGES
 from pyroshift.plot.drawing import draw_map, is_list
 from pyroshift.plot.fields import select_frame
 from pyroshift.plot.style import (
@@ -111,5 +112,5 @@ def _against(ax: Axes, found: xr.Dataset, name: str) -> None:
 def _map(ax: Axes, p_value: xr.DataArray, frame: int) -> None:
     """Where the model fails."""
     shown: Any = select_frame(p_value, frame).assign_attrs(long_name="share predicted above")
-    draw_map(ax, "displacement", shown, None, (0.0, 1.0), scale_bar=not is_list(shown))
+    draw_map(ax, DIVERGES, shown, None, (0.0, 1.0), scale_bar=not is_list(shown))
     ax.set_title("")
