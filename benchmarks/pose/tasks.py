@@ -264,7 +264,8 @@ def _add_motifs(row: Row, found: Found, truth: xr.Dataset) -> None:
     error = metrics.offset_less_content(error, angle, truth.content.values)
     for axis, name in enumerate("yx"):
         add_coverage(row, f"offset {name}", error[:, axis], found.offset_std[:, axis])
-    add_coverage(row, "angle", turn, found.angle_std)
+    # Likewise how far a motif is turned in its own frame.
+    add_coverage(row, "angle", metrics.less_content(turn, truth.content.values), found.angle_std)
     best = int(np.argmax(content))
     spread = metrics.spread_about_content(found.z[:, best], truth.content.values)
     add_coverage(row, "z", spread, found.z_std[:, best])

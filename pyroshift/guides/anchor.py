@@ -13,15 +13,23 @@ from pyroshift.errors import SpecificationError
 from pyroshift.guides import kinds
 from pyroshift.guides.alike import turn_classes_alike
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
-from pyroshift.guides.candidates import Pursuit, candidates, kinds_in_full, pose_moments, pursue
-from pyroshift.guides.drawing import check_particles, draw_pose, without_repeats
+from pyroshift.guides.candidates import (
+    Pursuit,
+    candidates,
+    kinds_in_full,
+    pose_moments,
+    pursue,
+    ranked,
+)
+from pyroshift.guides.drawing import check_particles, draw_pose
+from pyroshift.guides.latents import axes, scored
 from pyroshift.guides.normal import posterior_head
-from pyroshift.guides.refinement import align, refine
+from pyroshift.guides.refinement import align, beyond, refine
 from pyroshift.guides.search import Anchor, Found, search
 from pyroshift.guides.start import start_canvas
-from pyroshift.guides.vector import neutral, pack, specified, unpack, within
+from pyroshift.guides.vector import pack, specified, unpack, within
 from pyroshift.model.batch import Batch, as_batch
-from pyroshift.model.brightness import draw_brightness
+from pyroshift.model.brightness import draw_brightness, posterior_given
 from pyroshift.model.classes import CLASS
 from pyroshift.model.distributions import moments
 from pyroshift.model.encoders import count_features
@@ -39,7 +47,8 @@ class AnchorGuide(Guide):
         kind, pose ~ Categorical: the exact posterior over kinds (class, flip) and bins of offset
             and angle, given that the motif looks like its kind's anchor: the mean of what the
             decoder makes of the latents of late
-        z ~ what the encoder says of the patch, brought back into the motif's frame
+        z ~ what the encoder says of the patch, brought back into the motif's frame; and when not
+            in training, Laplace's approximation from there on, whatever the pose within the bin
         offset, angle, scale ~ Normal: Laplace's approximation, given z, within the bin
 
     Nothing of it but the encoder is trained: at each step the pose's posterior is what the decoder
@@ -178,6 +187,9 @@ class AnchorGuide(Guide):
                 raw = self._raw(pair, x, start, anchor, values, self._unseen(pair))
                 known = pair.needed(batch.known)
                 posterior = pair.contents[0].posterior_given(raw, known, self.training)
+                if not self.training:  # in which the encoder is to learn what it doesn't know
+                    given = {**pair.global_values(), **values, POSE: pose}
+                    posterior, start = scored(pair, batch, posterior, given, start, prior)
                 values[CONTENT] = pyro.sample(CONTENT, posterior)  # type: ignore[arg-type]
             with torch.no_grad():
                 code = pair.code(values)
@@ -201,41 +213,33 @@ class AnchorGuide(Guide):
         best, and `class_probability` and `flip_probability`.
         """
         batch = as_batch(x)
-        x = batch.x
         found = search(pair, _bins(pair), batch, self._anchors(pair))
-        told = pair.covariates(batch.known, len(batch))
         chosen = candidates(_bins(pair), found, self.candidates, self._rivals(pair))
         pursued = self._pursuit(pair, batch, found)
-        modes = [pursued(kind, pose) for kind, pose in chosen]
-        each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
-        evidence = without_repeats(pair, each)
-        order, shares = evidence.argsort(1, descending=True), {}
-        if pair.discrete:
-            probable = kinds.kind_shares(pair, each, evidence)
-            order = kinds.best_first(pair, each, evidence, probable)
-            shares = kinds.probabilities(pair, probable)
-        rows = torch.arange(len(x), device=x.device).unsqueeze(1)
-        each = {name: value[rows, order] for name, value in each.items()}
-        result = {name: value[:, 0] for name, value in each.items() if name != "evidence"}
-        result |= self._with_neighbours(pair, batch, result | told)
-        result |= pose_moments(pair, batch, result | told, specified(pair, len(batch)))
+        each, probability, shares = ranked(pair, [pursued(*candidate) for candidate in chosen])
+        result = self._in_full(pair, batch, {name: value[:, 0] for name, value in each.items()})
         for site in pair.pose_sites:
             result[f"mode_{site.name}"] = each[site.name].clone()
             result[f"mode_{site.name}"][:, 0] = result[site.name]
-        probability = evidence[rows, order].softmax(1)
         result["mode_probability"] = probability
         result["pose_entropy"] = dist.Categorical(logits=found.logits).entropy()
         return result | shares
 
-    def _with_neighbours(self, pair: Pair, batch: Batch, values: Values) -> dict[str, Tensor]:
-        """Latents of patches in their best poses, if those of neighbours say something of them."""
-        content, known = pair.contents[0], pair.needed(batch.known)
-        if not content.tiled_by:
-            return {}
-        code, pose = pair.code(values), pack(pair, values)
-        raw = self._raw(pair, batch.x, pose, code, values, self._unseen(pair))
-        z, spread = content.family.summary(content.posterior_given(raw, known))
-        return {CONTENT: z, f"{CONTENT}_std": spread}
+    def _in_full(self, pair: Pair, batch: Batch, mode: Values) -> dict[str, Tensor]:
+        """A mode with the latents, pose and brightness that data or neighbours make of it."""
+        content, prior = pair.contents[0], specified(pair, len(batch))
+        given = pair.covariates(batch.known, len(batch)) | pair.global_values()
+        found, pose = given | dict(mode), pack(pair, mode)
+        raw = self._raw(pair, batch.x, pose, pair.code(found), found, self._unseen(pair))
+        posterior: Distribution = content.posterior_given(raw, pair.needed(batch.known))
+        posterior, pose = scored(pair, batch, posterior, found, pose, prior)
+        found |= unpack(pair, pose)
+        found[CONTENT], found[f"{CONTENT}_std"] = content.family.summary(posterior)
+        steps = axes(posterior, found[f"{CONTENT}_std"])
+        found |= pose_moments(pair, batch, found, steps, prior)
+        for name, bright in posterior_given(pair, batch, found).items():
+            found |= {name: bright.mean, f"{name}_std": bright.stddev}
+        return {name: value for name, value in found.items() if name not in given}
 
     def _pursuit(self, pair: Pair, batch: Batch, found: Found) -> Pursuit:
         """What tells what patches would be in a kind near a bin, with `evidence`."""
@@ -284,13 +288,9 @@ class AnchorGuide(Guide):
         best = found.anchor[torch.arange(len(pose), device=pose.device), kind, pose]
         return pair.code({**given, CONTENT: self.anchor_latents[best]})
 
-    @torch.no_grad()
     def _unseen(self, pair: Pair) -> Tensor:
         """What stands beyond the ends of aligned patches, by kind: the first anchor, as seen."""
-        code = self._codes(pair, self.anchor_latents[0])
-        points = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1)) - pair.origin
-        drawn = pair.out_of_drawing(points.expand(len(code), *points.shape[1:]), code)
-        return pair.seen(pair.likelihood.mean(pair.decode(code, drawn + pair.origin)))
+        return beyond(pair, self._codes(pair, self.anchor_latents[0]))
 
     def _raw(
         self,

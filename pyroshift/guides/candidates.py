@@ -1,13 +1,15 @@
 """Candidates for a patch's kind and pose: each pursued to its best, and how sure it is then."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from pyroshift.guides import kinds
 from pyroshift.guides.bins import PoseBins
+from pyroshift.guides.drawing import without_repeats
 from pyroshift.guides.refinement import quadrature, refine
 from pyroshift.guides.search import Found
 from pyroshift.guides.vector import Independent, pack, unpack, unpack_widths
@@ -15,7 +17,7 @@ from pyroshift.model.batch import Batch
 from pyroshift.model.brightness import posterior_given
 from pyroshift.model.distributions import divergence
 from pyroshift.model.guide import Pair
-from pyroshift.model.shapes import Vectors
+from pyroshift.model.shapes import Matrices, Vectors
 from pyroshift.model.sites import CONTENT
 
 Pursuit = Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -127,8 +129,37 @@ def pursue(
     return own | unpack(pair, at) | bright | spreads
 
 
+def ranked(
+    pair: Pair, modes: Sequence[dict[str, Tensor]]
+) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+    """Modes in the order in which they are told, and how probable they are.
+
+    Args:
+        pair: the pair.
+        modes: what `pursue` tells of each candidate.
+
+    Returns:
+        What sites are in each mode by name, `batch x mode x event shape`; the modes' probability,
+        `batch x mode`; and what is told of the probabilities of kinds, by name.
+    """
+    each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
+    evidence = without_repeats(pair, each)
+    order, shares = evidence.argsort(1, descending=True), dict[str, Tensor]()
+    if pair.discrete:
+        probable = kinds.kind_shares(pair, each, evidence)
+        order = kinds.best_first(pair, each, evidence, probable)
+        shares = kinds.probabilities(pair, probable)
+    rows = torch.arange(len(order), device=order.device).unsqueeze(1)
+    told = {name: value[rows, order] for name, value in each.items() if name != "evidence"}
+    return told, evidence[rows, order].softmax(1), shares
+
+
 def pose_moments(
-    pair: Pair, batch: Batch, found: Mapping[str, Tensor], prior: Independent
+    pair: Pair,
+    batch: Batch,
+    found: Mapping[str, Tensor],
+    steps: Matrices,
+    prior: Independent,
 ) -> dict[str, Tensor]:
     """Mean and standard deviation of the pose sites about a mode, z not known exactly either.
 
@@ -139,17 +170,17 @@ def pose_moments(
     Args:
         pair: the pair.
         batch: data, and by how much they count.
-        found: values of the sites at the mode and their standard deviations, and of covariates.
+        found: values of the sites at the mode, and of covariates.
+        steps: of one standard deviation of the latents each, along which they are independent,
+            `batch x step x latent`.
         prior: the pose's own prior.
     """
-    spread = found[f"{CONTENT}_std"]
     code = pair.code(found)
     laplace = refine(pair, batch, code, pack(pair, found), prior, limit=torch.zeros(()))
     mean, variance = quadrature(pair, batch, code, laplace, prior)
-    for latent in range(spread.shape[-1]):
-        step = torch.zeros_like(code)
-        step[:, latent] = spread[:, latent]
-        above, below = (refine(pair, batch, code + s * step, mean, prior).mean for s in (1, -1))
+    for step in steps.unbind(1):
+        moved = torch.nn.functional.pad(step, (0, code.shape[-1] - step.shape[-1]))
+        above, below = (refine(pair, batch, code + s * moved, mean, prior).mean for s in (1, -1))
         variance = variance + ((above - below) / 2).square()
     widths = unpack_widths(pair, mean, variance.sqrt())
     return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}

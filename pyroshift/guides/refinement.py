@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pyroshift.guides.vector import Independent, unpack
+from pyroshift.guides.vector import Independent, neutral, unpack
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import at_its_best, shared_information
 from pyroshift.model.decoders import look_at
@@ -75,6 +75,19 @@ def align(pair: Pair, x: Windows, pose: Vectors, code: Tensor, unseen: Tensor) -
     return turned(torch.where(taken, x, 0.0)) + (1 - seen) * unseen
 
 
+@torch.no_grad()
+def beyond(pair: Pair, codes: Tensor) -> Windows:
+    """What is seen of motifs whose pose does nothing, which is expected where a patch says nothing.
+
+    Args:
+        pair: the pair.
+        codes: of the motifs, `batch x code`.
+    """
+    points = pair.into_motif(pair.grid.unsqueeze(0), neutral(pair, 1)) - pair.origin
+    drawn = pair.out_of_drawing(points.expand(len(codes), *points.shape[1:]), codes)
+    return pair.seen(pair.likelihood.mean(pair.decode(codes, drawn + pair.origin)))
+
+
 def refine(
     pair: Pair,
     x: Windows | Batch,
@@ -94,13 +107,86 @@ def refine(
         limit: largest change of each element; by default two widths of its prior.
     """
     batch = as_batch(x)
-    coordinates, columns = _coordinates(pair, start)
-    decoded, slope = pair.output_and_slope(z, coordinates)
+    decoded, jacobian, _ = _by_pose(pair, z, start)
+    limit = 2 * prior.width if limit is None else limit
+    return _scored(pair, batch, decoded, jacobian, start, prior, limit)
+
+
+def refine_with_latents(
+    pair: Pair,
+    batch: Batch,
+    code: Tensor,
+    start: Vectors,
+    prior: Independent,
+    latents: Independent,
+    steps: Latents,
+    limit: Tensor,
+) -> Laplace:
+    """One step of Fisher scoring of the pose and the latents together.
+
+    Args:
+        pair: the pair.
+        batch: data, and by how much they count.
+        code: latents to start from, and what else the decoder is told, `batch x code`.
+        start: pose to start from, `batch x element`.
+        prior: the pose's prior.
+        latents: the latents' prior.
+        steps: by which the latents' derivatives are taken, `batch x latent`.
+        limit: largest change of each element of the pose; of latents it is two of their widths.
+
+    Returns:
+        A Normal over the pose's elements, and after them the latents.
+    """
+    decoded, by_pose, coordinates = _by_pose(pair, code, start)
+    count = steps.shape[-1]
+    slopes = []
+    for latent in range(count):
+        step = torch.zeros_like(code)
+        step[:, latent] = steps[:, latent]
+        ends = [pair.decode(code + sign * step, coordinates).flatten(1) for sign in (1, -1)]
+        slopes.append((ends[0] - ends[1]) / (2 * steps[:, latent, None]))
+    jacobian = torch.cat((by_pose, torch.stack(slopes, 1).double()), 1)
+    width = latents.width.expand_as(steps)
+    widths = torch.cat((prior.width.expand_as(start), width), -1)
+    both = Independent(torch.cat((prior.mean, latents.mean), -1), widths)
+    at = torch.cat((start, code[:, :count]), -1)
+    limits = torch.cat((limit.expand_as(start), 2 * width), -1)
+    return _scored(pair, batch, decoded, jacobian, at, both, limits)
+
+
+def _by_pose(pair: Pair, code: Tensor, pose: Vectors) -> tuple[Tensor, Tensor, Tensor]:
+    """What is decoded, its derivative by the pose, `batch x element x pixel`, and coordinates."""
+    coordinates, columns = _coordinates(pair, pose)
+    decoded, slope = pair.output_and_slope(code, coordinates)
     if pair.likelihood.maps is not None:
         columns = [column.unsqueeze(-2) for column in columns]
+    jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1)
+    return decoded, jacobian.double(), coordinates
+
+
+def _scored(
+    pair: Pair,
+    batch: Batch,
+    decoded: Tensor,
+    jacobian: Tensor,
+    start: Vectors,
+    prior: Independent,
+    limit: Tensor,
+) -> Laplace:
+    """A step of Fisher scoring.
+
+    Args:
+        pair: the pair.
+        batch: data, and by how much they count.
+        decoded: the decoder's output, before brightness.
+        jacobian: its derivative by each element, `batch x element x pixel`, double precision.
+        start: where it was taken, `batch x element`.
+        prior: of the elements.
+        limit: largest change of each element.
+    """
     output, gain = at_its_best(pair, batch, decoded)
-    slope = gain * slope
-    jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1).double()
+    if not isinstance(gain, float):
+        jacobian = gain.flatten(1).unsqueeze(1) * jacobian
     information = pair.likelihood.of_known(pair.likelihood.information(output), batch.x)
     information = batch.power * information.flatten(1).unsqueeze(1)
     certainty = prior.width.square().reciprocal()
@@ -108,7 +194,6 @@ def refine(
     precision = precision - shared_information(pair, decoded, jacobian, information)
     score = pair.likelihood.score(batch.x, output).flatten(1).unsqueeze(-1).double()
     gradient = (jacobian @ (batch.power * score)).squeeze(-1) + certainty * (prior.mean - start)
-    limit = 2 * prior.width if limit is None else limit
     change = torch.linalg.solve(precision, gradient).to(start)
     return Laplace(start + change.clamp(-limit, limit), precision)
 

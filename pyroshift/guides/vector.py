@@ -28,11 +28,11 @@ class Independent:
 
     Args:
         mean: `batch x element`.
-        width: standard deviations, `element`.
+        width: standard deviations, `element`, or `batch x element`.
     """
 
     mean: Vectors
-    width: Widths
+    width: Tensor
 
 
 def transform_of(site: PoseSite) -> Transform:
@@ -89,15 +89,25 @@ def within(pair: Pair, pose: PerPatch) -> Independent:
         pair: the pair.
         pose: numbers of bins, `batch`.
     """
-    means, widths, priors = [], [], pair.priors()
+    means, priors = [], pair.priors()
     for site in pair.pose_sites:
         if isinstance(site, Binned):
-            centre, width = site.centre(pose), pair.grid.new_full(site.event_shape, site.width)
+            centre = site.centre(pose)
         else:
-            centre, width = (moment.to(pair.grid) for moment in real_moments(priors[site.name]))
+            centre = real_moments(priors[site.name])[0].to(pair.grid)
         means.append(centre.expand(len(pose), *site.event_shape).reshape(len(pose), -1))
+    return Independent(torch.cat(means, -1), widths_within(pair))
+
+
+def widths_within(pair: Pair) -> Widths:
+    """Widths of the prior of the vector in any bin, `element`."""
+    widths, priors = [], pair.priors()
+    for site in pair.pose_sites:
+        width = real_moments(priors[site.name])[1].to(pair.grid)
+        if isinstance(site, Binned):
+            width = pair.grid.new_full(site.event_shape, site.width)
         widths.append(width.reshape(-1))
-    return Independent(torch.cat(means, -1), torch.cat(widths))
+    return torch.cat(widths)
 
 
 def specified(pair: Pair, count: int) -> Independent:
