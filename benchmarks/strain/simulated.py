@@ -11,6 +11,7 @@ from benchmarks.common.metrics import Array
 SIDE, PERIOD, WIDTH = 256, 12.0, 2.0  # pixels
 PIXEL = 0.03  # nm
 NOISE = 0.3  # of an atom's brightness, at each pixel
+DOSE = 8.0  # counts at the middle of an atom, in images of the second kind
 JITTER = 0.5  # pixels, by which a scan line is off along itself
 POISSON = 0.3
 
@@ -98,18 +99,27 @@ def dislocations(rng: np.random.Generator) -> tuple[Field, Array]:
 FIELDS = {"smooth": smooth, "step": step, "dislocations": dislocations, "scan noise": smooth}
 
 
-def scene(case: str, seed: int, noise: float = NOISE, hexagonal: bool = False) -> Scene:
-    """One image of a case."""
-    rng = np.random.default_rng(seed)
+def scene(case: str, seed: int, held_out: bool = False) -> Scene:
+    """One image of a case.
+
+    Args:
+        case: which displacement.
+        seed: of all that is drawn.
+        held_out: whether it is one of the second kind: hexagonal, with atoms of another width, and
+            noise of counts on a background, from other seeds.
+    """
+    rng = np.random.default_rng([seed, held_out])
     move, cores = FIELDS[case](rng)
-    turn = rng.uniform(-0.1, 0.1)
-    cell = np.array([[np.sqrt(3) / 2, 0.5], [0.0, 1.0]]) if hexagonal else np.eye(2)
-    if not len(cores):
-        cell = cell @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    vectors = PERIOD * cell
-    atoms = positions(move, vectors, rng)
+    turn = rng.uniform(-0.1, 0.1) if not len(cores) else 0.0
+    cell = np.array([[np.sqrt(3) / 2, 0.5], [0.0, 1.0]]) if held_out else np.eye(2)
+    vectors = PERIOD * cell @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    width = 0.8 * WIDTH if held_out else WIDTH
     jitter = rng.normal(0, JITTER, SIDE) if case == "scan noise" else np.zeros(SIDE)
-    pixels = picture(atoms, jitter) + rng.normal(0, noise, (SIDE, SIDE))
+    pixels = picture(positions(move, vectors, rng), jitter, width)
+    if held_out:
+        pixels = rng.poisson(DOSE * (0.3 + pixels)).astype(float)
+    else:
+        pixels += rng.normal(0, NOISE, pixels.shape)
     coords = {name: (name, PIXEL * np.arange(SIDE), {"units": "nm"}) for name in "yx"}
     return Scene(xr.DataArray(pixels, coords, ("y", "x")), move, vectors, cores)
 
@@ -134,12 +144,12 @@ def apart(seen: Array) -> Array:
     return seen[~again]
 
 
-def picture(atoms: Array, jitter: Array) -> Array:
+def picture(atoms: Array, jitter: Array, width: float) -> Array:
     """Gaussian atoms, each scan line off along itself by a jitter."""
-    rows = np.exp(-0.5 * ((np.arange(SIDE)[:, None] - atoms[:, 0]) / WIDTH) ** 2)
+    rows = np.exp(-0.5 * ((np.arange(SIDE)[:, None] - atoms[:, 0]) / width) ** 2)
     found = np.empty((SIDE, SIDE))
     for row in range(SIDE):
         near = rows[row] > 1e-4
         along = np.arange(SIDE)[:, None] + jitter[row] - atoms[near, 1]
-        found[row] = np.exp(-0.5 * (along / WIDTH) ** 2) @ rows[row, near]
+        found[row] = np.exp(-0.5 * (along / width) ** 2) @ rows[row, near]
     return found

@@ -115,13 +115,22 @@ def _unit(maps: xr.Dataset) -> str:
         "offset": maps["offset"].attrs.get("units", "px"),
         **{n: maps[n].attrs.get("units", "px") if n in maps.coords else "px" for n in ("y", "x")},
     }
-    if len(set(given.values())) > 1:
-        told = ", ".join(f"{name} in {unit}" for name, unit in given.items())
+    check_units(given)
+    return str(given["offset"])
+
+
+def check_units(units: Mapping[str, str]) -> None:
+    """Raise a DataError unless all of these, by name, are the same.
+
+    Example:
+        >>> check_units({"y": "nm", "x": "nm"})
+    """
+    if len(set(units.values())) > 1:
+        told = ", ".join(f"{name} in {unit}" for name, unit in units.items())
         raise DataError(
             f"a displacement takes one unit of length, but here are {told}: give both axes of the "
             'image coordinates in the same one, with attrs["units"], before cutting windows'
         )
-    return str(given["offset"])
 
 
 def _along(maps: xr.Dataset, name: str) -> Array:
