@@ -135,7 +135,7 @@ def write_strain(
         burgers = {f"burgers_{axis}": found["burgers"].sel(axis=axis) for axis in "yx"}
         write_rows(path, {"y": found["y"], "x": found["x"], **burgers})
     figures = {
-        "displacement.png": plot.displacement(displaced, image),
+        "displacement.png": plot.displacement(displaced, image, std=True),
         "strain.png": plot.strain(strained, image, found, std=True),
     }
     for name, figure in figures.items():

@@ -40,11 +40,12 @@ def displacement(
     *,
     frame: int = 0,
     scale: float | None = None,
+    std: bool = False,
 ) -> Figure:
     """Each atom's displacement from the ideal lattice as an arrow; that of windows as maps.
 
-    Arrows are drawn larger than displacements are. On a grid, both components are maps, and so are
-    their standard deviations, with a symbol at each dislocation.
+    Arrows are drawn larger than displacements are. On a grid, both components are maps, with a
+    symbol at each dislocation.
 
     Args:
         displaced: from `fit_lattice`, or on a grid from `displacement`.
@@ -53,6 +54,7 @@ def displacement(
         frame: which frame of a stack.
         scale: how much larger arrows are than the displacements; by default so that most are no
             longer than the spacing of the atoms.
+        std: whether to show maps of the standard deviations too.
 
     Returns:
         The Figure, in the image's units, row 0 on top. An arrow starts at the ideal position.
@@ -70,7 +72,7 @@ def displacement(
     if is_field(displaced):
         if ax is not None:
             raise DataError("a displacement on a grid takes several panels: leave out ax")
-        return displacement_field(displaced, image)
+        return displacement_field(displaced, image, std)
     check_atoms(displaced)
     if not isinstance(displaced, xr.Dataset) or "displacement" not in displaced:
         raise DataError("the atoms have no displacements: pass what fit_lattice returns")

@@ -81,12 +81,16 @@ def is_field(displaced: Any) -> bool:
     return known and set(displaced["displacement"].dims) == {"y", "x", "axis"}
 
 
-def displacement_field(field: xr.Dataset, image: Any = None) -> Figure:
-    """Both components of a displacement on a grid, how sure they are, and dislocations.
+def displacement_field(field: xr.Dataset, image: Any = None, std: bool = False) -> Figure:
+    """Both components of a displacement on a grid, with dislocations.
 
     Args:
         field: from `displacement`.
         image: the source image, drawn beside them.
+        std: whether to show standard deviations too.
+
+    Raises:
+        DataError: if these are to be shown and aren't there.
 
     Example:
         >>> zero = xr.DataArray(np.zeros((5, 6, 2)), {"axis": ["y", "x"]}, ("y", "x", "axis"))
@@ -94,7 +98,11 @@ def displacement_field(field: xr.Dataset, image: Any = None) -> Figure:
         >>> [ax.get_title() for ax in figure.axes if ax.get_title()]
         ['displacement y', 'displacement x']
     """
-    names = [name for name in ("displacement", "displacement_std") if name in field]
+    names = ["displacement", "displacement_std"] if std else ["displacement"]
+    if names[-1] not in field:
+        raise DataError(
+            "the displacement has no displacement_std: take it as displacement gives it"
+        )
     maps, ranges, titles = {}, {}, {}
     for name in names:
         end = name.removeprefix("displacement")

@@ -58,10 +58,13 @@ def test_strains_are_in_per_cent_and_share_their_colours(displaced, image):
 
 
 def test_a_displacement_on_a_grid_is_maps(displaced, image):
-    shown = titled(plot.displacement(displaced, image))
+    shown = titled(plot.displacement(displaced, image, std=True))
     assert list(shown) == [
         "image", "displacement y", "displacement x", "displacement y, std", "displacement x, std",
     ]  # fmt: skip
+    assert len(titled(plot.displacement(displaced))) == 2
+    with pytest.raises(DataError, match="no displacement_std"):
+        plot.displacement(displaced.drop_vars("displacement_std"), std=True)
     with pytest.raises(DataError, match="leave out ax"):
         plot.displacement(displaced, ax=shown["image"])
     with pytest.raises(DataError, match="but the image"):
