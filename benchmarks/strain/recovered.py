@@ -17,12 +17,8 @@ from pyroshift.analysis.unwrapping import nearest_cell
 
 WINDOW, STEP = 30, 8  # pixels
 OPTIONS = {"epochs": 10, "batch_size": 128}
-RESOLUTIONS = (
-    28,
-    36,
-    48,
-    60,
-)  # pixels, full width at half maximum, the window's own share included
+# Full width at half maximum in pixels, the window's own share included.
+RESOLUTIONS = (28, 36, 48, 60)
 METHODS = ("offsets", "phases", "atoms", "held together")
 CORE = 2 * PERIOD  # pixels; so near to a dislocation there is no strain to be compared
 

@@ -100,10 +100,25 @@ def check_strain(image: "DataArray", arguments: Namespace) -> None:
         raise SpecificationError("--fixed is for vectors that are known: give them by --vectors")
     check_credible(arguments.credible)
     check_units({str(name): pixel_size(image, name)[1] for name in image.dims})
+    _check_lengths(image, arguments)
     if arguments.vectors is None:
         arguments.vectors = suggest_window(image).vectors.ravel().tolist()
     pairs = [arguments.vectors[:2], arguments.vectors[2:]]
     arguments.period = pairs
+
+
+def _check_lengths(image: "DataArray", arguments: Namespace) -> None:
+    """Raise a SpecificationError for a region outside of the image, or no resolution."""
+    if arguments.resolution is not None and not arguments.resolution > 0:
+        raise SpecificationError(f"--resolution must be more than 0, got {arguments.resolution:g}")
+    for axis, ends in enumerate(zip(*[iter(arguments.region or ())] * 2, strict=True)):
+        name = str(image.dims[axis])
+        along = image[name].values  # counted from 0 without a coordinate
+        if max(ends) < along.min() or min(ends) > along.max():
+            raise SpecificationError(
+                f"--region goes from {min(ends):g} to {max(ends):g} along {name}, but the image "
+                f"from {along.min():.4g} to {along.max():.4g}"
+            )
 
 
 def write_strain(

@@ -74,6 +74,8 @@ def test_fit_clears_what_strain_left(image, tmp_path, capsys):
         (np.zeros((4, 4)), [], "too small"),
         (np.zeros((96, 96)), ["--fixed"], "--vectors"),
         (np.zeros((96, 96)), ["--credible", "90"], "between 0 and 1"),
+        (np.zeros((96, 96)), ["--resolution", "-1"], "more than 0"),
+        (np.zeros((96, 96)), ["--region", "0", "9", "200", "300"], "from 0 to 95"),
     ],
 )
 def test_what_strain_cannot_be_told_from_is_told_before_the_work(
