@@ -29,7 +29,7 @@ _NAMES = {
     "residue": "Burgers vector around four windows, in lattice vectors",
     "lattice_vectors": "vectors of the reference lattice",
 }
-_FEWEST = 9  # steps between windows along each axis, from which a mean lattice is told
+_FEWEST = 4  # steps between windows along each axis, from which a mean lattice is told
 Region = Mapping[str, Sequence[float]] | None
 
 
