@@ -8,11 +8,14 @@ from . import testing as testing
 from ._version import __version__ as __version__
 from .analysis.blur import explained_by_blur as explained_by_blur
 from .analysis.dependence import correlation_ratio as correlation_ratio
+from .analysis.dislocations import dislocations as dislocations
+from .analysis.displacement import displacement as displacement
 from .analysis.lattice import WindowSuggestion as WindowSuggestion
 from .analysis.lattice import suggest_window as suggest_window
 from .analysis.leak import lattice_leak as lattice_leak
 from .analysis.signals import fit_sine as fit_sine
 from .analysis.smoothness import smoothness as smoothness
+from .analysis.strain import strain as strain
 from .atoms.distortion import Distortion as Distortion
 from .atoms.distortion import fit_distortion as fit_distortion
 from .atoms.find import find_atoms as find_atoms

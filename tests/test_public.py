@@ -83,6 +83,10 @@ SIGNATURES = {
     "fit_sine": {"signals": REQUIRED, "periods": None, "dim": None},
     "correlation_ratio": {"latents": REQUIRED, "factors": REQUIRED, "bins": None},
     "suggest_window": {"image": REQUIRED},
+    "displacement": {"maps": REQUIRED, "vectors": REQUIRED, "fixed": False, "region": None,
+                     "credible": 0.9},
+    "strain": {"displaced": REQUIRED, "resolution": None, "finite": False, "credible": 0.9},
+    "dislocations": {"displaced": REQUIRED, "separation": None},
     "link_atoms": {"atoms": REQUIRED, "search_range": None},
     "find_atoms": {
         "image": REQUIRED, "separation": None, "dark": False, "threshold": None, "sublattices": 1,

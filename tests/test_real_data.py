@@ -13,6 +13,8 @@ from pyroshift import (
     Patches,
     ShiftVAE,
     decode,
+    dislocations,
+    displacement,
     encode,
     extract_patches,
     find_atoms,
@@ -20,6 +22,8 @@ from pyroshift import (
     load_image,
     load_segmenter,
     load_spectra,
+    strain,
+    suggest_window,
 )
 from pyroshift.cli import main
 
@@ -48,6 +52,19 @@ def test_maps_of_graphite():
     maps = encode(model, patches)
     assert dict(maps.sizes) == {"y": 22, "x": 26, "axis": 2, "latent": 2, "mode": 4}
     assert_whole(maps)
+
+
+def test_strain_of_a_manganite():
+    image = load_image(measurement("stem_nsmo_cryo.tif"))[:256, :256]
+    lattice = suggest_window(image)
+    patches = extract_patches(image, lattice.window, step=16, normalize="image")
+    model = ShiftVAE(patches.window, latent_dim=1, period="auto")
+    fit(model, patches, epochs=5, progress=False)
+    displaced = displacement(encode(model, patches), lattice)
+    assert dislocations(displaced).sizes["dislocation"] == 0
+    strained = strain(displaced)
+    assert_whole(strained)
+    assert float(abs(strained.exx).max()) < 0.1
 
 
 def test_angles_at_the_atoms_of_graphene():

@@ -113,7 +113,7 @@ def suggest_window(image: Any) -> WindowSuggestion:
     """
     power = mean_power(image)
     peaks, spanning, explained = _common_lattice(power)
-    vectors = _shortest(np.linalg.inv(_refined(spanning, peaks)).T)
+    vectors = shortest(np.linalg.inv(_refined(spanning, peaks)).T)
     period = float(np.linalg.norm(vectors, axis=1).mean())
     if FEWEST_PERIODS * period > min(power.shape):
         raise DataError(
@@ -305,7 +305,7 @@ def _refined(reciprocal: Array, peaks: Peaks) -> Array:
     return np.linalg.lstsq(root * index, root * position)[0]
 
 
-def _shortest(vectors: Array) -> Array:
+def shortest(vectors: Array) -> Array:
     """The two shortest vectors of a lattice, the shorter first, by Lagrange's reduction."""
     short, long = sorted(vectors, key=np.linalg.norm)
     while True:

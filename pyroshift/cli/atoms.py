@@ -2,8 +2,9 @@
 
 import csv
 from argparse import Action, Namespace, _ArgumentGroup
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyroshift.errors import SpecificationError
 
@@ -118,7 +119,22 @@ def write_table(path: Path, atoms: "Dataset", image: "DataArray") -> None:
     for name, variable in atoms.variables.items():
         if variable.dims == (ATOM,) and name not in (*columns, ATOM):
             columns[str(name)] = variable.values
+    write_rows(path, columns)
+
+
+def write_rows(path: Path, columns: Mapping[str, Any]) -> None:
+    """Write arrays side by side, below their names.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_rows(Path(folder) / "table.csv", {"y": np.zeros(1), "x": np.ones(1)})
+        ...     (Path(folder) / "table.csv").read_text().split()
+        ['y,x', '0.0,1.0']
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+        lines = (getattr(values, "values", values).tolist() for values in columns.values())
+        writer.writerows(zip(*lines, strict=True))

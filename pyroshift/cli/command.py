@@ -16,6 +16,7 @@ COMMANDS = {
     "search": work.search,
     "encode": work.encode,
     "atoms": work.atoms,
+    "strain": work.strain,
     "demo": work.demo,
 }
 

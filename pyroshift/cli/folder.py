@@ -1,6 +1,7 @@
 """The folder of results: nothing in it is replaced unasked, and no file is left half written."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from xarray import DataArray, Dataset
 from pyroshift import plot
 from pyroshift.analysis.blur import FEWEST_WINDOWS, explained_by_blur
 from pyroshift.cli.atoms import write_table
+from pyroshift.cli.strain import STRAIN_RESULTS
 from pyroshift.data.files import write_dataset, written
 from pyroshift.data.patches import Patches
 from pyroshift.errors import SpecificationError
@@ -58,7 +60,7 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
         FileNotFoundError: if there is no run to go on with.
     """
     _check_no_file(folder)
-    found = [name for name in (*RESULTS, CHECKPOINT) if (folder / name).exists()]
+    found = [name for name in (*RESULTS, *STRAIN_RESULTS, CHECKPOINT) if (folder / name).exists()]
     if resume and CHECKPOINT not in found:
         raise FileNotFoundError(
             f"there is no {folder / CHECKPOINT} to go on from: leave out --resume to start afresh"
@@ -158,7 +160,13 @@ def write_atoms(folder: Path, atoms: Dataset, image: DataArray) -> None:
 
 
 def write_results(
-    folder: Path, model: PoseVAE, patches: Patches, image: DataArray, history: Dataset, run: Run
+    folder: Path,
+    model: PoseVAE,
+    patches: Patches,
+    image: DataArray,
+    history: Dataset,
+    run: Run,
+    strained: Callable[[Dataset], tuple[Dataset, Dataset]] | None = None,
 ) -> None:
     """Write everything that a run leaves, the dearest first.
 
@@ -169,8 +177,9 @@ def write_results(
         image: what they were cut from.
         history: from `fit`.
         run: what was asked for, for the report.
+        strained: what writes, and gives, the strain and the dislocations of maps, if asked for.
     """
-    for name in RESULTS:
+    for name in (*RESULTS, *STRAIN_RESULTS):
         (folder / name).unlink(missing_ok=True)
     storage.save(model, folder / "model.pt")
     maps = encode(model, patches)
@@ -186,7 +195,8 @@ def write_results(
         with written(folder / name) as path:
             figure.savefig(path)
     gaps = not patches.complete or bool(maps["elbo"].isnull().any())
-    write_report(folder, maps, history, run, _blur(maps, patches), gaps)
+    lattice = None if strained is None else strained(maps)
+    write_report(folder, maps, history, run, _blur(maps, patches), gaps, lattice)
 
 
 def _blur(maps: Dataset, patches: Patches) -> DataArray | None:

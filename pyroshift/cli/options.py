@@ -1,6 +1,6 @@
 """What can be typed after `pyroshift`, and what each option means."""
 
-from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter, _ArgumentGroup
 from pathlib import Path
 
 from pyroshift._version import __version__
@@ -14,7 +14,8 @@ from pyroshift.cli.groups import (
     search_options,
     training_options,
 )
-from pyroshift.cli.typed import window
+from pyroshift.cli.strain import SETTLED, strain_options
+from pyroshift.cli.typed import AUTO, window
 
 _DESCRIPTION = """\
 Find what varies in a microscope image. It is cut into windows, and each is described by what its
@@ -86,6 +87,18 @@ examples:
   pyroshift atoms movie.hspy --dark --track --out atoms
   pyroshift fit movie.hspy --model rvae --window 32 --positions atoms/atoms.nc --out result
 """
+_STRAIN_DESCRIPTION = """\
+Map how the lattice in an image is displaced, stretched, sheared and turned, with intervals, and
+where its dislocations are. As for `fit`, a shift-VAE is trained on windows of the image; its
+offsets tell where the lattice is. The folder DIR gets displacement.nc and strain.nc (for xarray),
+their pictures, dislocations.csv, and all that `fit` leaves, with a report. Needs
+pyroshift[atoms]."""
+_STRAIN_EPILOG = """\
+examples:
+  pyroshift strain manganite.tif --out strain
+  pyroshift strain film.dm4 --region 0 5 0 20 --resolution 2 --out strain
+  pyroshift strain gold.npy --vectors 20.1 0 0 20.1 --fixed --finite --out strain
+"""
 _DEMO_DESCRIPTION = """\
 Run `pyroshift fit` on a scanning tunnelling microscope's image of Si(111)-7x7 with a step edge. The
 image comes with the package SPIEPy: pip install pyroshift[demo]."""
@@ -115,6 +128,7 @@ def build_parser() -> ArgumentParser:
         ),
         ("encode", "map an image by a saved model", _ENCODE_DESCRIPTION, _ENCODE_EPILOG, _encode),
         ("atoms", "find the atoms of an image", _ATOMS_DESCRIPTION, _ATOMS_EPILOG, _atoms),
+        ("strain", "map how a lattice is strained", _STRAIN_DESCRIPTION, _STRAIN_EPILOG, _strain),
         ("demo", "`fit` on a real STM image", _DEMO_DESCRIPTION, None, _demo),
     ):
         command = commands.add_parser(
@@ -157,12 +171,7 @@ def _fit(parser: ArgumentParser) -> None:
         *training_options(training),
         *kl_options(training),
     ]
-    training.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the interrupted run whose checkpoint is in DIR, and replace its results; "
-        "give the same options, but with --schedule constant --epochs may be more",
-    )
+    _resume(training)
     _common(parser)
     parser.set_defaults(settings=options)
 
@@ -224,6 +233,37 @@ def _atoms(parser: ArgumentParser) -> None:
     _common(parser)
 
 
+def _strain(parser: ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="image file, such as .tif, .dm4, .sxm, .npy")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    lattice = parser.add_argument_group("the lattice and its strain")
+    data = parser.add_argument_group("the image and its windows")
+    training = parser.add_argument_group("the model and its training")
+    options = [
+        *strain_options(lattice),
+        data.add_argument(
+            "--window",
+            type=window,
+            default=AUTO,
+            metavar="PX",
+            help="height and width of the windows in pixels, such as 40 or 40x56; strain is "
+            "blurred by about as much (default: two and a half unit cells)",
+        ),
+        *preparation(data),
+        training.add_argument(
+            "--latent-dim",
+            type=int,
+            default=2,
+            metavar="N",
+            help="how many latents z describe what cells look like besides (default: %(default)s)",
+        ),
+        *training_options(training),
+    ]
+    _resume(training)
+    _common(parser)
+    parser.set_defaults(settings=options, normalize="image", epochs=20, **SETTLED)
+
+
 def _demo(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out",
@@ -233,6 +273,15 @@ def _demo(parser: ArgumentParser) -> None:
         help="folder of results (default: %(default)s)",
     )
     _common(parser)
+
+
+def _resume(training: _ArgumentGroup) -> None:
+    training.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the interrupted run whose checkpoint is in DIR, and replace its results; "
+        "give the same options, but with --schedule constant --epochs may be more",
+    )
 
 
 def _common(parser: ArgumentParser) -> None:

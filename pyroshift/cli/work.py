@@ -5,6 +5,7 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pyroshift.cli.choices import (
     varied,
 )
 from pyroshift.cli.options import build_parser, meaning
+from pyroshift.cli.strain import check_strain, write_strain
 from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
 
@@ -37,6 +39,11 @@ DEMO = shlex.split("--model shift --level 1 --window 40 --step 5 --offset-scale 
 def fit(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift fit`."""
     _train(arguments, lambda: _load(arguments), notes)
+
+
+def strain(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift strain`: `fit`, and what its offsets say of the lattice."""
+    _train(arguments, lambda: _load(arguments), notes, strained=True)
 
 
 def demo(arguments: Namespace, notes: list[str]) -> None:
@@ -160,8 +167,13 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
     _say(arguments, f"maps of {sizes} windows ({dims}) are in {arguments.out}")
 
 
-def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[str]) -> None:
-    """From the image to the folder of results."""
+def _train(
+    arguments: Namespace,
+    load: Callable[[], "DataArray"],
+    notes: list[str],
+    strained: bool = False,
+) -> None:
+    """From the image to the folder of results, those of strain among them if asked for."""
     from pyroshift.cli.folder import check_folder, open_folder, write_results
     from pyroshift.report import Run, Setting
     from pyroshift.training import fit as training
@@ -169,6 +181,8 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
     kl, device = kl_weight(arguments), checked_device(arguments.device)
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
     image = levelled(load(), arguments)
+    if strained:
+        check_strain(image, arguments)
     arguments.window = _window(image, arguments)
     build = builder(arguments, image)
     patches = _patches(image, arguments.window, arguments)
@@ -200,7 +214,8 @@ def _train(arguments: Namespace, load: Callable[[], "DataArray"], notes: list[st
         for option in arguments.settings
     ]
     run = Run(Path(arguments.image).name, arguments.command_line, settings, notes)
-    write_results(arguments.out, model, patches, image, history, run)
+    more = partial(write_strain, arguments.out, image=image, arguments=arguments)
+    write_results(arguments.out, model, patches, image, history, run, more if strained else None)
     _say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
 
 

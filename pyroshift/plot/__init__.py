@@ -18,6 +18,7 @@ from pyroshift.plot.pathways import ensemble, trajectories, transitions
 from pyroshift.plot.predictive import predictive_check
 from pyroshift.plot.reconstruction import reconstructions
 from pyroshift.plot.search import search
+from pyroshift.plot.strain import strain
 from pyroshift.plot.tables import heat_map, heat_maps
 from pyroshift.plot.tiles import manifold
 from pyroshift.plot.training import history
@@ -44,6 +45,7 @@ __all__ = [
     "reconstructions",
     "scatter",
     "search",
+    "strain",
     "tracks",
     "trajectories",
     "transitions",

@@ -20,6 +20,7 @@ from pyroshift.plot.units import show_units
 Limits = tuple[float, float]
 
 DIVERGES = "displacement"  # a name by which colours diverge, for what has a title of its own
+_DIVERGE = ("distortion", "exx", "eyy", "exy", "rotation")
 CIRCLE = (-math.pi, math.pi)
 _MISSING = "0.88"
 _GAP = "#c6d3e6"  # where light grey is a value
@@ -180,7 +181,7 @@ def _extend(values: Any, limits: Limits) -> str:
 
 
 def _is_offset(name: str) -> bool:
-    return name.startswith((OFFSET, DIVERGES, "distortion")) and not is_deviation(name)
+    return name.startswith((OFFSET, DIVERGES, *_DIVERGE)) and not is_deviation(name)
 
 
 def _finite(values: Any) -> np.ndarray:

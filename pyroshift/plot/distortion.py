@@ -14,6 +14,7 @@ from pyroshift.plot.drawing import draw_image, draw_map, panel_size
 from pyroshift.plot.fields import select_frame
 from pyroshift.plot.geometry import add_scale_bar, nice_length
 from pyroshift.plot.pictures import as_image
+from pyroshift.plot.strain import displacement_field, is_field
 from pyroshift.plot.style import (
     LINE_COLOURS,
     add_axes,
@@ -39,22 +40,27 @@ def displacement(
     *,
     frame: int = 0,
     scale: float | None = None,
+    std: bool = False,
 ) -> Figure:
-    """Each atom's displacement from the ideal lattice as an arrow, drawn larger than it is.
+    """Each atom's displacement from the ideal lattice as an arrow; that of windows as maps.
+
+    Arrows are drawn larger than displacements are. On a grid, both components are maps, with a
+    symbol at each dislocation.
 
     Args:
-        displaced: from `fit_lattice`.
-        image: the source image, to draw over.
-        ax: where to draw; in a new figure by default.
+        displaced: from `fit_lattice`, or on a grid from `displacement`.
+        image: the source image, to draw over; maps are drawn beside it.
+        ax: where to draw arrows; in a new figure by default.
         frame: which frame of a stack.
         scale: how much larger arrows are than the displacements; by default so that most are no
             longer than the spacing of the atoms.
+        std: whether to show maps of the standard deviations too.
 
     Returns:
         The Figure, in the image's units, row 0 on top. An arrow starts at the ideal position.
 
     Raises:
-        DataError: if there are no displacements, or no such frame.
+        DataError: if there are no displacements, or no such frame, or `ax` is given for maps.
 
     Example:
         >>> from pyroshift import fit_lattice
@@ -63,6 +69,10 @@ def displacement(
         >>> displacement(fit_lattice(atoms)).axes[0].get_title()
         'displacement'
     """
+    if is_field(displaced):
+        if ax is not None:
+            raise DataError("a displacement on a grid takes several panels: leave out ax")
+        return displacement_field(displaced, image, std)
     check_atoms(displaced)
     if not isinstance(displaced, xr.Dataset) or "displacement" not in displaced:
         raise DataError("the atoms have no displacements: pass what fit_lattice returns")

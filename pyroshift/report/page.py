@@ -60,6 +60,7 @@ def write_report(
     run: Run,
     blur: xr.DataArray | None = None,
     gaps: bool = False,
+    strained: tuple[xr.Dataset, xr.Dataset] | None = None,
 ) -> Path:
     """Write `report.html`, with those pictures in it that the folder has.
 
@@ -70,6 +71,8 @@ def write_report(
         run: what was asked for.
         blur: from `explained_by_blur`, if it is to be told.
         gaps: whether pixels are missing.
+        strained: from `strain` and `dislocations`, if they are to be told; the folder then has
+            `strain.png` and `displacement.png` too.
 
     Returns:
         The path of the report.
@@ -87,7 +90,8 @@ def write_report(
     """
     path = Path(folder) / REPORT
     with written(path) as partial:
-        partial.write_text(_page(Path(folder), maps, history, run, blur, gaps), encoding="utf-8")
+        page = _page(Path(folder), maps, history, run, blur, gaps, strained)
+        partial.write_text(page, encoding="utf-8")
     return path
 
 
@@ -98,10 +102,12 @@ def _page(
     run: Run,
     blur: xr.DataArray | None,
     gaps: bool,
+    strained: tuple[xr.Dataset, xr.Dataset] | None,
 ) -> str:
     about_tiles = words.MANIFOLD + [words.CLASSES] * (CLASS in maps)
     sections = [
         _notes(run.notes),
+        *_strain(folder, strained),
         _picture(folder / "maps.png", "Maps", _about_maps(maps, gaps)),
         tables.classes(maps),
         tables.latents(maps, history, blur),
@@ -119,6 +125,17 @@ def _page(
         sections="\n".join(section for section in sections if section),
         versions=escape(_versions()),
     )
+
+
+def _strain(folder: Path, strained: tuple[xr.Dataset, xr.Dataset] | None) -> list[str]:
+    """How the lattice is strained, if that is to be told."""
+    if strained is None:
+        return []
+    return [
+        _picture(folder / "strain.png", "Strain", words.STRAIN),
+        tables.strains(*strained),
+        _picture(folder / "displacement.png", "Displacement", words.DISPLACEMENT),
+    ]
 
 
 def _model_name(maps: xr.Dataset) -> str:

@@ -82,6 +82,45 @@ def classes(maps: xr.Dataset) -> str:
     )
 
 
+def strains(strained: xr.Dataset, dislocations: xr.Dataset) -> str:
+    """How large strains are, how sure, how fine, and which dislocations there are.
+
+    Args:
+        strained: from `strain`.
+        dislocations: from `dislocations`.
+    """
+    rows = []
+    for name in ("exx", "eyy", "exy", "rotation"):
+        factor, unit = (180 / np.pi, "°") if name == "rotation" else (100.0, "%")
+        mean, spread, doubt = (
+            f"{factor * float(number):.2g} {unit}"
+            for number in (
+                strained[name].mean(), strained[name].std(), strained[f"{name}_std"].median()
+            )
+        )  # fmt: skip
+        rows.append(_row((name, mean, spread, doubt), ""))
+    header = ("Strain", "mean", "varies over the windows by", "and is known to within")
+    units = str(strained.attrs["resolution_units"])
+    told = f"{strained.attrs['resolution_with_window']:.3g} {units}"
+    excess = " and ".join(f"{factor:.2f}" for factor in np.atleast_1d(strained.attrs["excess"]))
+    count = dislocations.sizes["dislocation"]
+    found = [
+        f"at y {float(y):.4g}, x {float(x):.4g} {units}, of ({by:.3g}, {bx:.3g}) {units}"
+        for y, x, (by, bx) in zip(
+            dislocations["y"], dislocations["x"], dislocations["burgers"].values, strict=True
+        )
+    ]
+    which = f"There are {count} dislocations, with Burgers vectors (y, x): {'; '.join(found[:20])}"
+    more = " and others, in <code>dislocations.csv</code>" if count > 20 else ""
+    return (
+        f"<section><h2>How much the lattice is strained</h2>{_table(header, rows)}"
+        f"<p>Details finer than {escape(told)} are blurred, by windows and by the resolution "
+        "together. Windows scatter about the field around them "
+        f"{excess} times (y and x) as much as their own pixels let expect, and intervals are as "
+        f"much wider. {escape(which) + more if count else 'There is no dislocation'}.</p></section>"
+    )
+
+
 def _table(header: tuple[str, ...], rows: list[str]) -> str:
     heads = "".join(f"<th>{escape(text)}</th>" for text in header)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

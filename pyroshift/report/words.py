@@ -25,6 +25,21 @@ MAPS = {
     "rare, such as a defect or debris, is explained worse than its surroundings; what is plain, "
     "such as an edge without texture, better.",
 }
+STRAIN = [
+    "How much longer the lattice is along x and y than the reference, by how much the angle "
+    "between both is smaller, and how it is turned, from x towards y: clockwise, where y runs "
+    "downwards. Strains share their colours. What is less than twice its standard deviation may be "
+    "noise.",
+    "A drift of the sample or jumps between scan lines look like strain: bands along a scan line, "
+    "in strains along y and in shear, are mostly the scan's. One image can't tell; another one, "
+    "scanned along y, can.",
+    "A dislocation has the symbol of its slip plane and its extra half plane. Near it strains are "
+    "less sure than they say, as what a window shows there is no lattice.",
+]
+DISPLACEMENT = [
+    "How far the lattice is from the reference. Between dislocations it jumps by a lattice vector "
+    "along a line that has no meaning.",
+]
 CHANNELS = (
     "The channels of the image come first, each in shades and a unit of its own. The maps are of "
     "all channels at once."

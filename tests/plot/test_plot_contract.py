@@ -56,6 +56,11 @@ def distortion():
     return xr.Dataset({"distortion": values, "distortion_std": values})
 
 
+def strained():
+    names = [f"{name}{end}" for end in ("", "_std") for name in ("exx", "eyy", "exy", "rotation")]
+    return xr.Dataset({name: (("y", "x"), RNG.normal(size=(6, 8))) for name in names})
+
+
 def searched():
     weights = {"initial": [0.1, 1.0], "final": [0.1, 1.0]}
     variables = {
@@ -118,6 +123,7 @@ INPUTS = {
     "reconstructions": lambda: model_and_patches(),
     "scatter": lambda: (encoded(),),
     "search": lambda: (searched(),),
+    "strain": lambda: (strained(),),
     "tracks": lambda: (linked(), STACK),
     "trajectories": lambda: (
         xr.Dataset({"z": (("track", "frame", "latent"), RNG.normal(size=(5, 9, 2)))}),
