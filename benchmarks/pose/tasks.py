@@ -122,13 +122,24 @@ def sines(seed: int, run: Run) -> Iterator[Job]:
 
 
 def motifs(seed: int, run: Run) -> Iterator[Job]:
-    """Glyphs over the full circle and over ± 8 px: angle, offset, content, honesty."""
+    """Glyphs over the full circle and over ± 8 px: angle, offset, content, honesty, new ones."""
     settings = run.settings(MOTIFS)
-    truth = synthetic.motifs(seed=seed, **settings["data"])
+    truth, new = (synthetic.motifs(seed=seed + apart, **settings["data"]) for apart in (0, 100))
     for guide, case in run.wanted(""):
-        add = partial(_add_motifs, truth=truth)
-        patch = truth.patch.values
-        yield case, partial(_measure, "motifs", case, guide, patch, seed, settings, add)
+        yield case, partial(_measure_motifs, case, guide, truth, new, seed, settings)
+
+
+def _measure_motifs(
+    case: str, guide: str, truth: xr.Dataset, new: xr.Dataset, seed: int, settings: Settings
+) -> Row:
+    """Train on some motifs, and ask for the pose of these and of others."""
+    trained = train(guide, truth.patch.values, seed, settings)
+    row = Row("motifs", case, seed, trained.seconds)
+    _add_motifs(row, trained.found, truth)
+    _add_motif_intervals(row, trained.found, truth)
+    _add_motif_intervals(row, trained.find(new.patch.values), new, "new ")
+    add_state(row, trained)
+    return row
 
 
 def _measure(
@@ -247,25 +258,34 @@ def add_sines(row: Row, found: Found, truth: xr.Dataset, filtered: Array, lowest
 
 
 def _add_motifs(row: Row, found: Found, truth: xr.Dataset) -> None:
+    """How well poses and content are found, and what of the pose is in z."""
     assert found.angle is not None
-    assert found.angle_std is not None
     angle, offset = truth.angle.values, truth.offset.values
     row.add("angle", circular_correlation(found.angle, angle), lowest=0.995)
     turn = metrics.angle_error(found.angle, angle)
     row.add("median angle error, degrees", float(np.degrees(np.median(np.abs(turn)))))
-    error = metrics.offset_error(found.offset, offset, angle)
-    distance = np.linalg.norm(error, axis=1)
+    distance = np.linalg.norm(metrics.offset_error(found.offset, offset, angle), axis=1)
     row.add("median offset error, px", float(np.median(distance)), highest=0.25)
     row.add("offset within 1 px", float(np.mean(distance <= 1)))
     content = [squared_correlation(z, truth.content.values) for z in found.z.T]
     row.add("best z with content r2", max(content), lowest=0.95)
     poses = [np.sin(angle), np.cos(angle), *offset.T]
     row.add("pose from z R2", max(predictability(found.z, pose) for pose in poses))
-    error = metrics.offset_less_content(error, angle, truth.content.values)
+
+
+def _add_motif_intervals(row: Row, found: Found, truth: xr.Dataset, which: str = "") -> None:
+    """What intervals hold, less what of a motif's own frame depends on its content."""
+    assert found.angle is not None
+    assert found.angle_std is not None
+    angle, content = truth.angle.values, truth.content.values
+    error = metrics.offset_error(found.offset, truth.offset.values, angle)
+    error = metrics.offset_less_content(error, angle, content)
     for axis, name in enumerate("yx"):
-        add_coverage(row, f"offset {name}", error[:, axis], found.offset_std[:, axis])
-    # Likewise how far a motif is turned in its own frame.
-    add_coverage(row, "angle", metrics.less_content(turn, truth.content.values), found.angle_std)
-    best = int(np.argmax(content))
-    spread = metrics.spread_about_content(found.z[:, best], truth.content.values)
-    add_coverage(row, "z", spread, found.z_std[:, best])
+        add_coverage(row, f"{which}offset {name}", error[:, axis], found.offset_std[:, axis])
+    # Which way up a motif is depends on it as its origin does: a decoder that draws brighter dots
+    # a little turned, with angles as much smaller, is the same model.
+    turn = metrics.less_content(metrics.angle_error(found.angle, angle), content)
+    add_coverage(row, f"{which}angle", turn, found.angle_std)
+    best = int(np.argmax([squared_correlation(z, content) for z in found.z.T]))
+    spread = metrics.spread_about_content(found.z[:, best], content)
+    add_coverage(row, f"{which}z", spread, found.z_std[:, best])
