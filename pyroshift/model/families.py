@@ -66,8 +66,12 @@ def _loc_and_scale(raw: Tensor, event_shape: tuple[int, ...]) -> tuple[Tensor, T
     """Split raw outputs into a location and a positive width, each of the event's shape."""
     loc, scale = raw.chunk(2, dim=-1)
     shape = raw.shape[:-1] + event_shape
-    scale = softplus(scale + _UNIT_SOFTPLUS).clamp(min=_NARROWEST)
-    return loc.reshape(shape), scale.reshape(shape)
+    return loc.reshape(shape), _bounded(softplus(scale + _UNIT_SOFTPLUS)).reshape(shape)
+
+
+def _bounded(width: Tensor) -> Tensor:
+    """A width that is no narrower than may be; its gradient passes, or it could never widen."""
+    return width + (width.clamp(min=_NARROWEST) - width).detach()
 
 
 class NormalFamily(GuideFamily):

@@ -261,3 +261,15 @@ def test_elements_of_an_event_may_have_bounds_of_their_own():
     assert isinstance(prior.support, constraints.independent)
     assert bool((value[:, 0] <= 1).all())
     assert bool((value[:, 1] >= 10).all())
+
+
+def test_what_is_as_narrow_as_it_gets_can_widen_again():
+    raw = torch.tensor([0.0, -12.0], requires_grad=True)
+    prior = dist.Normal(torch.zeros(1), torch.ones(1)).to_event(1)
+    optimizer = torch.optim.Adam([raw], 0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        posterior = NormalFamily().distribution(raw[None], prior)
+        torch.distributions.kl_divergence(posterior, prior).sum().backward()
+        optimizer.step()
+    assert float(posterior.stddev.detach()) == pytest.approx(1.0, abs=0.05)
