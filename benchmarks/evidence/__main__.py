@@ -31,9 +31,6 @@ def weights(models: dict[str, ps.PoseVAE], held_out: ps.Patches, draws: int) -> 
     """Print the comparison, and how many draws the weighted ones are worth."""
     table = ps.compare(models, held_out, draws=draws)
     print(table.drop_vars("pointwise").to_dataframe().round(2).to_string())
-    for name, model in models.items():
-        found = ps.evidence(model, held_out, draws=draws)
-        print(f"{name}: {float(found.ess.median()):.0f} of {draws} draws, in the median")
 
 
 def main() -> None:
