@@ -91,7 +91,7 @@ def _each_alone(model: PoseVAE, patches: Patches) -> Patches:
     return replace(patches, known=known)
 
 
-def progress_bar(what: str, windows: int, draws: int, shown: bool) -> tqdm:
+def progress_bar(what: str, windows: int, draws: int, shown: bool, done: int = 0) -> tqdm:
     """A bar that counts the guide's draws, of all windows together.
 
     Args:
@@ -99,9 +99,11 @@ def progress_bar(what: str, windows: int, draws: int, shown: bool) -> tqdm:
         windows: how many there are.
         draws: of each.
         shown: whether it is.
+        done: windows that were done before.
     """
     return tqdm(
-        total=windows * draws, desc=what, unit="draw", unit_scale=True, disable=not shown
+        total=windows * draws, initial=done * draws, desc=what, unit="draw", unit_scale=True,
+        disable=not shown,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from pyroshift.bayes import tree
@@ -20,6 +21,7 @@ from pyroshift.bayes.draws import Drawing, called, chosen
 from pyroshift.bayes.evidence import KHAT
 from pyroshift.bayes.pareto import effective, khat_limit, resampled, smoothed
 from pyroshift.bayes.parts import parts_of
+from pyroshift.bayes.store import InStore, identity
 from pyroshift.errors import DataError
 from pyroshift.model.pair import PoseVAE
 
@@ -63,7 +65,8 @@ def posterior(
             so that some come twice where weights are uneven: the more, the fewer.
         predictive: whether predicted windows are given too, which are far larger than all else.
         path: a Zarr store, such as `draws.zarr`, to which everything is written part by part, as
-            memory may not hold it. Needs the extra `big`.
+            memory may not hold it. Ctrl-C or a crash keeps the parts that are written; called again
+            with the same arguments, it goes on where it was. Needs the extra `big`.
         overwrite: whether a store that exists may be replaced.
         batch_size: windows that go through the networks at a time.
         seed: of the draws.
@@ -79,14 +82,16 @@ def posterior(
         (`proposal`, ...) of every draw of the guide, not normalized, and the maps `khat` and `ess`.
         There is one chain, of independent draws. NaN where there is no patch. The anchor guide's
         `pose`, which is a bin's number, is summed out, and left out, as are sites that all
-        patches share. Opened lazily from the store, if there is a path.
+        patches share. Opened lazily from the store, if there is a path; where it was interrupted,
+        NaN.
 
     Raises:
         DataError: if the patches don't fit the model, a number makes no sense, or the predicted
             windows are more than 4 GB and there is no path.
         SpecificationError: if this is no model, or its guide draws other sites.
-        FileExistsError: if the path holds something.
+        FileExistsError: if the path holds anything but an unfinished run of the same settings.
         ImportError: if there is a path, and the extra isn't installed.
+        OSError: if there is no space; what is written stays, and the same call goes on with it.
 
     Source:
         Vehtari, Simpson, Gelman, Yao and Gabry, "Pareto smoothed importance sampling", J. Mach.
@@ -105,11 +110,10 @@ def posterior(
     given = draws if proposals is None else proposals
     proposals = checked_draws("draws" if proposals is None else "proposals", given)
     batch_size = checked_count("batch_size", batch_size)
-    store = None if path is None else tree.check_store(path, overwrite)
     patches = checked_patches(model, patches, stacklevel=2)
     pixels = math.prod(model.shape) if predictive else 1
     size = 2 * 4 * draws * pixels * math.prod(patches.layout.values())
-    if predictive and store is None and size > LARGEST:
+    if predictive and path is None and size > LARGEST:
         raise DataError(
             f"{draws} predicted windows for each of {len(patches)} patches take "
             f"{size / 2**30:.3g} GB twice over: pass predictive=False, a path for a Zarr store, "
@@ -117,22 +121,36 @@ def posterior(
         )
     labels = tree.Labels(model, patches)
     attrs = {"proposals": proposals, "khat_limit": khat_limit(proposals)}
-    sink = tree.InMemory(labels, attrs) if store is None else tree.InStore(labels, attrs, store)
-    random, on_device = np.random.default_rng(seed), patches.to(model.device)
     most = max(1, min(batch_size, _AT_ONCE // (pixels * max(draws, proposals))))
-    try:
-        with (
-            drawing_from(model, seed),
-            progress_bar("posterior", len(patches), proposals, progress) as bar,
-        ):
-            for part in parts_of(patches, most):
+    parts, done = list(parts_of(patches, most)), 0
+    sink = tree.InMemory(labels, attrs)
+    if path is not None:
+        sink = InStore(labels, attrs, path, overwrite)
+        settings = {"draws": draws, "proposals": proposals, "predictive": predictive}
+        settings |= {"batch_size": batch_size, "part": int(most), "seed": int(seed)}
+        done = sink.begin({**identity(model, labels, patches), **settings})
+    before, on_device = sum(len(part.index) for part in parts[:done]), patches.to(model.device)
+    with (
+        drawing_from(model, seed),
+        progress_bar("posterior", len(patches), proposals, progress, before) as bar,
+    ):
+        try:
+            for number, part in enumerate(parts[done:], done):
+                torch.manual_seed(seed + number)  # each part's own, so that any can be the next
+                random = np.random.default_rng(seed + number)
                 index = part.index.to(model.device)
                 drawing = Drawing(model, on_device, index, batch_size, bar.update)
                 sink.add(_groups(drawing, draws, proposals, predictive, random), part)
-        return sink.finish()
-    except BaseException:
-        sink.remove()
-        raise
+        except KeyboardInterrupt:
+            if not (isinstance(sink, InStore) and sink.done):
+                raise
+            if progress:
+                bar.write(
+                    f"interrupted after {sink.done} of {len(parts)} parts: call it again with the "
+                    f"same arguments to go on with {path}"
+                )
+            return sink.unfinished()
+    return sink.finish()
 
 
 def _groups(

@@ -147,7 +147,8 @@ def _check_blocks(arguments: Namespace) -> None:
 
 def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -> None:
     """Maps into a Zarr store, going on with one that isn't finished."""
-    from pyroshift.maps.blocks import UNFINISHED, encode_image
+    from pyroshift.maps.blocks import encode_image
+    from pyroshift.maps.unfinished import UNFINISHED
 
     maps = encode_image(
         model,
