@@ -20,6 +20,7 @@ POSTERIOR, PRIOR, OBSERVED = "posterior", "prior", "observed_data"
 POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE = "posterior_predictive", "prior_predictive"
 LOG_LIKELIHOOD, SAMPLE_STATS, IMPORTANCE = "log_likelihood", "sample_stats", "importance"
 DIAGNOSTICS = "diagnostics"
+_OF_WINDOWS = 3  # axes of what is told of each window: chain, draw, patch
 _DRAWN = {
     POSTERIOR, PRIOR, POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE, LOG_LIKELIHOOD, SAMPLE_STATS,
 }  # fmt: skip
@@ -102,7 +103,7 @@ class Labels:
         if group == DIAGNOSTICS:
             values = {_diagnosed(name)[0]: value for name, value in values.items()}
         found = coordinates(self.model, self.patches, values)
-        if PATCHES in values and group != LOG_LIKELIHOOD:
+        if PATCHES in values and (group != LOG_LIKELIHOOD or values[PATCHES].ndim > _OF_WINDOWS):
             found |= channel_coords(self.patches.channels, self.patches.channel_units)
         if group in _DRAWN:
             chains, draws = next(iter(values.values())).shape[:2]
@@ -123,11 +124,13 @@ class Labels:
         self, group: str, name: str, axes: int
     ) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
         """Trailing dimensions, factor into the unit, and attributes."""
+        pixels = (*((CHANNEL,) if self.patches.channels else ()), *self.patches.pixel_dims)
         if group == LOG_LIKELIHOOD:
-            return (), 1.0, {"long_name": "log likelihood of each window", "units": "nat"}
+            what = "pixel" if axes else "window"
+            attrs = {"long_name": f"log likelihood of each {what} given its latents"}
+            return pixels if axes else (), 1.0, {**attrs, "units": "nat"}
         if name == PATCHES:
-            channel = (CHANNEL,) if self.patches.channels else ()
-            return (*channel, *self.patches.pixel_dims), 1.0, {"long_name": "window"}
+            return pixels, 1.0, {"long_name": "window"}
         if group == IMPORTANCE and name not in _LABELS:
             return (), 1.0, evidence_labels(name)
         if group == DIAGNOSTICS:
