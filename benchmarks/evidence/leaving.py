@@ -8,8 +8,8 @@ import torch
 
 import pyroshift as ps
 
-LOOKED_AT, WINDOWS, PIXELS = 24, 8, 25
-DRAWS, PROPOSALS = 2000, 8000
+LOOKED_AT, WINDOWS, PIXELS = 16, 8, 20
+DRAWS, PROPOSALS, REFITTED = 1000, 3000, 1500
 
 
 def against_refits(name: str, model: ps.PoseVAE, held_out: ps.Patches) -> None:
@@ -63,6 +63,6 @@ def _refits(model: ps.PoseVAE, windows: np.ndarray, chosen: np.ndarray) -> np.nd
     for number, pixels in enumerate(chosen):
         flat[number, np.arange(count), pixels] = np.nan  # the last one stays whole
     patches = ps.Patches.from_array(repeated.reshape(-1, *windows.shape[1:]))
-    found = ps.evidence(model, patches, draws=PROPOSALS, progress=False)
+    found = ps.evidence(model, patches, draws=REFITTED, progress=False)
     evidence = found.log_evidence.values.reshape(len(windows), -1)
     return evidence[:, -1:] - evidence[:, :-1]
