@@ -35,9 +35,10 @@ class Matern(Content):
     So order parameters, which vary smoothly, are told from what differs from window to window, as
     defects and noise do; length and share are results, the length in the image's unit. Windows are
     trained on in tiles of neighbours, within which the KL is exact; across tiles they count as
-    independent. Where several frames are seen, each is a map of its own. `evidence`, `compare` and
-    `posterior`, which weigh draws window by window, take each by itself. Where windows overlap, the
-    noise that neighbours have in common looks smooth as well: cut them with `overlap="once"`.
+    independent. Where several frames are seen, each is a map of its own, with tiles of its own.
+    `evidence`, `compare` and `posterior`, which weigh draws window by window, take each by itself.
+    Where windows overlap, the noise that neighbours have in common looks smooth as well: cut them
+    with `overlap="once"`.
 
     Rasmussen and Williams, "Gaussian processes for machine learning" (2006), section 4.2.
 
@@ -80,7 +81,7 @@ class Matern(Content):
         self.smoothness, self.length = smoothness, length
         self.along, self.apart = tuple(along), tuple(apart)
         self.needs = self.tiled_by = self.along
-        self.wants = self.apart
+        self.wants = self.tiled_apart = self.apart
         self.lengths, self.shares = f"{name}_length", f"{name}_share"
         self.register_buffer("spacing", torch.tensor(length or 1.0))
         narrow = torch.full((latent_dim,), math.log(_NARROW) / PACE)
@@ -97,9 +98,11 @@ class Matern(Content):
         """Take the length to begin with from how far windows are from the nearest others."""
         if self.length is None:
             places = self._places(known)
-            shown = places[:: math.ceil(len(places) / _SHOWN)]
-            distance = torch.cdist(shown.double(), places.double())
-            distance[distance == 0] = math.inf  # the same place, of another frame too
+            step = math.ceil(len(places) / _SHOWN)
+            distance = torch.cdist(places[::step].double(), places.double())
+            distance[distance == 0] = math.inf  # the same place
+            for group in (known[name] for name in self.apart if name in known):
+                distance[group[::step].unsqueeze(1) != group.unsqueeze(0)] = math.inf
             nearest = distance.amin(1)
             nearest = nearest[torch.isfinite(nearest)]
             if len(nearest):
