@@ -45,11 +45,11 @@ def against_refits(name: str, model: ps.PoseVAE, held_out: ps.Patches) -> None:
     random = np.random.default_rng(0)
     chosen = np.stack([random.choice(each.shape[1], PIXELS, replace=False) for _ in windows])
     refitted = _refits(model, windows, chosen)
-    by_window = (np.take_along_axis(each, chosen, 1) - refitted).mean(1)
+    by_window = np.nanmean(np.take_along_axis(each, chosen, 1) - refitted, 1)
     print(
-        f"{name}: {each.size} pixels of {len(windows)} windows {float(found.elpd):.1f} ± "
-        f"{float(found.se):.1f} nats, k-hat beyond 0.7 in {(khat > 0.7).mean():.2%}; of {PIXELS} "
-        f"pixels of each, less refits {by_window.mean():+.4f} ± "
+        f"{name}: {np.nanmean(each):.4f} nats a pixel, of {each.size} in {len(windows)} windows, "
+        f"{np.isnan(each).sum()} not known, k-hat beyond 0.7 in {(khat > 0.7).mean():.2%}; of "
+        f"{PIXELS} pixels of each, less refits {by_window.mean():+.4f} ± "
         f"{by_window.std(ddof=1) / np.sqrt(len(by_window)):.4f} nats a pixel, which scatter by "
         f"{refitted.std():.2f}"
     )

@@ -59,7 +59,9 @@ def posterior(
     latents of a window are its own, so that one left out is predicted by the prior, and `loo` is
     the harmonic mean of its likelihoods, an estimate of the evidence that a few draws decide. See
     `evidence` and `compare` for that, of windows that were held out of the training. `loo` takes no
-    NaN: `stack` the dimensions of `log_likelihood`, and `dropna`, where there are gaps.
+    NaN: `stack` the dimensions of `log_likelihood`, and `dropna`, where there are gaps. Where k-hat
+    is beyond the limit, it means nothing, and where draws come twice it may give NaN for a pixel:
+    take more `proposals`.
 
     Of windows cut with `overlap="once"`, it is the tempered posterior, and so are `log_likelihood`
     and `lp`; predicted windows are as the likelihood has them.
