@@ -42,6 +42,7 @@ from .maps.blocks import encode_image as encode_image
 from .maps.decode import decode as decode
 from .maps.decode import manifold as manifold
 from .maps.encode import encode as encode
+from .maps.field import smooth_field as smooth_field
 from .maps.storage import load as load
 from .maps.storage import save as save
 from .model.batch import Batch as Batch

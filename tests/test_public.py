@@ -55,7 +55,8 @@ SIGNATURES = {
     },
     "posterior": {
         "model": REQUIRED, "patches": REQUIRED, "draws": 200, "proposals": None,
-        "predictive": True, "path": None, "overwrite": False, "batch_size": ANY, "seed": 0,
+        "predictive": True, "pixelwise": False, "path": None, "overwrite": False,
+        "batch_size": ANY, "seed": 0,
     },
     "sample": {
         "model": REQUIRED, "patches": REQUIRED, "draws": 500, "warmup": 300, "chains": 4,
@@ -73,6 +74,10 @@ SIGNATURES = {
     },
     "predictive_check": {"draws": REQUIRED, "statistics": ANY},
     "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
+    "smooth_field": {
+        "model": REQUIRED, "patches": REQUIRED, "at": None, "draws": 100, "level": 0.9,
+        "batch_size": ANY, "seed": 0,
+    },
     "decode": {"model": REQUIRED, "z": REQUIRED, "offset": None, "angle": None},
     "manifold": {"model": REQUIRED, "size": 10},
     "save": {"model": REQUIRED, "path": REQUIRED},

@@ -2,8 +2,10 @@
 
     python -m benchmarks.evidence
     python -m benchmarks.evidence nuts
+    python -m benchmarks.evidence loo
 
-trains the models anew, and prints their evidence, or the guides' errors against NUTS.
+trains the models anew, and prints their evidence, the guides' errors against NUTS, or pixels left
+out by importance weights against refits.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import pyro.distributions as dist
 import xarray as xr
 
 import pyroshift as ps
+from benchmarks.evidence.leaving import against_refits
 from benchmarks.evidence.nuts import against_chains
 
 WINDOW, TRAINED_ON, HELD_OUT = 28, 3000, 300
@@ -31,15 +34,12 @@ def weights(models: dict[str, ps.PoseVAE], held_out: ps.Patches, draws: int) -> 
     """Print the comparison, and how many draws the weighted ones are worth."""
     table = ps.compare(models, held_out, draws=draws)
     print(table.drop_vars("pointwise").to_dataframe().round(2).to_string())
-    for name, model in models.items():
-        found = ps.evidence(model, held_out, draws=draws)
-        print(f"{name}: {float(found.ess.median()):.0f} of {draws} draws, in the median")
 
 
 def main() -> None:
     """Train, and print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", nargs="?", choices=["weights", "nuts"], default="weights")
+    parser.add_argument("task", nargs="?", choices=["weights", "nuts", "loo"], default="weights")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--draws", type=int, default=1000, help="of the guides, for weights")
     parser.add_argument("--windows", type=int, default=12, help="for nuts")
@@ -52,7 +52,10 @@ def main() -> None:
         weights(models, held_out, options.draws)
         return
     for name, model in models.items():
-        against_chains(name, model, held_out, options.windows)
+        if options.task == "loo":
+            against_refits(name, model, held_out)
+        else:
+            against_chains(name, model, held_out, options.windows)
 
 
 if __name__ == "__main__":

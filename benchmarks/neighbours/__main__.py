@@ -23,6 +23,7 @@ from benchmarks.common.data import measurement
 from benchmarks.common.metrics import Array
 from benchmarks.common.table import Row, written
 from benchmarks.common.training import COMMON
+from benchmarks.neighbours import missing
 from benchmarks.neighbours import overlap as overlap_of
 from pyroshift import (
     Patches,
@@ -93,8 +94,21 @@ def overlapping(seeds: list[int], epochs: int) -> Iterator[Row]:
         yield row
 
 
+def quarters(seeds: list[int], epochs: int) -> Iterator[Row]:
+    """Bands in a quarter of a field of which there are no windows, over many fields."""
+    for length, noise, seed in product(missing.LENGTHS, NOISES, seeds):
+        seen = missing.scene(length, noise, seed)
+        model = ShiftVAE(WINDOW, 1, priors=_priors("neighbours", 1), seed=seed)
+        _, seconds = _trained(model, seen.patches, seed, epochs // missing.TIMES)
+        row = Row("quarters", f"length {length:g}, noise {noise}", seed, seconds)
+        for name, value in missing.coverage(seen, model).items():
+            row.add(name, value, *((0.87, 0.93) if name == "quarter covered" else ()))
+        _add_process(row, model)
+        yield row
+
+
 TASKS: dict[str, Callable[[list[int], int], Iterator[Row]]] = {
-    "fields": fields, "graphite": graphite, "overlapping": overlapping,
+    "fields": fields, "quarters": quarters, "graphite": graphite, "overlapping": overlapping,
 }  # fmt: skip
 
 

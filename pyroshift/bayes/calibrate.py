@@ -17,7 +17,7 @@ from pyroshift.bayes.checks import (
     drawing_from,
     progress_bar,
 )
-from pyroshift.bayes.draws import Drawing, Values, called
+from pyroshift.bayes.draws import Drawing, Values, called, shared
 from pyroshift.bayes.evidence import KHAT, labels_of
 from pyroshift.bayes.pareto import effective, khat_limit, smoothed
 from pyroshift.bayes.ranks import Uniformity, ranks
@@ -164,8 +164,7 @@ def _make(like: Drawing) -> _Made:
     model, patches, index = like.model, like.patches, like.index
     batch = gathered(patches, index)
     with pyro.validation_enabled(False):
-        shared = poutine.trace(lambda: [part.guide_global() for part in model.shared]).get_trace()
-        given = poutine.replay(model.sample_model, trace=shared)
+        given = poutine.replay(model.sample_model, trace=shared(model))
         trace = poutine.trace(given).get_trace(batch, observe=False)
         values = {name: site["value"] for name, site in sample_sites(trace).items()}
         x = values[DATA].masked_fill(torch.isnan(patches.gather(index)), torch.nan)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +12,7 @@ from pyroshift.bayes.pareto import FEWEST
 from pyroshift.data.patches import Patches, as_patches
 from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.errors import DataError, SpecificationError
-from pyroshift.maps.encode import check_fit
+from pyroshift.maps.encode import check_fit, each_alone
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 
@@ -74,24 +73,10 @@ def checked_patches(model: Any, patches: Any, stacklevel: int) -> Patches:
             f"the patches have a dimension {sorted(taken)[0]!r}, which draws and models go by: "
             "rename theirs"
         )
-    return _each_alone(model, model.with_needs(patches))
+    return each_alone(model, model.with_needs(patches))
 
 
-def _each_alone(model: PoseVAE, patches: Patches) -> Patches:
-    """Patches of which no prior knows that they are neighbours, as draws of each are weighed apart.
-
-    Of one window by itself, what its latents would be is as well defined.
-    """
-    tiled, others = (
-        {name for site in model.given_sites if bool(site.tiled_by) is tile for name in site.asks}
-        for tile in (True, False)
-    )
-    places = tiled - others - set(model.condition)
-    known = {name: values for name, values in patches.known.items() if name not in places}
-    return replace(patches, known=known)
-
-
-def progress_bar(what: str, windows: int, draws: int, shown: bool) -> tqdm:
+def progress_bar(what: str, windows: int, draws: int, shown: bool, done: int = 0) -> tqdm:
     """A bar that counts the guide's draws, of all windows together.
 
     Args:
@@ -99,9 +84,11 @@ def progress_bar(what: str, windows: int, draws: int, shown: bool) -> tqdm:
         windows: how many there are.
         draws: of each.
         shown: whether it is.
+        done: windows that were done before.
     """
     return tqdm(
-        total=windows * draws, desc=what, unit="draw", unit_scale=True, disable=not shown
+        total=windows * draws, initial=done * draws, desc=what, unit="draw", unit_scale=True,
+        disable=not shown,
     )  # fmt: skip
 
 

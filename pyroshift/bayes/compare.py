@@ -35,6 +35,7 @@ _LABELS = {
     "difference_se": "standard error of the difference, paired by window",
     "elbo": "mean evidence lower bound of a window",
     "beyond": "share of windows whose k-hat is beyond the limit",
+    "ess": "effective number of the guide's draws, median over windows",
     "pointwise": "log evidence of each window",
 }
 
@@ -73,9 +74,10 @@ def compare(
     Returns:
         A Dataset over `model`, best first, all in nats and per window: `log_evidence` and its
         standard error `log_evidence_se`; `difference` to the best, 0 or less, and `difference_se`;
-        `elbo`; `beyond`, the share of windows whose k-hat is beyond the limit; and `pointwise`
-        (`model`, then the patches' dimensions), log evidences as maps. Attributes count `windows`
-        and `blocks`. Errors are NaN where there is one block.
+        `elbo`; `beyond`, the share of windows whose k-hat is beyond the limit; `ess`, how many
+        equally weighted draws the weighted ones are worth, in the median; and `pointwise` (`model`,
+        then the patches' dimensions), log evidences as maps. Attributes count `windows` and
+        `blocks`. Errors are NaN where there is one block.
 
     Raises:
         DataError: if there is no model, the patches don't fit one, there are too few draws, or
@@ -124,12 +126,13 @@ def compare(
         "difference_se": blocks.errors(differences),
         "elbo": np.array([found[name]["elbo"].mean() for name in names]),
         "beyond": np.array([(found[name][KHAT] > limit).mean() for name in names]),
+        "ess": np.array([np.median(found[name]["ess"]) for name in names]),
     }
     variables = {name: xr.Variable("model", values) for name, values in columns.items()}
     maps = np.stack([patches.unflatten(values) for values in every])
     variables["pointwise"] = xr.Variable(("model", *patches.layout), maps)
     for name, variable in variables.items():
-        units = "1" if name == "beyond" else "nat"
+        units = "1" if name in ("beyond", "ess") else "nat"
         variable.attrs |= {"long_name": _LABELS[name], "units": units}
     coords = {**patches.coords, "model": np.array([str(name) for name in names], dtype=object)}
     attrs = {

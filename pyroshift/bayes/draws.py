@@ -31,12 +31,15 @@ class Weighed:
         log_likelihood: of the data given these, `draw x patch`.
         log_guide: log density of the latent sites under the guide, `draw x patch`.
         values: the draws; empty where nobody asked for them.
+        pixelwise: log density of each pixel given the draw, `draw x patch x window`, not a number
+            where it wasn't taken; None where nobody asked for it.
     """
 
     log_prior: np.ndarray
     log_likelihood: np.ndarray
     log_guide: np.ndarray
     values: Values
+    pixelwise: np.ndarray | None = None
 
     @property
     def log_joint(self) -> np.ndarray:
@@ -67,7 +70,7 @@ class Drawing:
     rows: int
     told: Callable[[int], Any] = int
 
-    def weigh(self, draws: int, keep: bool = False) -> Weighed:
+    def weigh(self, draws: int, keep: bool = False, pixelwise: bool = False) -> Weighed:
         """Draws of the guide, and their densities.
 
         What all patches share, as the widths of a hierarchical prior, is drawn from its own
@@ -76,9 +79,11 @@ class Drawing:
         Args:
             draws: of each patch.
             keep: whether the drawn values are kept.
+            pixelwise: whether the likelihood is told pixel by pixel too.
         """
         densities: dict[str, list[Tensor]] = {"prior": [], "likelihood": [], "guide": []}
         kept: dict[str, list[Tensor]] = {}
+        pixels: list[np.ndarray] = []
         for count in self._passes(draws):
             batch = self._repeated(count)
             with pyro.validation_enabled(False):
@@ -95,11 +100,16 @@ class Drawing:
                 ):
                     total = sum(map(log_density, sites), more.get(name, torch.zeros(()))).double()
                     densities[name].append(total.reshape(count, -1).cpu())
+                if pixelwise:
+                    each = self._apart(_of_pixels(generated[DATA]), count).cpu().numpy()
+                    gaps = torch.isnan(self.patches.gather(self.index)).cpu().numpy()
+                    pixels.append(np.where(gaps, np.nan, each))
             for name, site in latent.items() if keep else ():
                 kept.setdefault(name, []).append(self._apart(site["value"], count))
             self.told(count * len(self.index))
         prior, likelihood, guide = (torch.cat(parts).numpy() for parts in densities.values())
-        return Weighed(prior, likelihood, guide, _joined(kept))
+        told = np.concatenate(pixels) if pixelwise else None
+        return Weighed(prior, likelihood, guide, _joined(kept), told)
 
     def prior(self, draws: int) -> tuple[Values, Tensor]:
         """Draws of the latent sites before the data are seen, and data as they would then be.
@@ -143,7 +153,8 @@ class Drawing:
                 name: value[start : start + count].flatten(0, 1) for name, value in values.items()
             }
             with pyro.validation_enabled(False):
-                again = poutine.condition(self.model.sample_model, data=flat)
+                given = poutine.replay(self.model.sample_model, trace=shared(self.model))
+                again = poutine.condition(given, data=flat)
                 parts.append(self._apart(again(self._repeated(count), observe=False), count))
             start += count
         return torch.cat(parts)
@@ -188,9 +199,23 @@ class Drawing:
         return {name: site for name, site in drawn.items() if name in own}
 
 
+def shared(model: PoseVAE) -> poutine.Trace:
+    """A draw of what all patches share, from its posterior.
+
+    Args:
+        model: whose.
+    """
+    return poutine.trace(lambda: [part.guide_global() for part in model.shared]).get_trace()
+
+
 def log_density(site: dict[str, Any]) -> Tensor:
     """Log density of the value of a site of a trace, of each patch."""
     return scale_and_mask(site["fn"].log_prob(site["value"]), site["scale"], site["mask"]).double()
+
+
+def _of_pixels(site: dict[str, Any]) -> Tensor:
+    """Log density of each pixel of the observed site of a trace, which are independent."""
+    return site["scale"] * site["fn"].base_dist.log_prob(site["value"])
 
 
 def called(model: PoseVAE, values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

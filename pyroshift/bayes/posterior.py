@@ -1,10 +1,12 @@
 """Draws of the exact posterior: the guide's, chosen anew by their importance weights."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from pyroshift.bayes import tree
@@ -20,6 +22,7 @@ from pyroshift.bayes.draws import Drawing, called, chosen
 from pyroshift.bayes.evidence import KHAT
 from pyroshift.bayes.pareto import effective, khat_limit, resampled, smoothed
 from pyroshift.bayes.parts import parts_of
+from pyroshift.bayes.store import InStore, identity
 from pyroshift.errors import DataError
 from pyroshift.model.pair import PoseVAE
 
@@ -33,6 +36,7 @@ def posterior(
     *,
     proposals: int | None = None,
     predictive: bool = True,
+    pixelwise: bool = False,
     path: str | Path | None = None,
     overwrite: bool = False,
     batch_size: int = 512,
@@ -49,8 +53,15 @@ def posterior(
     group, 0.7 or less, a few draws make up all, and the guide is wrong. `ess` tells how many
     draws they are worth.
 
-    ArviZ's functions take the tree. But what it would mean to leave a window out (`loo`), of which
-    all latents are its own, is its evidence: see `evidence` and `compare`.
+    ArviZ's functions take the tree. Its `loo` is of what `log_likelihood` is told of. With
+    `pixelwise` that is each pixel, left out of its window and predicted by the others, given the
+    networks' weights, which have seen it too. Without, it is each window, and `loo` misleads: all
+    latents of a window are its own, so that one left out is predicted by the prior, and `loo` is
+    the harmonic mean of its likelihoods, an estimate of the evidence that a few draws decide. See
+    `evidence` and `compare` for that, of windows that were held out of the training. `loo` takes no
+    NaN: `stack` the dimensions of `log_likelihood`, and `dropna`, where there are gaps. Where k-hat
+    is beyond the limit, it means nothing, and where draws come twice it may give NaN for a pixel:
+    take more `proposals`.
 
     Of windows cut with `overlap="once"`, it is the tempered posterior, and so are `log_likelihood`
     and `lp`; predicted windows are as the likelihood has them.
@@ -62,8 +73,11 @@ def posterior(
         proposals: draws of the guide that these are chosen among, at least 25; by default as many,
             so that some come twice where weights are uneven: the more, the fewer.
         predictive: whether predicted windows are given too, which are far larger than all else.
+        pixelwise: whether `log_likelihood` is told of each pixel, which takes as much as predicted
+            windows, instead of each window.
         path: a Zarr store, such as `draws.zarr`, to which everything is written part by part, as
-            memory may not hold it. Needs the extra `big`.
+            memory may not hold it. Ctrl-C or a crash keeps the parts that are written; called again
+            with the same arguments, it goes on where it was. Needs the extra `big`.
         overwrite: whether a store that exists may be replaced.
         batch_size: windows that go through the networks at a time.
         seed: of the draws.
@@ -74,23 +88,27 @@ def posterior(
         `posterior` and `prior`, all latent sites over `chain`, `draw` and then as `encode` has
         them, in its units; `posterior_predictive` and `prior_predictive`, `patches` over `chain`,
         `draw` and then as `Patches.to_xarray` has them, where pixels are missing as well;
-        `observed_data`, the windows themselves; `log_likelihood` of each window, and in
-        `sample_stats` the joint log density `lp`, given each draw; `importance`, with `log_weight`
+        `observed_data`, the windows themselves; `log_likelihood` of each window, or pixel by pixel
+        as the windows are, and in `sample_stats` the joint log density `lp`, given each draw;
+        `importance`, with `log_weight`
         (`proposal`, ...) of every draw of the guide, not normalized, and the maps `khat` and `ess`.
         There is one chain, of independent draws. NaN where there is no patch. The anchor guide's
         `pose`, which is a bin's number, is summed out, and left out, as are sites that all
-        patches share. Opened lazily from the store, if there is a path.
+        patches share. Opened lazily from the store, if there is a path; where it was interrupted,
+        NaN.
 
     Raises:
         DataError: if the patches don't fit the model, a number makes no sense, or the predicted
             windows are more than 4 GB and there is no path.
         SpecificationError: if this is no model, or its guide draws other sites.
-        FileExistsError: if the path holds something.
+        FileExistsError: if the path holds anything but an unfinished run of the same settings.
         ImportError: if there is a path, and the extra isn't installed.
+        OSError: if there is no space; what is written stays, and the same call goes on with it.
 
     Source:
         Vehtari, Simpson, Gelman, Yao and Gabry, "Pareto smoothed importance sampling", J. Mach.
-        Learn. Res. 25 (2024); the layout: ArviZ's InferenceData schema.
+        Learn. Res. 25 (2024); of leaving out: Vehtari, Gelman and Gabry, Stat. Comput. 27, 1413
+        (2017); the layout: ArviZ's InferenceData schema.
 
     Example:
         >>> from pyroshift import ShiftVAE, extract_patches
@@ -105,52 +123,72 @@ def posterior(
     given = draws if proposals is None else proposals
     proposals = checked_draws("draws" if proposals is None else "proposals", given)
     batch_size = checked_count("batch_size", batch_size)
-    store = None if path is None else tree.check_store(path, overwrite)
     patches = checked_patches(model, patches, stacklevel=2)
-    pixels = math.prod(model.shape) if predictive else 1
-    size = 2 * 4 * draws * pixels * math.prod(patches.layout.values())
-    if predictive and store is None and size > LARGEST:
+    times = 2 * predictive + pixelwise
+    pixels = math.prod(model.shape) if times else 1
+    size = times * 4 * draws * pixels * math.prod(patches.layout.values())
+    if path is None and size > LARGEST:
         raise DataError(
-            f"{draws} predicted windows for each of {len(patches)} patches take "
-            f"{size / 2**30:.3g} GB twice over: pass predictive=False, a path for a Zarr store, "
-            "fewer draws, or patches.subset(...)"
+            f"{draws} windows for each of {len(patches)} patches, predicted by posterior and prior "
+            f"or told pixel by pixel, take {size / 2**30:.3g} GB: pass predictive=False and "
+            "pixelwise=False, a path for a Zarr store, fewer draws, or patches.subset(...)"
         )
     labels = tree.Labels(model, patches)
     attrs = {"proposals": proposals, "khat_limit": khat_limit(proposals)}
-    sink = tree.InMemory(labels, attrs) if store is None else tree.InStore(labels, attrs, store)
-    random, on_device = np.random.default_rng(seed), patches.to(model.device)
     most = max(1, min(batch_size, _AT_ONCE // (pixels * max(draws, proposals))))
-    try:
-        with (
-            drawing_from(model, seed),
-            progress_bar("posterior", len(patches), proposals, progress) as bar,
-        ):
-            for part in parts_of(patches, most):
+    parts, done = list(parts_of(patches, most)), 0
+    sink = tree.InMemory(labels, attrs)
+    groups = partial(_groups, draws, proposals, predictive, pixelwise)
+    if path is not None:
+        sink = InStore(labels, attrs, path, overwrite)
+        settings = {"draws": draws, "proposals": proposals, "predictive": predictive}
+        settings |= {"pixelwise": pixelwise}
+        settings |= {"batch_size": batch_size, "part": int(most), "seed": int(seed)}
+        done = sink.begin({**identity(model, labels, patches), **settings})
+    before, on_device = sum(len(part.index) for part in parts[:done]), patches.to(model.device)
+    with (
+        drawing_from(model, seed),
+        progress_bar("posterior", len(patches), proposals, progress, before) as bar,
+    ):
+        try:
+            for number, part in enumerate(parts[done:], done):
+                torch.manual_seed(seed + number)  # each part's own, so that any can be the next
+                random = np.random.default_rng(seed + number)
                 index = part.index.to(model.device)
                 drawing = Drawing(model, on_device, index, batch_size, bar.update)
-                sink.add(_groups(drawing, draws, proposals, predictive, random), part)
-        return sink.finish()
-    except BaseException:
-        sink.remove()
-        raise
+                sink.add(groups(drawing, random), part)
+        except KeyboardInterrupt:
+            if not (isinstance(sink, InStore) and sink.done):
+                raise
+            if progress:
+                bar.write(
+                    f"interrupted after {sink.done} of {len(parts)} parts: call it again with the "
+                    f"same arguments to go on with {path}"
+                )
+            return sink.unfinished()
+    return sink.finish()
 
 
 def _groups(
-    drawing: Drawing, draws: int, proposals: int, predictive: bool, random: np.random.Generator
+    draws: int,
+    proposals: int,
+    predictive: bool,
+    pixelwise: bool,
+    drawing: Drawing,
+    random: np.random.Generator,
 ) -> tree.Groups:
     """All groups of some patches."""
-    weighed = drawing.weigh(proposals, keep=True)
+    weighed = drawing.weigh(proposals, keep=True, pixelwise=pixelwise)
     normalized, khat = smoothed(weighed.log_weights)
     which = resampled(normalized, draws, random)
     values = chosen(weighed.values, which)
     before, data_before = drawing.prior(draws)
+    likelihood = weighed.log_likelihood if weighed.pixelwise is None else weighed.pixelwise
     groups: tree.Groups = {
         tree.POSTERIOR: called(drawing.model, values),
         tree.PRIOR: called(drawing.model, before),
         tree.OBSERVED: {tree.PATCHES: drawing.patches.gather(drawing.index).cpu().numpy()},
-        tree.LOG_LIKELIHOOD: {
-            tree.PATCHES: np.take_along_axis(weighed.log_likelihood, which, 0)
-        },
+        tree.LOG_LIKELIHOOD: {tree.PATCHES: likelihood[which, np.arange(which.shape[1])]},
         tree.SAMPLE_STATS: {"lp": np.take_along_axis(weighed.log_joint, which, 0)},
         tree.IMPORTANCE: {
             "log_weight": weighed.log_weights, KHAT: khat, "ess": effective(normalized),

@@ -11,10 +11,10 @@ import xarray as xr
 from pyroshift.bayes.tree import (
     CHAIN,
     DRAW,
-    LOG_LIKELIHOOD,
     OBSERVED,
     PATCHES,
     POSTERIOR_PREDICTIVE,
+    SAMPLE_STATS,
 )
 from pyroshift.data.checks import CHANNEL
 from pyroshift.errors import DataError
@@ -148,7 +148,7 @@ class _Windows:
     """
 
     def __init__(self, draws: xr.DataTree) -> None:
-        needed = (OBSERVED, POSTERIOR_PREDICTIVE, LOG_LIKELIHOOD)
+        needed = (OBSERVED, POSTERIOR_PREDICTIVE, SAMPLE_STATS)
         groups = set(draws.children) if isinstance(draws, xr.DataTree) else set()
         if missing := [name for name in needed if name not in groups]:
             raise DataError(
@@ -157,7 +157,7 @@ class _Windows:
             )
         self._observed = _array(draws, OBSERVED)
         self._predicted = _array(draws, POSTERIOR_PREDICTIVE)
-        layout = _array(draws, LOG_LIKELIHOOD).dims[2:]
+        layout = draws[SAMPLE_STATS].to_dataset()["lp"].dims[2:]
         inner = [dim for dim in self._observed.dims if dim not in layout]
         self.channel = tuple(dim for dim in inner if dim == CHANNEL)
         self.over = (*layout, *self.channel)

@@ -1,9 +1,6 @@
-"""Draws as a tree of Datasets in ArviZ's layout: in memory, or in a Zarr store part by part."""
+"""Draws as a tree of Datasets in ArviZ's layout."""
 
-import shutil
-import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,6 @@ from pyroshift.bayes.parts import Part
 from pyroshift.data.channels import channel_coords
 from pyroshift.data.checks import CHANNEL
 from pyroshift.data.patches import Patches
-from pyroshift.extras import check_installed
 from pyroshift.maps.labels import attributes, coordinates, labels_of
 from pyroshift.model.pair import PoseVAE
 
@@ -24,6 +20,7 @@ POSTERIOR, PRIOR, OBSERVED = "posterior", "prior", "observed_data"
 POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE = "posterior_predictive", "prior_predictive"
 LOG_LIKELIHOOD, SAMPLE_STATS, IMPORTANCE = "log_likelihood", "sample_stats", "importance"
 DIAGNOSTICS = "diagnostics"
+_OF_WINDOWS = 3  # axes of what is told of each window: chain, draw, patch
 _DRAWN = {
     POSTERIOR, PRIOR, POSTERIOR_PREDICTIVE, PRIOR_PREDICTIVE, LOG_LIKELIHOOD, SAMPLE_STATS,
 }  # fmt: skip
@@ -106,7 +103,7 @@ class Labels:
         if group == DIAGNOSTICS:
             values = {_diagnosed(name)[0]: value for name, value in values.items()}
         found = coordinates(self.model, self.patches, values)
-        if PATCHES in values and group != LOG_LIKELIHOOD:
+        if PATCHES in values and (group != LOG_LIKELIHOOD or values[PATCHES].ndim > _OF_WINDOWS):
             found |= channel_coords(self.patches.channels, self.patches.channel_units)
         if group in _DRAWN:
             chains, draws = next(iter(values.values())).shape[:2]
@@ -127,11 +124,13 @@ class Labels:
         self, group: str, name: str, axes: int
     ) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
         """Trailing dimensions, factor into the unit, and attributes."""
+        pixels = (*((CHANNEL,) if self.patches.channels else ()), *self.patches.pixel_dims)
         if group == LOG_LIKELIHOOD:
-            return (), 1.0, {"long_name": "log likelihood of each window", "units": "nat"}
+            what = "pixel" if axes else "window"
+            attrs = {"long_name": f"log likelihood of each {what} given its latents"}
+            return pixels if axes else (), 1.0, {**attrs, "units": "nat"}
         if name == PATCHES:
-            channel = (CHANNEL,) if self.patches.channels else ()
-            return (*channel, *self.patches.pixel_dims), 1.0, {"long_name": "window"}
+            return pixels, 1.0, {"long_name": "window"}
         if group == IMPORTANCE and name not in _LABELS:
             return (), 1.0, evidence_labels(name)
         if group == DIAGNOSTICS:
@@ -166,7 +165,7 @@ class InMemory:
         """Put a part where it belongs."""
         for group, dataset in self.labels.datasets(groups, part).items():
             if group not in self.groups:
-                self.groups[group] = self._empty(group, dataset, groups[group])
+                self.groups[group] = self.empty(group, dataset, groups[group])
             for name, variable in dataset.variables.items():
                 place = tuple(part.region.get(str(dim), slice(None)) for dim in variable.dims)
                 self.groups[group].variables[name].values[place] = variable.values
@@ -175,88 +174,28 @@ class InMemory:
         """The tree."""
         return xr.DataTree.from_dict({"/": xr.Dataset(attrs=self.labels.attrs), **self.groups})
 
-    def remove(self) -> None:
-        """Nothing is left behind."""
+    def empty(self, group: str, part: xr.Dataset, values: Mapping[str, np.ndarray]) -> xr.Dataset:
+        """A group over the whole layout, NaN everywhere.
 
-    def _empty(self, group: str, part: xr.Dataset, values: Mapping[str, np.ndarray]) -> xr.Dataset:
-        """A group over the whole layout, NaN everywhere."""
+        Args:
+            group: its name.
+            part: the group of some patches.
+            values: of these, by name.
+        """
         layout = self.labels.patches.layout
         variables = {}
         for name, variable in part.variables.items():
             shape = [layout.get(str(dim), size) for dim, size in variable.sizes.items()]
-            data = self._filled(shape, variable)
+            data = self.filled(shape, variable)
             variables[name] = xr.Variable(variable.dims, data, variable.attrs)
         attrs = {**self.labels.attrs, **(self.attrs if group in (IMPORTANCE, DIAGNOSTICS) else {})}
         return xr.Dataset(variables, self.labels.coords(group, values), attrs)
 
-    def _filled(self, shape: list[int], part: xr.Variable) -> Any:
+    def filled(self, shape: list[int], part: xr.Variable) -> Any:
+        """NaN everywhere.
+
+        Args:
+            shape: of the whole.
+            part: some of it.
+        """
         return np.full(shape, np.nan, np.float32)
-
-
-class InStore(InMemory):
-    """A tree that is written part by part to a Zarr store.
-
-    Args:
-        labels: of the values.
-        attrs: of the group that tells how far to trust the draws.
-        path: of the store, which isn't there yet, or may be replaced.
-    """
-
-    def __init__(self, labels: Labels, attrs: dict[str, Any], path: Path) -> None:
-        super().__init__(labels, attrs)
-        self.path = path
-
-    def add(self, groups: Groups, part: Part) -> None:
-        """Write a part where it belongs."""
-        with warnings.catch_warnings():
-            # Zarr warns that others may not know this; without it, xarray warns when opening.
-            warnings.filterwarnings("ignore", "Consolidated metadata is")
-            if not self.groups:
-                xr.Dataset(attrs=self.labels.attrs).to_zarr(self.path, mode="w", consolidated=False)
-            for group, dataset in self.labels.datasets(groups, part).items():
-                if group not in self.groups:
-                    self.groups[group] = self._empty(group, dataset, groups[group])
-                    self.groups[group].to_zarr(
-                        self.path, group=group, compute=False, consolidated=False
-                    )
-                dataset.to_zarr(self.path, group=group, region=part.region, consolidated=False)
-
-    def finish(self) -> xr.DataTree:
-        """The tree, opened and not read yet."""
-        import zarr
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Consolidated metadata is")
-            zarr.consolidate_metadata(self.path)
-            return xr.open_datatree(self.path, engine="zarr", chunks={})
-
-    def remove(self) -> None:
-        """What was begun."""
-        shutil.rmtree(self.path, ignore_errors=True)
-
-    def _filled(self, shape: list[int], part: xr.Variable) -> Any:
-        import dask.array
-
-        return dask.array.full(shape, np.nan, dtype=np.float32, chunks=part.shape)
-
-
-def check_store(path: str | Path, overwrite: bool) -> Path:
-    """A path at which a store may be written.
-
-    Args:
-        path: the path.
-        overwrite: whether what is there may be replaced.
-
-    Raises:
-        FileExistsError: if there is something that may not be replaced.
-        ImportError: if the extra `big` isn't installed.
-    """
-    check_installed("dask", "zarr", extra="big", what="posterior with a path")
-    path = Path(path)
-    is_store = any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
-    if path.exists() and not (overwrite and is_store):
-        raise FileExistsError(
-            f"{path} exists: choose another path"
-            + (", or let it be overwritten (overwrite=True)" if is_store else "")
-        )
-    return path

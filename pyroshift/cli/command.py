@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyroshift.cli import work
+from pyroshift.cli.evidence import evidence
 from pyroshift.cli.options import build_parser
 from pyroshift.errors import PyroshiftError
 
@@ -15,6 +16,7 @@ COMMANDS = {
     "fit": work.fit,
     "search": work.search,
     "encode": work.encode,
+    "evidence": evidence,
     "atoms": work.atoms,
     "strain": work.strain,
     "demo": work.demo,

@@ -1,7 +1,7 @@
 """The folder of results: nothing in it is replaced unasked, and no file is left half written."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ RESULTS = (
     "report.html",
 )
 ATOMS_RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
+EVIDENCE_RESULTS = ("evidence.csv", "evidence.nc", "evidence.png")
 _SEARCH_RESULTS = ("search.nc", "search.png", "model.pt")
 
 
@@ -72,13 +73,20 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
         )
 
 
-def check_atoms_folder(folder: Path, overwrite: bool) -> None:
-    """Raise a FileExistsError, before the work starts, if atoms may not be written there."""
+def check_free(folder: Path, what: str, names: Sequence[str], overwrite: bool) -> None:
+    """Raise a FileExistsError, before the work starts, if results may not be written there.
+
+    Args:
+        folder: it need not exist.
+        what: they are of.
+        names: of their files.
+        overwrite: whether such as are there may be replaced.
+    """
     _check_no_file(folder)
-    found = [name for name in ATOMS_RESULTS if (folder / name).exists()]
+    found = [name for name in names if (folder / name).exists()]
     if found and not overwrite:
         raise FileExistsError(
-            f"{folder} holds atoms already ({', '.join(found)}): choose another --out, or pass "
+            f"{folder} holds {what} already ({', '.join(found)}): choose another --out, or pass "
             "--overwrite to replace them"
         )
 
@@ -136,6 +144,26 @@ def write_search(folder: Path, found: Dataset) -> None:
     }
     with written(folder / "search.png") as path:
         plot.search(found.sel(best)).savefig(path)
+
+
+def write_evidence(folder: Path, found: Dataset, table: Dataset, image: DataArray) -> None:
+    """Write how probable models hold windows, as netCDF and as a table, and draw it.
+
+    Args:
+        folder: where to.
+        found: from `compare`, or of a single model from `evidence`.
+        table: what is told of each model.
+        image: whose windows these are.
+    """
+    for name in EVIDENCE_RESULTS:
+        (folder / name).unlink(missing_ok=True)
+    write_dataset(folder / "evidence.nc", found)
+    with written(folder / "evidence.csv") as path:
+        table.to_dataframe().to_csv(path)
+    seen = image.isel(channel=0) if "channel" in image.dims else image
+    figure = plot.compare(found) if "model" in found.dims else plot.khat(found, image=seen)
+    with written(folder / "evidence.png") as path:
+        figure.savefig(path)
 
 
 def write_atoms(folder: Path, atoms: Dataset, image: DataArray) -> None:

@@ -63,6 +63,21 @@ examples:
   pyroshift encode graphite/model.pt graphite.tif --step 5 --out graphite_fine.nc
   pyroshift encode graphite/model.pt mosaic.npy --step 2 --out mosaic.zarr
 """
+_EVIDENCE_DESCRIPTION = """\
+Tell how probable saved models hold the windows of an image, their latents integrated out: the log
+evidence, by importance weights of the guide's draws. Of several models the best comes first, and
+differences are paired by window. Prepare the image as for `fit`. Models are only compared fairly by
+windows that none of them was trained on: another image, or --held-out with the same share, image
+and windows as in `fit --held-out`. The folder DIR gets evidence.csv (the table), evidence.nc (for
+xarray, with the evidence of each window) and evidence.png: of one model where its guide can be
+trusted, of several how they compare."""
+_EVIDENCE_EPILOG = """\
+examples:
+  pyroshift fit graphite.tif --window 40 --held-out 0.2 --out two
+  pyroshift fit graphite.tif --window 40 --held-out 0.2 --latent-dim 3 --out three
+  pyroshift evidence two/model.pt three/model.pt graphite.tif --held-out 0.2 --out compared
+  pyroshift evidence two/model.pt another.tif --out trusted
+"""
 _SEARCH_DESCRIPTION = """\
 Train on an image once for each of many KL weights, initial and final, and more if asked for, and
 find those for which the map of a latent is smoothest, as physical order parameters are. The folder
@@ -127,6 +142,13 @@ def build_parser() -> ArgumentParser:
             _search,
         ),
         ("encode", "map an image by a saved model", _ENCODE_DESCRIPTION, _ENCODE_EPILOG, _encode),
+        (
+            "evidence",
+            "tell how probable saved models hold an image, and which is best",
+            _EVIDENCE_DESCRIPTION,
+            _EVIDENCE_EPILOG,
+            _evidence,
+        ),
         ("atoms", "find the atoms of an image", _ATOMS_DESCRIPTION, _ATOMS_EPILOG, _atoms),
         ("strain", "map how a lattice is strained", _STRAIN_DESCRIPTION, _STRAIN_EPILOG, _strain),
         ("demo", "`fit` on a real STM image", _DEMO_DESCRIPTION, None, _demo),
@@ -170,6 +192,11 @@ def _fit(parser: ArgumentParser) -> None:
         *model_options(model),
         *training_options(training),
         *kl_options(training),
+        _held_out(
+            training,
+            "share of the image, in blocks, whose windows aren't trained on, nor others that share "
+            "a pixel with these, for `pyroshift evidence`; maps are of all windows (default: none)",
+        ),
     ]
     _resume(training)
     _common(parser)
@@ -221,6 +248,35 @@ def _encode(parser: ArgumentParser) -> None:
     preparation(data)
     at_positions(data)
     finding_options(parser.add_argument_group("the atoms, with --at-atoms"))
+    parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")
+    _common(parser)
+
+
+def _evidence(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "models", type=Path, nargs="+", metavar="MODEL", help="model.pt from `pyroshift fit`"
+    )
+    parser.add_argument("image", metavar="IMAGE", help="image file, such as .tif, .dm4, .sxm, .npy")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    data = parser.add_argument_group("the image and its windows")
+    preparation(data)
+    at_positions(data)
+    _held_out(
+        data,
+        "share of the image that models were trained without, by `fit --held-out`: the windows "
+        "there alone are taken (default: all windows)",
+    )
+    finding_options(parser.add_argument_group("the atoms, with --at-atoms"))
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=200,
+        metavar="N",
+        help="of each model's guide for each window: the more, the closer (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the draws (default: %(default)s)"
+    )
     parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")
     _common(parser)
 
@@ -287,3 +343,8 @@ def _resume(training: _ArgumentGroup) -> None:
 def _common(parser: ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
     parser.add_argument("--quiet", action="store_true", help="tell nothing but notes and errors")
+
+
+def _held_out(group: _ArgumentGroup, meaning: str) -> Action:
+    """How much of the image is kept from the training."""
+    return group.add_argument("--held-out", type=float, metavar="SHARE", help=meaning)

@@ -23,7 +23,7 @@ SETTLED: dict[str, Any] = {
     "positions": None, "at_atoms": False, "interpolate": False, "dark": False, "separation": None,
     "threshold": None, "segment": False, "track": False, "sublattices": 1,
     "kl": None, "kl_initial": None, "kl_final": None, "kl_epochs": None,
-    "likelihood": names.LIKELIHOODS[0],
+    "likelihood": names.LIKELIHOODS[0], "held_out": None,
 }  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def search(arguments: Namespace, notes: list[str]) -> None:
         overwrite=arguments.overwrite,
         workers=arguments.workers,
         seed=arguments.seed,
-        progress=_shows_progress(arguments),
+        progress=shows_progress(arguments),
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         schedule=schedule(arguments),
@@ -92,8 +92,8 @@ def search(arguments: Namespace, notes: list[str]) -> None:
     write_search(arguments.out, found)
     names = [str(name) for name in found.score.dims]
     best = ", ".join(f"{name} {found.attrs[f'best_{name}']}" for name in names)
-    _say(arguments, f"best of {int(found.score.count())} trainings: {best}")
-    _say(arguments, f"results are in {arguments.out}: open {arguments.out / 'search.png'}")
+    say(arguments, f"best of {int(found.score.count())} trainings: {best}")
+    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'search.png'}")
 
 
 def encode(arguments: Namespace, notes: list[str]) -> None:
@@ -115,22 +115,22 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
     if by_block:
         _encode_blocks(model, image, arguments)
         return
-    patches = _patches(image, model.window, arguments)
+    patches = cut_patches(image, model.window, arguments)
     maps = encode(model, patches)
     write_dataset(arguments.out, maps)
-    _say(arguments, f"maps of {patches!r} are in {arguments.out}")
+    say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
 
 def atoms(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift atoms`: where the atoms of an image are."""
-    from pyroshift.cli.folder import check_atoms_folder, write_atoms
+    from pyroshift.cli.folder import ATOMS_RESULTS, check_free, write_atoms
 
     check_one(arguments, "atoms are found in")
-    check_atoms_folder(arguments.out, arguments.overwrite)
+    check_free(arguments.out, "atoms", ATOMS_RESULTS, arguments.overwrite)
     image = levelled(_load(arguments), arguments)
-    found = found_atoms(image, arguments, _shows_progress(arguments))
+    found = found_atoms(image, arguments, shows_progress(arguments))
     write_atoms(arguments.out, found, image)
-    _say(arguments, f"{found.sizes['atom']} atoms are in {arguments.out}: look at atoms.png")
+    say(arguments, f"{found.sizes['atom']} atoms are in {arguments.out}: look at atoms.png")
 
 
 def _check_blocks(arguments: Namespace) -> None:
@@ -147,7 +147,8 @@ def _check_blocks(arguments: Namespace) -> None:
 
 def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -> None:
     """Maps into a Zarr store, going on with one that isn't finished."""
-    from pyroshift.maps.blocks import UNFINISHED, encode_image
+    from pyroshift.maps.blocks import encode_image
+    from pyroshift.maps.unfinished import UNFINISHED
 
     maps = encode_image(
         model,
@@ -158,13 +159,13 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
         min_valid=arguments.min_valid,
         overlap=arguments.overlap,
         overwrite=arguments.overwrite,
-        progress=_shows_progress(arguments),
+        progress=shows_progress(arguments),
     )
     if UNFINISHED in maps.attrs:
-        _say(arguments, f"{arguments.out} is unfinished: the same command goes on with it")
+        say(arguments, f"{arguments.out} is unfinished: the same command goes on with it")
         raise KeyboardInterrupt
     sizes, dims = " x ".join(map(str, maps.elbo.shape)), ", ".join(map(str, maps.elbo.dims))
-    _say(arguments, f"maps of {sizes} windows ({dims}) are in {arguments.out}")
+    say(arguments, f"maps of {sizes} windows ({dims}) are in {arguments.out}")
 
 
 def _train(
@@ -175,6 +176,7 @@ def _train(
 ) -> None:
     """From the image to the folder of results, those of strain among them if asked for."""
     from pyroshift.cli.folder import check_folder, open_folder, write_results
+    from pyroshift.data.splitting import split_patches
     from pyroshift.report import Run, Setting
     from pyroshift.training import fit as training
 
@@ -185,12 +187,15 @@ def _train(
         check_strain(image, arguments)
     arguments.window = _window(image, arguments)
     build = builder(arguments, image)
-    patches = _patches(image, arguments.window, arguments)
+    patches = cut_patches(image, arguments.window, arguments)
+    shown = patches
+    if arguments.held_out is not None:
+        shown, _ = split_patches(patches, arguments.held_out)
     model = build(arguments.window, seed=arguments.seed)
-    _say(arguments, f"training {type(model).__name__} on {patches!r}")
+    say(arguments, f"training {type(model).__name__} on {shown!r}")
     history = training.fit(
         model,
-        patches,
+        shown,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
@@ -198,7 +203,7 @@ def _train(
         seed=arguments.seed,
         device=device,
         validation_fraction=arguments.validation_fraction,
-        progress=_shows_progress(arguments),
+        progress=shows_progress(arguments),
         schedule=schedule(arguments),
         checkpoint=open_folder(arguments.out, arguments.resume),
     )
@@ -216,7 +221,7 @@ def _train(
     run = Run(Path(arguments.image).name, arguments.command_line, settings, notes)
     more = partial(write_strain, arguments.out, image=image, arguments=arguments)
     write_results(arguments.out, model, patches, image, history, run, more if strained else None)
-    _say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
+    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
 
 
 def _load(arguments: Namespace) -> "DataArray":
@@ -232,11 +237,11 @@ def _window(image: "DataArray", arguments: Namespace) -> Sequence[int]:
     if arguments.window != AUTO:
         return arguments.window
     found = suggest_window(image)
-    _say(arguments, f"window {found.window}, for a lattice with a period of {found.period:.3g} px")
+    say(arguments, f"window {found.window}, for a lattice with a period of {found.period:.3g} px")
     return found.window, found.window
 
 
-def _patches(image: "DataArray", window: Sequence[int], arguments: Namespace) -> "Patches":
+def cut_patches(image: "DataArray", window: Sequence[int], arguments: Namespace) -> "Patches":
     """The windows asked for, on a grid or at positions."""
     from pyroshift.data.patches import extract_patches
 
@@ -263,15 +268,17 @@ def _positions(image: "DataArray", arguments: Namespace) -> Any:
     if arguments.positions is not None:
         raise SpecificationError("windows are cut either at --positions or --at-atoms, not both")
     seen = image.isel(channel=0) if channels_of(image) else image
-    found = found_atoms(seen, arguments, _shows_progress(arguments))
-    _say(arguments, f"{found.sizes['atom']} atoms found")
+    found = found_atoms(seen, arguments, shows_progress(arguments))
+    say(arguments, f"{found.sizes['atom']} atoms found")
     return found
 
 
-def _shows_progress(arguments: Namespace) -> bool:
+def shows_progress(arguments: Namespace) -> bool:
+    """Whether progress bars are for somebody to see."""
     return not arguments.quiet and sys.stderr.isatty()
 
 
-def _say(arguments: Namespace, text: str) -> None:
+def say(arguments: Namespace, text: str) -> None:
+    """Tell something, unless it is to be quiet."""
     if not arguments.quiet:
         print(text, flush=True)

@@ -5,7 +5,6 @@ and written before the next, so that the memory needed is that of one block.
 """
 
 import contextlib
-import json
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -23,12 +22,9 @@ from pyroshift.errors import MissingPixelsError
 from pyroshift.extras import check_installed
 from pyroshift.maps.encode import encode
 from pyroshift.maps.labels import COLLAPSED, collapsed_latents
+from pyroshift.maps.unfinished import UnfinishedStore
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import CONTENT
-
-# The attribute of a store that isn't finished: how far it is, and what it is encoded with. It is
-# one, so that it comes, changes and goes in one write, and text, as every file format takes it.
-UNFINISHED = "pyroshift_unfinished"
 
 
 def encode_image(
@@ -89,7 +85,7 @@ def encode_image(
         {'y': 7, 'x': 9}
     """
     check_installed("dask", "zarr", extra="big", what="encode_image")
-    store = _Store(Path(path))
+    store = _Store(Path(path), "maps")
     state = store.state(overwrite)
     plan = plan_blocks(model.window, image, step, normalize, rows, min_valid, overlap)
     # The first window of the first block is encoded before anything is written: it tells what maps
@@ -104,12 +100,8 @@ def encode_image(
         state = {"done": 0, "missing": 0, "settings": settings}
         with naming(store.path, "what was begun is removed"):
             store.create(template, state)
-    elif changed := [name for name in settings if settings[name] != state["settings"].get(name)]:
-        raise FileExistsError(
-            f"{path} is unfinished, and was begun with another {', '.join(changed)}: go on with "
-            "the same, choose another path, or let it be overwritten (overwrite=True, "
-            "or --overwrite)"
-        )
+    else:
+        store.check_same(settings, state["settings"])
     with (
         warnings.catch_warnings(),
         naming(store.path, "make space, and call it again to go on with the blocks that are left"),
@@ -159,34 +151,8 @@ def _template(plan: Blocks, maps: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(variables, {**kept, **plan.coords}, attrs=maps.attrs)
 
 
-class _Store:
-    """A Zarr store that fills up block by block, and knows how far it is."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def state(self, overwrite: bool) -> dict[str, Any] | None:
-        """How far an unfinished store is; None if one is to be made.
-
-        Raises:
-            FileExistsError: if there is something that may not be replaced.
-        """
-        if not self.path.exists():
-            return None
-        try:
-            attributes = self._attributes("r")
-        except (OSError, ValueError) as error:
-            raise FileExistsError(
-                f"{self.path} exists and is no Zarr store of maps: choose another path"
-            ) from error
-        if overwrite:
-            return None
-        if UNFINISHED not in attributes:
-            raise FileExistsError(
-                f"{self.path} is a store already: choose another path, or let it be "
-                "overwritten (overwrite=True, or --overwrite)"
-            )
-        return json.loads(attributes[UNFINISHED])
+class _Store(UnfinishedStore):
+    """A Zarr store of maps that fills up block by block."""
 
     def create(self, template: xr.Dataset, state: dict[str, Any]) -> None:
         """Write coordinates and attributes, and no values yet."""
@@ -205,10 +171,6 @@ class _Store:
         bare = maps.drop_vars(list(maps.coords))
         bare.to_zarr(self.path, region=region, consolidated=False)
 
-    def note(self, state: dict[str, Any]) -> None:
-        """Write down how far it is."""
-        self._attributes("r+")[UNFINISHED] = json.dumps(state)
-
     def add_collapsed(self, model: PoseVAE) -> None:
         """Write down which latents say nothing of all that there is."""
         maps = self.open()
@@ -219,15 +181,6 @@ class _Store:
         coordinate = collapsed_latents(model, mean.values)
         xr.Dataset(coords={COLLAPSED: coordinate}).to_zarr(self.path, mode="r+", consolidated=False)
 
-    def finish(self) -> None:
-        """Take off the mark of an unfinished store."""
-        del self._attributes("r+")[UNFINISHED]
-
     def open(self) -> xr.Dataset:
         """The maps, not read yet."""
         return xr.open_zarr(self.path, consolidated=False)
-
-    def _attributes(self, mode: Any) -> Any:
-        import zarr
-
-        return zarr.open_group(self.path, mode=mode).attrs

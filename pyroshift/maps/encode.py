@@ -1,6 +1,7 @@
 """From a trained model to labelled maps: gathered, inferred, and labelled at last."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -105,6 +106,24 @@ def _reduced(model: PoseVAE, found: dict[str, Tensor]) -> dict[str, Tensor]:
         if name in found
     }
     return found | reduced
+
+
+def each_alone(model: PoseVAE, patches: Patches) -> Patches:
+    """Patches of which no prior knows that they are neighbours.
+
+    Of one window by itself, what its latents would be is as well defined.
+
+    Args:
+        model: whose priors may know of it.
+        patches: of which all is known that these need.
+    """
+    tiled, others = (
+        {name for site in model.given_sites if bool(site.tiled_by) is tile for name in site.asks}
+        for tile in (True, False)
+    )
+    places = tiled - others - set(model.condition)
+    known = {name: values for name, values in patches.known.items() if name not in places}
+    return replace(patches, known=known)
 
 
 def check_fit(model: PoseVAE, patches: Patches) -> None:

@@ -44,8 +44,10 @@ class Site(nn.Module):
     # values: names that must be known, and names that count if they are.
     needs: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
-    # Names of coordinates: training is then on tiles of windows that are neighbours by them.
+    # Names of coordinates: training is then on tiles of windows that are neighbours by them, and of
+    # which others, if they are known, are alike.
     tiled_by: tuple[str, ...] = ()
+    tiled_apart: tuple[str, ...] = ()
 
     def __init__(
         self,

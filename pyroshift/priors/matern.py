@@ -19,6 +19,7 @@ _STEPS = 5.0  # from window to window, that make the length at the start
 _SHOWN = 1000  # windows of which the nearest others are looked for
 _NARROW = 0.1  # how wide posteriors are at the start, of logarithms
 _LEAST = 1e-4  # share of the variance that differs from window to window, or roots are singular
+_ROUNDING = 1e-6  # of the field's variance, lest places that are close be singular
 _SMOOTHNESS = (0.5, 1.5, 2.5)
 
 
@@ -34,9 +35,10 @@ class Matern(Content):
     So order parameters, which vary smoothly, are told from what differs from window to window, as
     defects and noise do; length and share are results, the length in the image's unit. Windows are
     trained on in tiles of neighbours, within which the KL is exact; across tiles they count as
-    independent. Where several frames are seen, each is a map of its own. `evidence`, `compare` and
-    `posterior`, which weigh draws window by window, take each by itself. Where windows overlap, the
-    noise that neighbours have in common looks smooth as well: cut them with `overlap="once"`.
+    independent. Where several frames are seen, each is a map of its own, with tiles of its own.
+    `evidence`, `compare` and `posterior`, which weigh draws window by window, take each by itself.
+    Where windows overlap, the noise that neighbours have in common looks smooth as well: cut them
+    with `overlap="once"`.
 
     Rasmussen and Williams, "Gaussian processes for machine learning" (2006), section 4.2.
 
@@ -79,7 +81,7 @@ class Matern(Content):
         self.smoothness, self.length = smoothness, length
         self.along, self.apart = tuple(along), tuple(apart)
         self.needs = self.tiled_by = self.along
-        self.wants = self.apart
+        self.wants = self.tiled_apart = self.apart
         self.lengths, self.shares = f"{name}_length", f"{name}_share"
         self.register_buffer("spacing", torch.tensor(length or 1.0))
         narrow = torch.full((latent_dim,), math.log(_NARROW) / PACE)
@@ -96,9 +98,11 @@ class Matern(Content):
         """Take the length to begin with from how far windows are from the nearest others."""
         if self.length is None:
             places = self._places(known)
-            shown = places[:: math.ceil(len(places) / _SHOWN)]
-            distance = torch.cdist(shown.double(), places.double())
-            distance[distance == 0] = math.inf  # the same place, of another frame too
+            step = math.ceil(len(places) / _SHOWN)
+            distance = torch.cdist(places[::step].double(), places.double())
+            distance[distance == 0] = math.inf  # the same place
+            for group in (known[name] for name in self.apart if name in known):
+                distance[group[::step].unsqueeze(1) != group.unsqueeze(0)] = math.inf
             nearest = distance.amin(1)
             nearest = nearest[torch.isfinite(nearest)]
             if len(nearest):
@@ -147,24 +151,85 @@ class Matern(Content):
         """
         if any(name not in known for name in self.along):
             return self.posterior(raw, learn)
-        length = self.spacing * (PACE * self.free["length"]).exp()
-        covariance = self._covariance(known, length, (PACE * self.free["share"]).sigmoid())
+        covariance = self._covariance(known, *self._middle())
         return self.family.given(raw, covariance)  # type: ignore[attr-defined]
+
+    def field_given(
+        self,
+        mean: Tensor,
+        spread: Tensor,
+        windows: Mapping[str, Tensor],
+        places: Mapping[str, Tensor],
+    ) -> CorrelatedNormals:
+        """The smooth part of latents at any places, given what windows say by themselves.
+
+        Its lengths and shares are the middles of what is known of them. Double precision.
+
+        Args:
+            mean: of each window by itself, `window x latent`.
+            spread: its standard deviation, 1 where the window says nothing.
+            windows: where these are, by name, `window`.
+            places: where the field is asked for, by name, `place`.
+
+        Returns:
+            The field, `place x latent`, over all places together.
+
+        Source:
+            Rasmussen and Williams, equations 2.25 and 2.26.
+        """
+        length, share = (each.detach().double() for each in self._middle())
+        share = share.clamp(max=1 - _LEAST)[:, None, None]
+        among, across, asked = (
+            share * self._alike(*each, length)
+            for each in ((windows, windows), (places, windows), (places, places))
+        )
+        # As if latents had been measured: the precision of that, and its product with the value,
+        # by what the standard Normal prior adds to both. So a window may say nothing, too.
+        told = spread.double().mT.square().reciprocal() - 1
+        value = (1 + told) * mean.double().mT
+        less = 1 + told * (1 - share.squeeze(-1))  # about the field a window has its own
+        precision, value = (told / less).clamp(min=0.0), value / less
+        root = precision.sqrt().unsqueeze(-1)
+        identity = torch.eye(len(mean), dtype=root.dtype, device=root.device)
+        inner = torch.linalg.cholesky(identity + root * among * root.mT)
+        inward = root * torch.cholesky_solve(root * (among @ value.unsqueeze(-1)), inner)
+        loc = (across @ (value.unsqueeze(-1) - inward)).squeeze(-1)
+        explained = torch.linalg.solve_triangular(inner, root * across.mT, upper=False)
+        left = asked - explained.mT @ explained
+        rounding = _ROUNDING * torch.eye(left.shape[-1], dtype=left.dtype, device=left.device)
+        return CorrelatedNormals(torch.linalg.cholesky(left + rounding), loc)
+
+    @torch.no_grad()
+    def own_spread(self) -> Tensor:
+        """How far windows' latents scatter about the smooth part, `latent`."""
+        return (1 - self._middle()[1]).sqrt()
+
+    def _middle(self) -> tuple[Tensor, Tensor]:
+        """The middles of what is known of lengths and shares, `latent` each."""
+        length = self.spacing * (PACE * self.free["length"]).exp()
+        return length, (PACE * self.free["share"]).sigmoid()
 
     def _covariance(self, known: Mapping[str, Tensor], length: Tensor, share: Tensor) -> Tensor:
         """Of the process at known places, for a length and a share of each latent."""
-        places = self._places(known)
-        distance = torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
-        alike = matern(distance / length[:, None, None], self.smoothness)
-        for group in (known[name] for name in self.apart if name in known):
-            alike = alike * (group.unsqueeze(0) == group.unsqueeze(1))
-        own = torch.eye(len(places), dtype=alike.dtype, device=alike.device)
+        alike = self._alike(known, known, length)
+        own = torch.eye(alike.shape[-1], dtype=alike.dtype, device=alike.device)
         share = share.clamp(max=1 - _LEAST)[:, None, None]
         return share * alike + (1 - share) * own
 
+    def _alike(
+        self, some: Mapping[str, Tensor], others: Mapping[str, Tensor], length: Tensor
+    ) -> Tensor:
+        """Correlations of the smooth part at some places with that at others."""
+        here, there = (self._places(each).to(length) for each in (some, others))
+        distance = torch.cdist(here, there, compute_mode="donot_use_mm_for_euclid_dist")
+        alike = matern(distance / length[:, None, None], self.smoothness)
+        for name in (name for name in self.apart if name in some):
+            alike = alike * (some[name].unsqueeze(1) == others[name].unsqueeze(0))
+        return alike
+
     def _places(self, values: Mapping[str, Tensor]) -> Tensor:
         """Where the windows are, `batch x axis`."""
-        return torch.stack([values[name] for name in self.along], -1).to(self.spacing)
+        return torch.stack([values[name] for name in self.along], -1).to(self.spacing.device)
 
 
 def _logit_normal(loc: Tensor, scale: Tensor) -> Distribution:

@@ -10,6 +10,7 @@ from torch import Tensor
 from pyroshift.model.batch import known_of
 from pyroshift.model.pair import PoseVAE
 
+_FAR = 1e3  # extents of an image, by which others are apart from it
 _LABELLED_FIRST = 2  # epochs of patches whose kind is known, before those of all
 
 
@@ -100,9 +101,23 @@ def surrounded(places: Tensor, tile: Tensor, most: int) -> Tensor:
 
 
 def _places(model: PoseVAE, known: Mapping[str, Tensor]) -> Tensor | None:
-    """Where windows are, `window x axis`, if sites ask for batches of neighbours."""
-    along = next((site.tiled_by for site in model.given_sites if site.tiled_by), ())
-    return torch.stack([known[name].cpu() for name in along], -1) if along else None
+    """Where windows are, `window x axis`, if sites ask for batches of neighbours.
+
+    Those that have nothing to do with each other, as of different frames, are far apart along an
+    axis more.
+    """
+    site = next((site for site in model.given_sites if site.tiled_by), None)
+    if site is None:
+        return None
+    places = torch.stack([known[name].cpu() for name in site.tiled_by], -1)
+    groups = [known[name].cpu() for name in site.tiled_apart if name in known]
+    if not groups:
+        return places
+    _, group = torch.unique(torch.stack(groups, -1), dim=0, return_inverse=True)
+    if not bool(group.any()):
+        return places
+    far = _FAR * (places.amax(0) - places.amin(0)).norm().clamp(min=1.0)
+    return torch.cat([places.double(), far.double() * group.double().unsqueeze(-1)], -1)
 
 
 def tile_count(count: int, size: int) -> int:

@@ -25,9 +25,13 @@ def test_the_true_model_is_best_by_what_it_is_better():
 
 
 def test_share_beyond_the_limit():
-    table = ps.compare({"good": linear.model(), "bad": linear.model(narrow=0.4)}, linear.data(50))
+    models = {"good": linear.model(), "bad": linear.model(narrow=0.4)}
+    table = ps.compare(models, linear.data(50), draws=100)
     assert float(table.beyond.sel(model="good")) == 0
     assert float(table.beyond.sel(model="bad")) > 0.5
+    assert abs(float(table.ess.sel(model="good")) - 100) < 0.1  # the guide is exact
+    found = ps.evidence(models["bad"], linear.data(50), draws=100)
+    assert float(table.ess.sel(model="bad")) == float(found.ess.median()) < 50
 
 
 def test_probabilities_are_not_compared_with_densities():

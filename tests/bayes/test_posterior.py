@@ -182,23 +182,6 @@ def test_parts_of_a_store_are_as_all_at_once(case, tmp_path, monkeypatch):
         ps.posterior(model, patches, path=tmp_path / "notes.txt", overwrite=True)
 
 
-def test_what_was_begun_is_removed(tmp_path, monkeypatch):
-    patches, model = CASES["grid, normal"]()
-    monkeypatch.setattr(module, "_AT_ONCE", 1)
-    done, predicted = [], module.Drawing.predicted
-
-    def interrupted(self, values):
-        done.append(values)
-        if len(done) == 3:
-            raise KeyboardInterrupt
-        return predicted(self, values)
-
-    monkeypatch.setattr(module.Drawing, "predicted", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        ps.posterior(model, patches, draws=25, path=tmp_path / "draws.zarr")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("most", [1, 2, 5, 7, 100])
 @pytest.mark.parametrize("order", [1, -1])
 def test_parts_hold_every_patch_once(most, order):

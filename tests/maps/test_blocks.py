@@ -17,7 +17,7 @@ import pyroshift
 from pyroshift import encode, encode_image, extract_patches
 from pyroshift.errors import DataError
 from pyroshift.maps import blocks
-from pyroshift.maps.blocks import UNFINISHED
+from pyroshift.maps.unfinished import UNFINISHED
 
 WINDOW = (6, 8)
 SHAPE = (23, 40)

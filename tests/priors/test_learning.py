@@ -1,11 +1,12 @@
 """Priors that learn what is to be learned, by small trainings."""
 
 import numpy as np
+import pyro.distributions as dist
 import pytest
 import torch
 
-from pyroshift import VAE, Patches, encode, fit, synthetic
-from pyroshift.priors import ARD, Flow, Mixture
+from pyroshift import VAE, Patches, encode, evidence, fit, synthetic
+from pyroshift.priors import ARD, Flow, Mixture, VampPrior
 
 WINDOW = 14
 
@@ -38,6 +39,11 @@ def flow(kinds):
     return trained(Flow(), kinds)
 
 
+@pytest.fixture(scope="module")
+def vamp(kinds):
+    return trained(VampPrior(10), kinds)
+
+
 def test_a_mixture_tells_two_kinds_apart(kinds, mixture):
     model, maps = mixture
     prior = model.sites[0].given_prior
@@ -47,7 +53,7 @@ def test_a_mixture_tells_two_kinds_apart(kinds, mixture):
     torch.testing.assert_close(prior.weights.detach(), torch.full((2,), 0.5), atol=0.1, rtol=0)
 
 
-@pytest.mark.parametrize("prior", ["mixture", "flow"])
+@pytest.mark.parametrize("prior", ["mixture", "flow", "vamp"])
 def test_draws_from_the_prior_are_of_either_kind(prior, request):
     model, maps = request.getfixturevalue(prior)
     dark, bright = np.split(maps.z.values, 2)
@@ -57,6 +63,25 @@ def test_draws_from_the_prior_are_of_either_kind(prior, request):
     between = ((along > 0.35) & (along < 0.65)).mean()
     assert between < 0.1  # the best Normal: 0.23
     assert 0.3 < (along > 0.5).mean() < 0.7
+
+
+def test_a_vamp_priors_density_has_both_kinds_and_a_better_bound(kinds, vamp):
+    """Over seeds 0 to 5: 0.27 ± 0.04 nats better, at least 0.22, and 4% of the draws between."""
+    model, maps = vamp
+    dark, bright = (np.median(half, 0) for half in np.split(maps.z.values, 2))
+    line = dark + np.linspace(0, 1, 41)[:, np.newaxis] * (bright - dark)
+    with torch.no_grad():
+        density = model.sites[0].prior.log_prob(torch.from_numpy(line.astype(np.float32))).exp()
+    middle = float(density[14:27].min())  # from a third of the way to two thirds
+    assert float(density[:14].max()) > 3 * middle
+    assert float(density[27:].max()) > 3 * middle
+    normal, _ = trained(dist.Normal(0.0, 1.0), kinds)
+    held_out = np.concatenate([motifs(300, (0.1, 0.3), seed=2), motifs(300, (0.7, 0.9), seed=3)])
+    bounds = [
+        float(evidence(each, held_out, draws=100, progress=False).elbo.mean())
+        for each in (model, normal)
+    ]
+    assert bounds[0] - bounds[1] > 0.1
 
 
 def test_latents_that_are_not_needed_fall_out():

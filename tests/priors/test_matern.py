@@ -156,6 +156,37 @@ def test_maps_in_tiles_have_no_seams(monkeypatch):
     np.testing.assert_allclose(parts.z_std, whole.z_std, rtol=0.02)
 
 
+@pytest.mark.parametrize("frames", [range(12), [f"{time} s" for time in range(12)]])
+def test_frames_have_tiles_of_their_own(frames):
+    """Else a tile of a stack is a few places in all frames, which say nothing of each other."""
+    windows = np.zeros((12, 10, 10, 8, 8), np.float32)
+    coords = {"frame": list(frames), "y": np.arange(10.0), "x": np.arange(10.0)}
+    patches = Patches.from_array(windows, 2, ("frame", "y", "x", "down", "across"), coords)
+    model = VAE(8, 1, priors={"z": priors.Matern(1)})
+    known = model.with_needs(patches)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        training = list(batches.Batches(model, known, torch.arange(1200), 50).of(3))
+        encoding = [tile[:count] for tile, count in batches.in_order(model, known, 50)]
+    for found in (training, encoding):
+        assert sorted(torch.cat(list(found)).tolist()) == list(range(1200))
+        seen = [len(torch.unique(known.known["frame"][tile])) for tile in found]
+        assert max(seen) <= 2
+        spread = [float(known.known["y"][tile].std()) for tile in found]
+        assert np.mean(spread) > 1  # and not a place or two
+
+
+def test_the_length_begins_by_neighbours_of_the_same_frame():
+    """Atoms of a stack are nearly where they were, in the next frame."""
+    random = np.random.default_rng(0)
+    places = 3.0 * np.stack(np.meshgrid(np.arange(5), np.arange(5)), -1).reshape(-1, 2)
+    y, x = (np.tile(places, (4, 1)) + 0.01 * random.normal(size=(100, 2))).T
+    site = priors.Matern(1)
+    known = {"y": y, "x": x, "frame": np.repeat(np.arange(4), 25)}
+    site.know({name: torch.tensor(each, dtype=torch.float) for name, each in known.items()})
+    assert 13 < float(site.spacing) < 17
+
+
 def by_normal(seed=0, **options):
     return VAE((5, 8), priors={"z": priors.Matern(2)}, seed=seed, **options)
 
