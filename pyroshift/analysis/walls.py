@@ -39,8 +39,11 @@ def walls(
     of the higher level is on the inner side of the bend.
 
     How sure that is, points tell by how they scatter about the arcs, along walls as correlated as
-    residuals say. Roughness of a wall finer than the resolution is scatter, too. Blur that a
-    measurement adds moves a bent wall inwards, of which intervals know nothing.
+    residuals say. Roughness of a wall finer than the resolution is scatter, too. What intervals
+    hold are angles and curvatures as the Gaussian averages them along the wall, as often as they
+    say; those at one point less often, where a wall's bend changes within the resolution, and so
+    they do by the ends of walls, which are seen from one side. Blur moves a bent wall inwards, of
+    which intervals know nothing.
 
     Args:
         field: over y and x: what has two levels, such as `maps.z.isel(latent=0)`,

@@ -5,6 +5,8 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy.spatial import KDTree
 
 from pyroshift import walls
 from pyroshift.errors import DataError
@@ -108,6 +110,47 @@ def test_intervals_hold_the_truth_as_often_as_they_say(make, noise, resolution):
         bends.append(held(found, "curvature", found.curvature - bend))
     assert 0.87 < np.concatenate(angles).mean() < 0.93
     assert 0.86 < np.concatenate(bends).mean() < 0.96
+
+
+def averaged(found, x, y, resolution):
+    """Angle and curvature of a closed curve, averaged along it, at the places nearest to points."""
+    along = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    even = np.linspace(0, along[-1], 6000, endpoint=False)
+    x, y = np.interp(even, along, x), np.interp(even, along, y)
+    # As the last point is the first, so that slopes are those of a circle of points.
+    ahead, behind = ([np.roll(each, way) for each in (x, y)] for way in (-1, 1))
+    heading = np.unwrap(np.arctan2(ahead[1] - behind[1], ahead[0] - behind[0]))
+    turn = np.sign(heading[-1] - heading[0]) * 2 * np.pi * np.arange(6000) / 6000
+    width = resolution / 2.3548 / even[1]
+    smooth = gaussian_filter1d(heading - turn, width, mode="wrap") + turn
+    bend = (np.roll(smooth, -1) - np.roll(smooth, 1) + np.pi) % (2 * np.pi) - np.pi
+    nearest = KDTree(np.c_[x, y]).query(np.c_[found.x, found.y])[1]
+    return -smooth[nearest], (bend / (2 * even[1]))[nearest]
+
+
+@pytest.mark.parametrize("correlated", [0, 1])
+@pytest.mark.parametrize("resolution", [8, 12])
+def test_intervals_hold_what_the_resolution_averages(resolution, correlated):
+    """On ellipses, with noise of neighbouring pixels that is alike, or isn't."""
+    angles, bends = [], []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        a, b = rng.uniform(40, 50), rng.uniform(28, 36)
+        u, v = (X - 60) / a, (Y - 60) / b
+        q = np.hypot(u, v)
+        away = (1 - q) * q / np.maximum(np.hypot(u / a, v / b), 1e-9)
+        noise = rng.normal(size=X.shape)
+        if correlated:
+            noise = gaussian_filter(noise, correlated)
+        field = np.tanh(away / 2) + 0.2 * noise / noise.std()
+        found = walls(field, resolution, level=0)
+        found = found.isel(point=found.wall.values == 0)
+        t = np.linspace(0, 2 * np.pi, 20001)
+        angle, bend = averaged(found, 60 + a * np.cos(t), 60 + b * np.sin(t), resolution)
+        angles.append(held(found, "angle", off(found, angle)))
+        bends.append(held(found, "curvature", found.curvature - bend))
+    assert 0.87 < np.concatenate(angles).mean() < 0.93
+    assert 0.87 < np.concatenate(bends).mean() < 0.95
 
 
 def test_noise_adds_no_length_and_no_walls():
