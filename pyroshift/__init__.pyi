@@ -16,6 +16,8 @@ from .analysis.leak import lattice_leak as lattice_leak
 from .analysis.signals import fit_sine as fit_sine
 from .analysis.smoothness import smoothness as smoothness
 from .analysis.strain import strain as strain
+from .analysis.switched import switched as switched
+from .analysis.walls import walls as walls
 from .atoms.distortion import Distortion as Distortion
 from .atoms.distortion import fit_distortion as fit_distortion
 from .atoms.find import find_atoms as find_atoms

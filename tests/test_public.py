@@ -92,6 +92,11 @@ SIGNATURES = {
                      "credible": 0.9},
     "strain": {"displaced": REQUIRED, "resolution": None, "finite": False, "credible": 0.9},
     "dislocations": {"displaced": REQUIRED, "separation": None},
+    "walls": {"field": REQUIRED, "resolution": None, "level": None, "credible": 0.9},
+    "switched": {
+        "before": REQUIRED, "after": REQUIRED, "by": None, "drift": None, "level": None,
+        "thinnest": None,
+    },
     "link_atoms": {"atoms": REQUIRED, "search_range": None},
     "find_atoms": {
         "image": REQUIRED, "separation": None, "dark": False, "threshold": None, "sublattices": 1,

@@ -24,6 +24,8 @@ from pyroshift import (
     load_spectra,
     strain,
     suggest_window,
+    switched,
+    walls,
 )
 from pyroshift.cli import main
 
@@ -65,6 +67,29 @@ def test_strain_of_a_manganite():
     strained = strain(displaced)
     assert_whole(strained)
     assert float(abs(strained.exx).max()) < 0.1
+
+
+@pytest.mark.filterwarnings("ignore:.*no unit of length")
+def test_domain_walls_of_lead_zirconate_titanate_and_what_switched():
+    scans = []
+    for number in (1, 2):
+        path = measurement(f"pfm_pzt_{number}.h5")
+        height, phase = (load_image(path, channel=f"{name}Retrace") for name in ("Height", "Phase"))
+        # Lines of the second scan below these are after the tip's contact had changed.
+        cosine = np.cos(np.deg2rad(phase)).assign_coords(y=height.y, x=height.x)[:180]
+        scans.append(cosine)
+    found = walls(scans[0])
+    assert found.unit == "m"
+    assert 5e-6 < found.total_length < 15e-6
+    assert 5 <= found.wall.max() <= 20
+    assert_whole(found)
+    # The lower domains are islands, on the inner side of their walls.
+    assert float((found.curvature * found.length).sum()) < 0
+    change = switched(*scans)
+    pixel = float(scans[0].y[1] - scans[0].y[0])
+    assert np.all(np.abs(change.drift) < 5 * pixel)
+    assert change.correlation > 0.7
+    assert change.rose + change.fell < 0.05
 
 
 def test_angles_at_the_atoms_of_graphene():

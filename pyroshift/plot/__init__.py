@@ -22,6 +22,7 @@ from pyroshift.plot.strain import strain
 from pyroshift.plot.tables import heat_map, heat_maps
 from pyroshift.plot.tiles import manifold
 from pyroshift.plot.training import history
+from pyroshift.plot.walls import rose, switched, walls
 
 __all__ = [
     "atoms",
@@ -43,10 +44,13 @@ __all__ = [
     "predictive_check",
     "rank",
     "reconstructions",
+    "rose",
     "scatter",
     "search",
     "strain",
+    "switched",
     "tracks",
     "trajectories",
     "transitions",
+    "walls",
 ]

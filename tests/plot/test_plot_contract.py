@@ -17,6 +17,7 @@ from pyroshift.errors import DataError
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.random((32, 40))
+DOMAINS = np.where(np.hypot(*np.mgrid[-20:20, -20:24]) < 12, 1.0, -1.0)
 STACK = xr.DataArray(RNG.random((2, 50, 50)), dims=("frame", "y", "x"))
 
 
@@ -59,6 +60,10 @@ def distortion():
 def strained():
     names = [f"{name}{end}" for end in ("", "_std") for name in ("exx", "eyy", "exy", "rotation")]
     return xr.Dataset({name: (("y", "x"), RNG.normal(size=(6, 8))) for name in names})
+
+
+def walled():
+    return ps.walls(DOMAINS)
 
 
 def searched():
@@ -121,14 +126,17 @@ INPUTS = {
     "predictive_check": lambda: (checked(),),
     "rank": lambda: (calibrated(),),
     "reconstructions": lambda: model_and_patches(),
+    "rose": lambda: (walled(),),
     "scatter": lambda: (encoded(),),
     "search": lambda: (searched(),),
     "strain": lambda: (strained(),),
+    "switched": lambda: (ps.switched(DOMAINS, np.roll(DOMAINS, 1, 0)),),
     "tracks": lambda: (linked(), STACK),
     "trajectories": lambda: (
         xr.Dataset({"z": (("track", "frame", "latent"), RNG.normal(size=(5, 9, 2)))}),
     ),
     "transitions": lambda: (ps.transition_matrix(classified()),),
+    "walls": lambda: (walled(), DOMAINS),
 }
 OF_ONE_PANEL = [
     name for name in INPUTS if "ax" in inspect.signature(getattr(plot, name)).parameters
