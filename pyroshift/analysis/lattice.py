@@ -298,6 +298,7 @@ def _belonging(position: Array, reciprocal: Array) -> Array:
 
 def _refined(reciprocal: Array, peaks: Peaks) -> Array:
     """The lattice fitted to all of its peaks."""
+    reciprocal = shortest(reciprocal)  # by longer vectors, folded harmonics may seem to belong
     belonging = _belonging(peaks.position, reciprocal)
     position = peaks.position[belonging]
     index = np.round(position @ np.linalg.inv(reciprocal))
