@@ -14,6 +14,7 @@ LENGTHS = (3.0, 6.0)  # windows
 SMOOTH = 0.8  # share of the variance
 TIMES = 3  # as many windows as a single field of 32 x 32 has, about
 DRAWS = 400
+REACH = 1.6449  # standard deviations to either side that hold 90% of a Normal
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def coverage(seen: Scene, model: ShiftVAE) -> dict[str, float]:
     field, width = (found[name].values[..., 0] for name in ("field", "field_std"))
     slope, start = np.polyfit(field[:, seen.there].ravel(), seen.smooth[:, seen.there].ravel(), 1)
     error = start + slope * field - seen.smooth
-    held = np.abs(error) < 1.6449 * abs(slope) * width
+    held = np.abs(error) < REACH * abs(slope) * width
     quarter = ~seen.there
     draws = start + slope * found.draws.values[..., 0][..., quarter].mean(-1)
     low, high = np.quantile(draws, [0.05, 0.95], axis=0)
@@ -76,11 +77,11 @@ def coverage(seen: Scene, model: ShiftVAE) -> dict[str, float]:
     by_field = held[:, quarter].mean(-1)
     return {
         "quarter covered": float(by_field.mean()),
-        "its error": float(by_field.std(ddof=1) / np.sqrt(FRAMES)),
+        "error of that": float(by_field.std(ddof=1) / np.sqrt(FRAMES)),
         "windows covered": float(held[:, seen.there].mean()),
         "means covered": float(((low < means) & (means < high)).mean()),
         "error in the quarter": float(np.sqrt(np.square(error[:, quarter]).mean())),
-        "of the exact posterior": _exact(seen),
+        **_exact(seen),
         "slope": float(abs(slope)),
     }
 
@@ -93,10 +94,15 @@ def _correlation(length: float) -> Array:
     return np.asarray(SMOOTH * matern(torch.from_numpy(distance), 1.5).numpy())
 
 
-def _exact(seen: Scene) -> float:
-    """Error in the quarter, were the content of all windows known exactly, and length and share."""
+def _exact(seen: Scene) -> dict[str, float]:
+    """Of the posterior, were the content of all windows known exactly, and length and share."""
     smooth, there = _correlation(seen.length), seen.there.ravel()
     both = smooth[there][:, there] + (1 - SMOOTH) * np.eye(there.sum())
-    across = smooth[~there][:, there]
-    left = smooth[~there][:, ~there] - across @ np.linalg.solve(both, across.T)
-    return float(np.sqrt(np.trace(left) / len(left)))
+    gain = np.linalg.solve(both, smooth[there][:, ~there]).T
+    variance = np.diagonal(smooth[~there][:, ~there] - gain @ smooth[there][:, ~there])
+    content, truth = (each.reshape(FRAMES, -1) for each in (seen.content, seen.smooth))
+    error = content[:, there] @ gain.T - truth[:, ~there]
+    return {
+        "covered by the exact posterior": float((np.abs(error) < REACH * np.sqrt(variance)).mean()),
+        "its error in the quarter": float(np.sqrt(np.square(error).mean())),
+    }
