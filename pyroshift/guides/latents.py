@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyroshift.guides.refinement import refine_with_latents
-from pyroshift.guides.vector import Independent, widths_within
+from pyroshift.guides.vector import Independent, unpack, widths_within
 from pyroshift.model.batch import Batch
 from pyroshift.model.distributions import moments
 from pyroshift.model.families import NormalFamily
@@ -49,11 +49,10 @@ def scored(
     if content.tiled_by or not isinstance(content.family, NormalFamily | FullNormalFamily):
         return posterior, pose
     z, spread = content.family.summary(posterior)
-    prior_of_latents, elements = content.prior_given(values), pose.shape[-1]
-    reach = 2 * widths_within(pair)  # farther it may be another mode
+    elements, reach = pose.shape[-1], 2 * widths_within(pair)  # farther it may be another mode
     covariance = torch.diag_embed(spread.square())
     for _ in range(_STEPS):
-        known = _about(prior_of_latents, z)
+        known = _about(content.prior_given({**values, **unpack(pair, pose)}), z)
         code = pair.code({**values, CONTENT: z})
         laplace = refine_with_latents(pair, batch, code, pose, prior, known, spread, reach)
         pose, z = laplace.mean.tensor_split([elements], -1)
