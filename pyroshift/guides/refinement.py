@@ -25,6 +25,7 @@ _LOCAL = 1 / 16  # of the window: a wider posterior reaches to other modes, whic
 _NARROWEST = 0.25  # of Laplace's variance: what is narrower, such steps don't tell
 _SMOOTH = 0.25  # pixels; nearer than this, linear interpolation is bent by nothing but its kinks
 _STEP = 0.01  # half-windows, or radians, or what the pose's vector has for others
+_NEAR = 0.1  # of a latent's width: farther, what a turn of the latents' frame does would tell
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,9 @@ def refine_with_latents(
     slopes = []
     for latent in range(count):
         step = torch.zeros_like(code)
-        step[:, latent] = steps[:, latent]
+        step[:, latent] = _NEAR * steps[:, latent]
         ends = [pair.decode(code + sign * step, coordinates).flatten(1) for sign in (1, -1)]
-        slopes.append((ends[0] - ends[1]) / (2 * steps[:, latent, None]))
+        slopes.append((ends[0] - ends[1]) / (2 * step[:, latent, None]))
     jacobian = torch.cat((by_pose, torch.stack(slopes, 1).double()), 1)
     width = latents.width.expand_as(steps)
     widths = torch.cat((prior.width.expand_as(start), width), -1)
