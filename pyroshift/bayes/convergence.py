@@ -86,12 +86,13 @@ def bulk_ess(draws: Tensor) -> Tensor:
         True
     """
     half = draws.shape[1] // 2
-    scores = _normal_scores(torch.cat([draws[:, :half], draws[:, -half:]]))
+    halves = torch.cat([draws[:, :half], draws[:, -half:]])
+    scores = _normal_scores(halves)
     # One after the other, as it takes memory by the square of the draws.
     columns = scores.reshape(*scores.shape[:2], -1).unbind(2)
     each = [effective_sample_size(column) for column in columns]
     worth = torch.stack(each).reshape(draws.shape[2:])
-    return worth.masked_fill(_constant(draws), draws.shape[0] * draws.shape[1])
+    return worth.masked_fill(_constant(halves), draws.shape[0] * draws.shape[1])
 
 
 def _constant(draws: Tensor) -> Tensor:

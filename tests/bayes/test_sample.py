@@ -231,6 +231,9 @@ def test_agreement_is_that_of_processes_that_are_known():
     assert r_hat(torch.ones(4, 100, 2)).tolist() == [1.0, 1.0]
     assert r_hat(torch.arange(4.0).reshape(4, 1, 1).expand(4, 100, 1)).tolist() == [math.inf]
     assert bulk_ess(torch.ones(4, 100, 2)).tolist() == [400.0, 400.0]
+    lone = torch.zeros(2, 5, 1)
+    lone[0, 2] = 1  # which is in neither half
+    assert bulk_ess(lone).tolist() == [10.0]
 
 
 def test_agreement_is_that_of_arviz():
