@@ -601,7 +601,7 @@ class TestKL:
     def test_weight_by_epoch(self, image, tmp_path, monkeypatch, given, weights):
         histories = []
 
-        def without_figures(path, model, patches, image, history, run):
+        def without_figures(path, model, patches, image, history, *others):
             histories.append(history)
 
         monkeypatch.setattr(folder, "write_results", without_figures)
