@@ -7,7 +7,6 @@ import numpy as np
 
 from pyroshift.analysis.levels import Array
 
-FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in its standard deviations
 _REACH = 3.0  # standard deviations, beyond which points count for nothing
 _ROUNDS = 6  # of fits, each along the tangent and with the bend of the one before
 _TIGHTEST = 0.4  # bends per standard deviation, beyond which an arc would turn back

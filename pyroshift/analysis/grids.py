@@ -1,5 +1,6 @@
 """Maps of offsets on a grid of windows, checked, and in one unit of length."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -13,6 +14,8 @@ from pyroshift.analysis.lattice import WindowSuggestion
 from pyroshift.errors import DataError
 
 Array = NDArray[Any]
+
+FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in its standard deviations
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +214,31 @@ def check_credible(credible: Any) -> None:
     """Raise a DataError unless this is a probability of an interval."""
     if not (isinstance(credible, int | float) and 0 < credible < 1):
         raise DataError(f"credible must be between 0 and 1, such as 0.9; got {credible!r}")
+
+
+def checked_resolution(
+    resolution: Any, finest: float, unit: str, apart: str, remedy: str = ""
+) -> float:
+    """A resolution that was asked for, as a number.
+
+    Args:
+        resolution: what was given.
+        finest: the finest there can be.
+        unit: of both.
+        apart: what it is too fine for, if it is, such as "pixels of 2 nm".
+        remedy: what else can be done than to take a coarser one.
+
+    Raises:
+        DataError: if it is no length, or too fine.
+    """
+    if isinstance(resolution, bool) or not isinstance(resolution, int | float | np.number):
+        raise DataError(f"the resolution must be a length in {unit}, got {resolution!r}")
+    if not (np.isfinite(resolution) and resolution >= finest * (1 - 1e-9)):
+        raise DataError(
+            f"a resolution of {resolution:.4g} {unit} is too fine for {apart}: take at least "
+            f"{finest:.4g} {unit}{remedy}"
+        )
+    return float(resolution)
 
 
 def with_interval(

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pyroshift.analysis.grids import check_credible, with_interval
+from pyroshift.analysis.grids import FWHM, check_credible, checked_resolution, with_interval
 from pyroshift.analysis.lattice import shortest
 from pyroshift.analysis.planes import Grid, Slopes, slopes
 from pyroshift.analysis.unwrapping import Array, neighbour_steps
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
 
-FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in its standard deviations
 COARSEST = 2.0  # windows across the resolution, of which at least so many a slope takes
 _NAMES = {
     "exx": ("strain along x", "1"),
@@ -162,15 +161,9 @@ def _checked_resolution(resolution: Any, window: Array, spacing: Array, unit: st
     step = float(np.abs(spacing).max())
     if resolution is None:
         return max(float(window.max()), 2.5 * step)
-    if isinstance(resolution, bool) or not isinstance(resolution, int | float | np.number):
-        raise DataError(f"the resolution must be a length in {unit}, got {resolution!r}")
-    if not (np.isfinite(resolution) and resolution >= COARSEST * step * (1 - 1e-9)):
-        raise DataError(
-            f"a resolution of {resolution:.4g} {unit} is too fine for windows that are {step:.4g} "
-            f"{unit} apart: take at least {COARSEST * step:.4g} {unit}, or cut windows with a "
-            "smaller step"
-        )
-    return float(resolution)
+    apart = f"windows that are {step:.4g} {unit} apart"
+    remedy = ", or cut windows with a smaller step"
+    return checked_resolution(resolution, COARSEST * step, unit, apart, remedy)
 
 
 def _parts(found: Slopes, excess: Array, finite: bool) -> tuple[Array, Array]:

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pyroshift.analysis.curves import FWHM
-from pyroshift.analysis.grids import check_units
+from pyroshift.analysis.grids import FWHM, check_units
 from pyroshift.analysis.levels import Array, Field, field_of, level_between, smoothed
 from pyroshift.analysis.registration import registered, seen_at
 from pyroshift.errors import DataError

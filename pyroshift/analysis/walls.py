@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pyroshift.analysis.curves import FWHM, LocalFits, errors, fitted, resampled
-from pyroshift.analysis.grids import check_credible, with_interval
+from pyroshift.analysis.curves import LocalFits, errors, fitted, resampled
+from pyroshift.analysis.grids import FWHM, check_credible, checked_resolution, with_interval
 from pyroshift.analysis.levels import Array, Field, field_of, level_between, smoothed
 from pyroshift.errors import DataError
 from pyroshift.extras import check_installed
@@ -83,7 +83,11 @@ def walls(
     check_credible(credible)
     given = field_of(field)
     pixel = np.abs(given.spacing)
-    width = _checked_resolution(resolution, float(pixel.max()), given.unit)
+    size, unit = float(pixel.max()), given.unit
+    width = _DEFAULT * size
+    if resolution is not None:
+        apart = f"pixels of {size:.4g} {unit}"
+        width = checked_resolution(resolution, _FINEST * size, unit, apart)
     values = smoothed(given.values, SMOOTHED * width / FWHM / pixel)
     levels = _levels(level, values)
     step = float(pixel.min())
@@ -107,24 +111,6 @@ def walls(
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     about = {"resolution": width, "scatter": float(np.mean(scatter))}
     return _labelled(given, columns, credible, about)
-
-
-def _checked_resolution(resolution: Any, pixel: float, unit: str) -> float:
-    """The resolution in the map's unit.
-
-    Raises:
-        DataError: if it is no length, or too fine for the pixels.
-    """
-    if resolution is None:
-        return _DEFAULT * pixel
-    if isinstance(resolution, bool) or not isinstance(resolution, int | float | np.number):
-        raise DataError(f"the resolution must be a length in {unit}, got {resolution!r}")
-    if not (np.isfinite(resolution) and resolution >= _FINEST * pixel * (1 - 1e-9)):
-        raise DataError(
-            f"a resolution of {resolution:.4g} {unit} is too fine for pixels of {pixel:.4g} "
-            f"{unit}: take at least {_FINEST * pixel:.4g} {unit}"
-        )
-    return float(resolution)
 
 
 def _levels(level: Levels, values: Array) -> list[float]:

@@ -11,7 +11,6 @@ import xarray as xr
 from pyro import poutine
 
 from pyroshift.bayes.checks import (
-    checked_count,
     checked_draws,
     checked_patches,
     drawing_from,
@@ -22,7 +21,7 @@ from pyroshift.bayes.evidence import KHAT, labels_of
 from pyroshift.bayes.pareto import effective, khat_limit, smoothed
 from pyroshift.bayes.ranks import Uniformity, ranks
 from pyroshift.bayes.tree import LOG_LIKELIHOOD
-from pyroshift.data.checks import CHANNEL
+from pyroshift.data.checks import CHANNEL, checked_count
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError
 from pyroshift.maps.labels import attributes

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from pyroshift.bayes.pareto import FEWEST
+from pyroshift.data.checks import checked_count
 from pyroshift.data.patches import Patches, as_patches
 from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.errors import DataError, SpecificationError
@@ -17,26 +17,6 @@ from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 
 LARGEST = 4 * 2**30  # bytes of draws that are held in memory
-
-
-def checked_count(name: str, value: Any, least: int = 1) -> int:
-    """A number of draws, or of patches, as a whole number.
-
-    Args:
-        name: what it is called, for the error.
-        value: what was given.
-        least: the smallest that makes sense.
-
-    Raises:
-        DataError: if it isn't a whole number of at least that.
-
-    Example:
-        >>> checked_count("draws", 200)
-        200
-    """
-    if isinstance(value, bool) or not (isinstance(value, Integral) and int(value) >= least):
-        raise DataError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
 
 
 def checked_draws(name: str, value: Any) -> int:

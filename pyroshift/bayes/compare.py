@@ -10,13 +10,13 @@ import torch
 import xarray as xr
 
 from pyroshift.bayes.checks import (
-    checked_count,
     checked_draws,
     checked_patches,
     progress_bar,
 )
 from pyroshift.bayes.evidence import EVIDENCE, KHAT, pointwise
 from pyroshift.bayes.pareto import khat_limit
+from pyroshift.data.checks import checked_count
 from pyroshift.data.neighbours import any_overlap, tiles, window_places
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError

@@ -8,7 +8,6 @@ import torch
 import xarray as xr
 
 from pyroshift.bayes.checks import (
-    checked_count,
     checked_draws,
     checked_patches,
     drawing_from,
@@ -16,6 +15,7 @@ from pyroshift.bayes.checks import (
 )
 from pyroshift.bayes.draws import Drawing
 from pyroshift.bayes.pareto import effective, khat_limit, smoothed
+from pyroshift.data.checks import checked_count
 from pyroshift.data.patches import Patches
 from pyroshift.maps.labels import attributes
 from pyroshift.model.pair import PoseVAE

@@ -12,7 +12,6 @@ import xarray as xr
 from pyroshift.bayes import tree
 from pyroshift.bayes.checks import (
     LARGEST,
-    checked_count,
     checked_draws,
     checked_patches,
     drawing_from,
@@ -23,6 +22,7 @@ from pyroshift.bayes.evidence import KHAT
 from pyroshift.bayes.pareto import effective, khat_limit, resampled, smoothed
 from pyroshift.bayes.parts import parts_of
 from pyroshift.bayes.store import InStore, identity
+from pyroshift.data.checks import checked_count
 from pyroshift.errors import DataError
 from pyroshift.model.pair import PoseVAE
 

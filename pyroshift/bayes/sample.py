@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from pyroshift.bayes import chains as markov
 from pyroshift.bayes import tree
-from pyroshift.bayes.checks import LARGEST, checked_count, checked_patches, drawing_from
+from pyroshift.bayes.checks import LARGEST, checked_patches, drawing_from
 from pyroshift.bayes.convergence import agreement, centred
 from pyroshift.bayes.draws import Drawing, called, chosen
 from pyroshift.bayes.joint import Joint, Reals
 from pyroshift.bayes.pareto import smoothed
 from pyroshift.bayes.parts import first_of
+from pyroshift.data.checks import checked_count
 from pyroshift.data.patches import Patches
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.maps.encode import summarized

@@ -1,6 +1,7 @@
 """What every array goes through before any work starts."""
 
 from collections.abc import Hashable, Mapping, Sequence, Set
+from numbers import Integral
 from os import PathLike
 from typing import Any
 
@@ -317,3 +318,23 @@ def check_index(data: xr.DataArray, name: Hashable) -> None:
             f"the dimension {name!r} is a MultiIndex, which no file can hold: use "
             f"reset_index({name!r}) first"
         )
+
+
+def checked_count(name: str, value: Any, least: int = 1) -> int:
+    """A number of things, such as draws, as a whole number.
+
+    Args:
+        name: what it is called, for the error.
+        value: what was given.
+        least: the smallest that makes sense.
+
+    Raises:
+        DataError: if it isn't a whole number of at least that.
+
+    Example:
+        >>> checked_count("draws", 200)
+        200
+    """
+    if isinstance(value, bool) or not (isinstance(value, Integral) and int(value) >= least):
+        raise DataError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)

@@ -50,7 +50,6 @@ def scored(
         return posterior, pose
     z, spread = content.family.summary(posterior)
     elements, reach = pose.shape[-1], 2 * widths_within(pair)  # farther it may be another mode
-    covariance = torch.diag_embed(spread.square())
     for _ in range(_STEPS):
         known = _about(content.prior_given({**values, **unpack(pair, pose)}), z)
         code = pair.code({**values, CONTENT: z})

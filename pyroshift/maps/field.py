@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from pyroshift.data.checks import checked_count
 from pyroshift.data.patches import Patches, as_patches
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.maps.encode import check_fit, each_alone, summarized
@@ -92,9 +93,7 @@ def smooth_field(
         ('draw', 'place', 'latent')
     """
     site = _site(model)
-    for name, value in {"draws": draws, "batch_size": batch_size}.items():
-        if isinstance(value, bool) or not (isinstance(value, int | np.integer) and value >= 1):
-            raise DataError(f"{name} must be a whole number of at least 1, got {value!r}")
+    draws, batch_size = checked_count("draws", draws), checked_count("batch_size", batch_size)
     if not 0 < level < 1:
         raise DataError(f"level must be a probability between 0 and 1, got {level!r}")
     patches = as_patches(patches, model.window)
