@@ -75,7 +75,7 @@ SIGNATURES = {
     "predictive_check": {"draws": REQUIRED, "statistics": ANY},
     "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
     "smooth_field": {
-        "model": REQUIRED, "patches": REQUIRED, "at": None, "draws": 100, "level": 0.9,
+        "model": REQUIRED, "patches": REQUIRED, "at": None, "draws": 100, "credible": 0.9,
         "batch_size": ANY, "seed": 0,
     },
     "decode": {"model": REQUIRED, "z": REQUIRED, "offset": None, "angle": None},

@@ -39,7 +39,7 @@ def smooth_field(
     at: Mapping[str, Any] | None = None,
     draws: int = 100,
     *,
-    level: float = 0.9,
+    credible: float = 0.9,
     batch_size: int = 512,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -62,13 +62,13 @@ def smooth_field(
             has; of a stack, the "frame" as well. By default every place of the patches' layout,
             those that have no window too. At most 5,000.
         draws: how many are made.
-        level: probability of the band.
+        credible: probability of the band.
         batch_size: windows that go through the networks at a time.
         seed: of the draws.
 
     Returns:
         A Dataset over the places' dimensions and `latent`: `field`, its mean; `field_std`; `lower`
-        and `upper`, the band of the level at each place; `draws`, over `draw` as well; and over
+        and `upper`, the band at each place; `draws`, over `draw` as well; and over
         `latent` alone `own_std`, by which a window scatters about the field. A window that were
         there has a latent of the variance of both.
 
@@ -94,8 +94,8 @@ def smooth_field(
     """
     site = _site(model)
     draws, batch_size = checked_count("draws", draws), checked_count("batch_size", batch_size)
-    if not 0 < level < 1:
-        raise DataError(f"level must be a probability between 0 and 1, got {level!r}")
+    if not 0 < credible < 1:
+        raise DataError(f"credible must be between 0 and 1, such as 0.9; got {credible!r}")
     patches = as_patches(patches, model.window)
     check_fit(model, patches)
     known = model.with_needs(patches)
@@ -111,7 +111,7 @@ def smooth_field(
         asked = {name: each.to(windows[name]) for name, each in asked.items()}
         process = site.field_given(*alone, windows, asked)
         mean, spread = process.mean, process.variance.sqrt()
-        reach = torch.special.ndtri(torch.tensor((1 + level) / 2, dtype=torch.double))
+        reach = torch.special.ndtri(torch.tensor((1 + credible) / 2, dtype=torch.double))
         found = {
             "field": mean,
             "field_std": spread,
@@ -124,7 +124,7 @@ def smooth_field(
         for name, value in found.items()
     }
     own = xr.Variable("latent", site.own_spread().cpu().numpy(), _about("own_std"))
-    attrs = {**attributes(model, patches), "level": level, "title": "smooth part of latents"}
+    attrs = {**attributes(model, patches), "credible": credible, "title": "smooth part of latents"}
     return xr.Dataset({**by_place, "own_std": own}, places.coords, attrs)
 
 

@@ -195,7 +195,7 @@ def test_says_what_is_wrong():
         ps.smooth_field("model.pt", patches)
     for options, message in (
         ({"draws": 0}, "draws must be"),
-        ({"level": 1.0}, "level must be"),
+        ({"credible": 1.0}, "credible must be"),
         ({"batch_size": 2.5}, "batch_size must be"),
         ({"at": {"y": 1.0}}, "nothing of 'x'"),
         ({"at": {"y": 1.0, "x": 1.0, "time": 3.0}}, "time"),
