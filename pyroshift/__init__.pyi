@@ -13,6 +13,7 @@ from .analysis.displacement import displacement as displacement
 from .analysis.lattice import WindowSuggestion as WindowSuggestion
 from .analysis.lattice import suggest_window as suggest_window
 from .analysis.leak import lattice_leak as lattice_leak
+from .analysis.piezoresponse import piezoresponse as piezoresponse
 from .analysis.signals import fit_sine as fit_sine
 from .analysis.smoothness import smoothness as smoothness
 from .analysis.strain import strain as strain

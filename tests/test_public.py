@@ -93,6 +93,7 @@ SIGNATURES = {
     "strain": {"displaced": REQUIRED, "resolution": None, "finite": False, "credible": 0.9},
     "dislocations": {"displaced": REQUIRED, "separation": None},
     "walls": {"field": REQUIRED, "resolution": None, "level": None, "credible": 0.9},
+    "piezoresponse": {"phase": REQUIRED, "amplitude": None, "period": None, "near": 0.0},
     "switched": {
         "before": REQUIRED, "after": REQUIRED, "by": None, "drift": None, "level": None,
         "thinnest": None,
@@ -193,7 +194,18 @@ def test_components_by_name(name, likelihood, decoder):
     assert type(model.likelihood).__name__.lower().startswith(likelihood.replace("_", ""))
 
 
-@pytest.mark.parametrize("name", ["sines", "peaks", "lattice", "micrograph", "motifs", "switching"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sines",
+        "peaks",
+        "lattice",
+        "micrograph",
+        "motifs",
+        "switching",
+        "domains",
+    ],
+)
 def test_synthetic_data(name):
     assert callable(getattr(pyroshift.synthetic, name))
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "evidence": evidence,
     "atoms": work.atoms,
     "strain": work.strain,
+    "domains": work.domains,
     "demo": work.demo,
 }
 

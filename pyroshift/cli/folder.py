@@ -1,7 +1,7 @@
 """The folder of results: nothing in it is replaced unasked, and no file is left half written."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from xarray import DataArray, Dataset
 from pyroshift import plot
 from pyroshift.analysis.blur import FEWEST_WINDOWS, explained_by_blur
 from pyroshift.cli.atoms import write_table
+from pyroshift.cli.domains import DOMAINS_RESULTS
 from pyroshift.cli.strain import STRAIN_RESULTS
 from pyroshift.data.files import write_dataset, written
 from pyroshift.data.patches import Patches
@@ -35,9 +36,11 @@ RESULTS = (
     "training.png",
     "report.html",
 )
+MEASURED_RESULTS = (*STRAIN_RESULTS, *DOMAINS_RESULTS)  # beside those of `fit`
 ATOMS_RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
 EVIDENCE_RESULTS = ("evidence.csv", "evidence.nc", "evidence.png")
 _SEARCH_RESULTS = ("search.nc", "search.png", "model.pt")
+Measured = Callable[[Path, Dataset], Mapping[str, Any]]
 
 
 def check_file(path: Path, overwrite: bool) -> None:
@@ -61,7 +64,7 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
         FileNotFoundError: if there is no run to go on with.
     """
     _check_no_file(folder)
-    found = [name for name in (*RESULTS, *STRAIN_RESULTS, CHECKPOINT) if (folder / name).exists()]
+    found = [name for name in (*RESULTS, *MEASURED_RESULTS, CHECKPOINT) if (folder / name).exists()]
     if resume and CHECKPOINT not in found:
         raise FileNotFoundError(
             f"there is no {folder / CHECKPOINT} to go on from: leave out --resume to start afresh"
@@ -194,7 +197,7 @@ def write_results(
     image: DataArray,
     history: Dataset,
     run: Run,
-    strained: Callable[[Dataset], tuple[Dataset, Dataset]] | None = None,
+    measured: Measured | None = None,
 ) -> None:
     """Write everything that a run leaves, the dearest first.
 
@@ -205,9 +208,10 @@ def write_results(
         image: what they were cut from.
         history: from `fit`.
         run: what was asked for, for the report.
-        strained: what writes, and gives, the strain and the dislocations of maps, if asked for.
+        measured: what writes into the folder what else is measured by maps, if anything, and gives
+            what `write_report` takes of it.
     """
-    for name in (*RESULTS, *STRAIN_RESULTS):
+    for name in (*RESULTS, *MEASURED_RESULTS):
         (folder / name).unlink(missing_ok=True)
     storage.save(model, folder / "model.pt")
     maps = encode(model, patches)
@@ -223,8 +227,8 @@ def write_results(
         with written(folder / name) as path:
             figure.savefig(path)
     gaps = not patches.complete or bool(maps["elbo"].isnull().any())
-    lattice = None if strained is None else strained(maps)
-    write_report(folder, maps, history, run, _blur(maps, patches), gaps, lattice)
+    told = {} if measured is None else measured(folder, maps)
+    write_report(folder, maps, history, run, _blur(maps, patches), gaps, **told)
 
 
 def _blur(maps: Dataset, patches: Patches) -> DataArray | None:

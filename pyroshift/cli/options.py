@@ -4,7 +4,9 @@ from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter, _Argum
 from pathlib import Path
 
 from pyroshift._version import __version__
+from pyroshift.cli import texts
 from pyroshift.cli.atoms import finding_options
+from pyroshift.cli.domains import DOMAINS, domains_options
 from pyroshift.cli.groups import (
     at_positions,
     kl_options,
@@ -15,108 +17,7 @@ from pyroshift.cli.groups import (
     training_options,
 )
 from pyroshift.cli.strain import SETTLED, strain_options
-from pyroshift.cli.typed import AUTO, window
-
-_DESCRIPTION = """\
-Find what varies in a microscope image. It is cut into windows, and each is described by what its
-motif looks like (the latents z), apart from where it sits (offset) and how it is turned (angle)."""
-_EPILOG = """\
-start here:
-  pyroshift demo          the whole way on a real STM image, in minutes
-  pyroshift fit --help    what every option means, with examples
-"""
-_FIT_DESCRIPTION = """\
-Cut an image into windows, train a model on them, and map what it finds. The folder DIR gets
-maps.nc (the maps, for xarray), maps.png, manifold.png, reconstructions.png, training.png,
-history.nc, model.pt, and report.html, which explains them. Ctrl-C during the training ends it
-early: what has been learnt is kept and mapped."""
-_FIT_EPILOG = """\
-which model:
-  shift   lattices: windows differ by where the lattice sits in them
-  rvae    grains or particles that are turned against each other; with --offsets where the windows
-          aren't centred on them
-  vae     the baseline, without pose: shifts and turns end up in z
-
-examples:
-  pyroshift fit graphite.tif --window auto --out quick_look
-  pyroshift fit graphite.tif --window 40 --step 12 --out graphite
-  pyroshift fit graphite.tif --window 40 --step 12 --out graphite --resume
-  pyroshift fit manganite.tif --window auto --normalize image --out manganite
-  pyroshift fit graphene.npy --model rvae --window 32 --at-atoms --interpolate --symmetry 3 \\
-      --out grains
-  pyroshift fit graphene.npy --model rvae --window 32 --positions atoms/atoms.nc --out grains
-  pyroshift fit particles.tif --model rvae --offsets --window 48 --out particles
-  pyroshift fit scan.sxm --channel Z --level 1 --window 48 --latent-dim 3 --out scan
-  pyroshift fit pfm.ibw --channel Amplitude --channel Phase --likelihood Phase=von_mises \\
-      --normalize none --window 32 --out pfm
-  pyroshift fit particles.tif --model rvae --offsets --classes 3 --window 48 --out kinds
-"""
-_ENCODE_DESCRIPTION = """\
-Map an image with a model that is trained: the same image on a finer grid, or another one taken
-alike. Prepare it as for `fit`, by the same --channel, --level and --normalize; the window is the
-model's, and so are several channels, unless others are named. With --out maps.zarr the maps are
-written block by block, so that the image may be larger than the memory: a .npy file or a Zarr array
-is then read block by block too, unless --level needs all of it. Ctrl-C keeps the blocks that are
-done, and the same command goes on with the others."""
-_ENCODE_EPILOG = """\
-examples:
-  pyroshift encode graphite/model.pt graphite.tif --step 5 --out graphite_fine.nc
-  pyroshift encode graphite/model.pt mosaic.npy --step 2 --out mosaic.zarr
-"""
-_EVIDENCE_DESCRIPTION = """\
-Tell how probable saved models hold the windows of an image, their latents integrated out: the log
-evidence, by importance weights of the guide's draws. Of several models the best comes first, and
-differences are paired by window. Prepare the image as for `fit`. Models are only compared fairly by
-windows that none of them was trained on: another image, or --held-out with the same share, image
-and windows as in `fit --held-out`. The folder DIR gets evidence.csv (the table), evidence.nc (for
-xarray, with the evidence of each window) and evidence.png: of one model where its guide can be
-trusted, of several how they compare."""
-_EVIDENCE_EPILOG = """\
-examples:
-  pyroshift fit graphite.tif --window 40 --held-out 0.2 --out two
-  pyroshift fit graphite.tif --window 40 --held-out 0.2 --latent-dim 3 --out three
-  pyroshift evidence two/model.pt three/model.pt graphite.tif --held-out 0.2 --out compared
-  pyroshift evidence two/model.pt another.tif --out trusted
-"""
-_SEARCH_DESCRIPTION = """\
-Train on an image once for each of many KL weights, initial and final, and more if asked for, and
-find those for which the map of a latent is smoothest, as physical order parameters are. The folder
-DIR gets search.nc (all scores and maps, for xarray), search.png, model.pt (the best model, for
-`pyroshift encode`), and every single training. Ctrl-C keeps the trainings that are done. Needs
-pyroshift[search]."""
-_SEARCH_EPILOG = """\
-examples:
-  pyroshift search graphite.tif --window 40 --step 12 --out search
-  pyroshift search graphite.tif --window 40 --step 12 --out search --resume
-  pyroshift search graphite.tif --window 40 --trainings 9 --workers 4 --out search
-  pyroshift search graphite.tif --vary window 28 40 --initial 0.1 1 --final 1 --out search
-"""
-_ATOMS_DESCRIPTION = """\
-Find the atoms of an image, or of every frame of a stack, to a fraction of a pixel. The folder DIR
-gets atoms.nc (positions with their uncertainties, for xarray, and for `fit --positions`), atoms.csv
-(the same as a table, in pixels), and atoms.png, which is worth a look. Needs pyroshift[atoms]."""
-_ATOMS_EPILOG = """\
-examples:
-  pyroshift atoms graphene.npy --out atoms
-  pyroshift atoms perovskite.dm4 --sublattices 2 --out atoms
-  pyroshift atoms movie.hspy --dark --track --out atoms
-  pyroshift fit movie.hspy --model rvae --window 32 --positions atoms/atoms.nc --out result
-"""
-_STRAIN_DESCRIPTION = """\
-Map how the lattice in an image is displaced, stretched, sheared and turned, with intervals, and
-where its dislocations are. As for `fit`, a shift-VAE is trained on windows of the image; its
-offsets tell where the lattice is. The folder DIR gets displacement.nc and strain.nc (for xarray),
-their pictures, dislocations.csv, and all that `fit` leaves, with a report. Needs
-pyroshift[atoms]."""
-_STRAIN_EPILOG = """\
-examples:
-  pyroshift strain manganite.tif --out strain
-  pyroshift strain film.dm4 --region 0 5 0 20 --resolution 2 --out strain
-  pyroshift strain gold.npy --vectors 20.1 0 0 20.1 --fixed --finite --out strain
-"""
-_DEMO_DESCRIPTION = """\
-Run `pyroshift fit` on a scanning tunnelling microscope's image of Si(111)-7x7 with a step edge. The
-image comes with the package SPIEPy: pip install pyroshift[demo]."""
+from pyroshift.cli.typed import AUTO, size, window
 
 
 def build_parser() -> ArgumentParser:
@@ -126,32 +27,63 @@ def build_parser() -> ArgumentParser:
     """
     parser = ArgumentParser(
         "pyroshift",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
+        description=texts.DESCRIPTION,
+        epilog=texts.EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pyroshift {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary, description, epilog, add_options in (
-        ("fit", "train on an image, map it, and report", _FIT_DESCRIPTION, _FIT_EPILOG, _fit),
+        (
+            "fit",
+            "train on an image, map it, and report",
+            texts.FIT_DESCRIPTION,
+            texts.FIT_EPILOG,
+            _fit,
+        ),
         (
             "search",
             "find KL weights by many trainings",
-            _SEARCH_DESCRIPTION,
-            _SEARCH_EPILOG,
+            texts.SEARCH_DESCRIPTION,
+            texts.SEARCH_EPILOG,
             _search,
         ),
-        ("encode", "map an image by a saved model", _ENCODE_DESCRIPTION, _ENCODE_EPILOG, _encode),
+        (
+            "encode",
+            "map an image by a saved model",
+            texts.ENCODE_DESCRIPTION,
+            texts.ENCODE_EPILOG,
+            _encode,
+        ),
         (
             "evidence",
             "tell how probable saved models hold an image, and which is best",
-            _EVIDENCE_DESCRIPTION,
-            _EVIDENCE_EPILOG,
+            texts.EVIDENCE_DESCRIPTION,
+            texts.EVIDENCE_EPILOG,
             _evidence,
         ),
-        ("atoms", "find the atoms of an image", _ATOMS_DESCRIPTION, _ATOMS_EPILOG, _atoms),
-        ("strain", "map how a lattice is strained", _STRAIN_DESCRIPTION, _STRAIN_EPILOG, _strain),
-        ("demo", "`fit` on a real STM image", _DEMO_DESCRIPTION, None, _demo),
+        (
+            "atoms",
+            "find the atoms of an image",
+            texts.ATOMS_DESCRIPTION,
+            texts.ATOMS_EPILOG,
+            _atoms,
+        ),
+        (
+            "strain",
+            "map how a lattice is strained",
+            texts.STRAIN_DESCRIPTION,
+            texts.STRAIN_EPILOG,
+            _strain,
+        ),
+        (
+            "domains",
+            "find ferroelectric domains and their walls",
+            texts.DOMAINS_DESCRIPTION,
+            texts.DOMAINS_EPILOG,
+            _domains,
+        ),
+        ("demo", "`fit` on a real STM image", texts.DEMO_DESCRIPTION, None, _demo),
     ):
         command = commands.add_parser(
             name,
@@ -306,18 +238,36 @@ def _strain(parser: ArgumentParser) -> None:
             "blurred by about as much (default: two and a half unit cells)",
         ),
         *preparation(data),
-        training.add_argument(
-            "--latent-dim",
-            type=int,
-            default=2,
-            metavar="N",
-            help="how many latents z describe what cells look like besides (default: %(default)s)",
-        ),
+        _latent_dim(training, "what cells look like besides"),
         *training_options(training),
     ]
     _resume(training)
     _common(parser)
     parser.set_defaults(settings=options, normalize="image", epochs=20, **SETTLED)
+
+
+def _domains(parser: ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="image file, such as .ibw, .h5, .sxm, .gwy")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    walls = parser.add_argument_group("the domains and their walls")
+    data = parser.add_argument_group("the image and its windows")
+    training = parser.add_argument_group("the model and its training")
+    options = [
+        *domains_options(walls),
+        data.add_argument(
+            "--window",
+            type=size,
+            default=(16, 16),
+            metavar="PX",
+            help="height and width of the windows in pixels, such as 16 or 16x24 (default: 16)",
+        ),
+        *preparation(data),
+        _latent_dim(training, "what domains look like, turned to one angle"),
+        *training_options(training),
+    ]
+    _resume(training)
+    _common(parser)
+    parser.set_defaults(settings=options, **DOMAINS)
 
 
 def _demo(parser: ArgumentParser) -> None:
@@ -329,6 +279,12 @@ def _demo(parser: ArgumentParser) -> None:
         help="folder of results (default: %(default)s)",
     )
     _common(parser)
+
+
+def _latent_dim(group: _ArgumentGroup, meaning: str) -> Action:
+    """How many latents a measurement of one kind takes."""
+    text = f"how many latents z describe {meaning} (default: %(default)s)"
+    return group.add_argument("--latent-dim", type=int, default=2, metavar="N", help=text)
 
 
 def _resume(training: _ArgumentGroup) -> None:

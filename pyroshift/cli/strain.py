@@ -1,6 +1,8 @@
 """Strain at the command line: its options, what is checked before the training, its results."""
 
 from argparse import Action, Namespace, _ArgumentGroup
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +77,18 @@ def strain_options(group: _ArgumentGroup) -> list[Action]:
     ]
 
 
+def strain_writer(
+    image: "DataArray", arguments: Namespace
+) -> "Callable[[Path, Dataset], Mapping[str, Any]]":
+    """Check what strain is told from, before the training, and give what writes it.
+
+    Raises:
+        DataError, SpecificationError: as `check_strain`.
+    """
+    check_strain(image, arguments)
+    return partial(write_strain, image=image, arguments=arguments)
+
+
 def check_strain(image: "DataArray", arguments: Namespace) -> None:
     """Raise an error, before the training, for what strain can't be told from.
 
@@ -123,11 +137,11 @@ def _check_lengths(image: "DataArray", arguments: Namespace) -> None:
 
 def write_strain(
     folder: Path, maps: "Dataset", image: "DataArray", arguments: Namespace
-) -> tuple["Dataset", "Dataset"]:
+) -> "Mapping[str, tuple[Dataset, Dataset]]":
     """Write displacement, strain and dislocations as files and pictures.
 
     Returns:
-        Strain and dislocations.
+        Strain and dislocations, for the report.
     """
     from pyroshift import plot
     from pyroshift.analysis.dislocations import dislocations
@@ -156,4 +170,4 @@ def write_strain(
     for name, figure in figures.items():
         with written(folder / name) as path:
             figure.savefig(path)
-    return strained, found
+    return {"strained": (strained, found)}

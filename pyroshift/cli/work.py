@@ -5,7 +5,6 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +18,16 @@ from pyroshift.cli.choices import (
     schedule,
     varied,
 )
+from pyroshift.cli.domains import domains_writer, load_piezoresponse
 from pyroshift.cli.options import build_parser, meaning
-from pyroshift.cli.strain import check_strain, write_strain
+from pyroshift.cli.strain import strain_writer
 from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
     from xarray import DataArray
 
+    from pyroshift.cli.folder import Measured
     from pyroshift.data.patches import Patches
     from pyroshift.model.pair import PoseVAE
 
@@ -43,7 +44,12 @@ def fit(arguments: Namespace, notes: list[str]) -> None:
 
 def strain(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift strain`: `fit`, and what its offsets say of the lattice."""
-    _train(arguments, lambda: _load(arguments), notes, strained=True)
+    _train(arguments, lambda: _load(arguments), notes, strain_writer)
+
+
+def domains(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift domains`: `fit` on amplitude and phase, where walls are, and what switched."""
+    _train(arguments, lambda: load_piezoresponse(arguments), notes, domains_writer)
 
 
 def demo(arguments: Namespace, notes: list[str]) -> None:
@@ -172,9 +178,12 @@ def _train(
     arguments: Namespace,
     load: Callable[[], "DataArray"],
     notes: list[str],
-    strained: bool = False,
+    measured: "Callable[[DataArray, Namespace], Measured] | None" = None,
 ) -> None:
-    """From the image to the folder of results, those of strain among them if asked for."""
+    """From the image to the folder of results, with what else is measured, if anything.
+
+    What that can't be measured from is told by `measured`, before the training.
+    """
     from pyroshift.cli.folder import check_folder, open_folder, write_results
     from pyroshift.data.splitting import split_patches
     from pyroshift.report import Run, Setting
@@ -183,8 +192,7 @@ def _train(
     kl, device = kl_weight(arguments), checked_device(arguments.device)
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
     image = levelled(load(), arguments)
-    if strained:
-        check_strain(image, arguments)
+    more = None if measured is None else measured(image, arguments)
     arguments.window = _window(image, arguments)
     build = builder(arguments, image)
     patches = cut_patches(image, arguments.window, arguments)
@@ -219,8 +227,7 @@ def _train(
         for option in arguments.settings
     ]
     run = Run(Path(arguments.image).name, arguments.command_line, settings, notes)
-    more = partial(write_strain, arguments.out, image=image, arguments=arguments)
-    write_results(arguments.out, model, patches, image, history, run, more if strained else None)
+    write_results(arguments.out, model, patches, image, history, run, more)
     say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
 
 

@@ -61,6 +61,7 @@ def write_report(
     blur: xr.DataArray | None = None,
     gaps: bool = False,
     strained: tuple[xr.Dataset, xr.Dataset] | None = None,
+    domains: tuple[xr.Dataset, xr.Dataset | None] | None = None,
 ) -> Path:
     """Write `report.html`, with those pictures in it that the folder has.
 
@@ -73,6 +74,8 @@ def write_report(
         gaps: whether pixels are missing.
         strained: from `strain` and `dislocations`, if they are to be told; the folder then has
             `strain.png` and `displacement.png` too.
+        domains: from `walls`, and from `switched` or None, if they are to be told; the folder then
+            has `walls.png` and `rose.png` too, and `switched.png`.
 
     Returns:
         The path of the report.
@@ -90,7 +93,8 @@ def write_report(
     """
     path = Path(folder) / REPORT
     with written(path) as partial:
-        page = _page(Path(folder), maps, history, run, blur, gaps, strained)
+        measured = [*_strain(Path(folder), strained), *_domains(Path(folder), domains)]
+        page = _page(Path(folder), maps, history, run, blur, gaps, measured)
         partial.write_text(page, encoding="utf-8")
     return path
 
@@ -102,12 +106,12 @@ def _page(
     run: Run,
     blur: xr.DataArray | None,
     gaps: bool,
-    strained: tuple[xr.Dataset, xr.Dataset] | None,
+    measured: Sequence[str],
 ) -> str:
     about_tiles = words.MANIFOLD + [words.CLASSES] * (CLASS in maps)
     sections = [
         _notes(run.notes),
-        *_strain(folder, strained),
+        *measured,
         _picture(folder / "maps.png", "Maps", _about_maps(maps, gaps)),
         tables.classes(maps),
         tables.latents(maps, history, blur),
@@ -135,6 +139,22 @@ def _strain(folder: Path, strained: tuple[xr.Dataset, xr.Dataset] | None) -> lis
         _picture(folder / "strain.png", "Strain", words.STRAIN),
         tables.strains(*strained),
         _picture(folder / "displacement.png", "Displacement", words.DISPLACEMENT),
+    ]
+
+
+def _domains(folder: Path, domains: tuple[xr.Dataset, xr.Dataset | None] | None) -> list[str]:
+    """Where domains end and what switched, if that is to be told."""
+    if domains is None:
+        return []
+    found, change = domains
+    switched = [] if change is None else [
+        _picture(folder / "switched.png", "What switched", words.SWITCHED), tables.change(change)
+    ]  # fmt: skip
+    return [
+        _picture(folder / "walls.png", "Domain walls", words.WALLS),
+        tables.walls(found),
+        _picture(folder / "rose.png", "Which way walls go", words.ROSE),
+        *switched,
     ]
 
 

@@ -13,6 +13,7 @@ from pyroshift.plot.fields import collapsed_fields, kind_title, kinds_of
 from pyroshift.plot.units import with_unit
 
 _BRIGHT = 0.5  # share of a latent's variance, explained by the grey level, that calls for advice
+_MOST_WALLS = 12  # that are told one by one
 
 
 def configuration(maps: xr.Dataset) -> dict[str, Any]:
@@ -118,6 +119,50 @@ def strains(strained: xr.Dataset, dislocations: xr.Dataset) -> str:
         "together. Windows scatter about the field around them "
         f"{excess} times (y and x) as much as their own pixels let expect, and intervals are as "
         f"much wider. {escape(which) + more if count else 'There is no dislocation'}.</p></section>"
+    )
+
+
+def walls(found: xr.Dataset) -> str:
+    """How long walls are, and which way they go.
+
+    Args:
+        found: from `walls`.
+    """
+    unit, lengths = found.attrs["unit"], found["length"].groupby(found["wall"]).sum()
+    rows = []
+    for number in np.unique(found["wall"].values)[:_MOST_WALLS]:
+        one = found.isel(point=found["wall"].values == number)
+        axis = complex((one["length"] * np.exp(2j * one["angle"])).sum() / one["length"].sum())
+        cells = (
+            f"{number}{' (closed)' if bool(one['closed'][0]) else ''}",
+            f"{float(lengths.sel(wall=number)):.3g} {unit}",
+            f"{np.rad2deg(np.angle(axis)) / 2:.0f}°",
+            f"{abs(axis):.2f}",
+            f"{np.rad2deg(float(one['angle_std'].median())):.1f}°",
+        )
+        rows.append(_row(cells, ""))
+    header = ("Wall", "length", "mean angle", "how straight (1: quite)", "angles known to within")
+    more = f" The {_MOST_WALLS} longest are shown." if len(lengths) > _MOST_WALLS else ""
+    return (
+        f"<section><h2>How long walls are</h2>{_table(header, rows)}<p>There are {len(lengths)} "
+        f"walls, {found.attrs['total_length']:.3g} {escape(unit)} altogether, at a resolution of "
+        f"{found.attrs['resolution']:.3g} {escape(unit)}.{more}</p></section>"
+    )
+
+
+def change(found: xr.Dataset) -> str:
+    """How much switched, and how far the second scan had drifted.
+
+    Args:
+        found: from `switched`.
+    """
+    drift = " and ".join(f"{float(each):.3g}" for each in found["drift"])
+    unit = str(found.attrs["unit"])
+    return (
+        f"<section><p>{found.attrs['rose']:.2%} of the area rose to the positive domain, "
+        f"{found.attrs['fell']:.2%} fell to the negative one. The second scan had drifted by "
+        f"{drift} {escape(unit)} along y and x; both scans show {found.attrs['overlap']:.0%} of "
+        f"the first, where they are correlated by {found.attrs['correlation']:.2f}.</p></section>"
     )
 
 

@@ -40,6 +40,23 @@ DISPLACEMENT = [
     "How far the lattice is from the reference. Between dislocations it jumps by a lattice vector "
     "along a line that has no meaning.",
 ]
+WALLS = [
+    "The cosine of the phase, counted from the offset that domains have in common, and the walls "
+    "where it changes its sign, coloured by their angle. Where the amplitude is small over an "
+    "area, as where the polarization lies in the plane, the phase is noise, and walls around such "
+    "an area aren't those between opposite domains.",
+    "<code>walls.csv</code> and <code>walls.nc</code> have all points of the walls, the longest "
+    "wall first, with angles, curvatures and their intervals.",
+]
+ROSE = [
+    "The length of walls by their angle, counter-clockwise, modulo a half turn. Walls along few "
+    "angles are held by the crystal; those along all are rather held by defects or by nothing."
+]
+SWITCHED = [
+    "Domains before, in grey, and what has changed its sign since, after both scans were "
+    "registered. What is thinner than <code>--thinnest</code> doesn't count. A band along scan "
+    "lines is more likely a change of the tip or its contact than of the sample.",
+]
 CHANNELS = (
     "The channels of the image come first, each in shades and a unit of its own. The maps are of "
     "all channels at once."

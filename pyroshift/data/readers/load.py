@@ -136,6 +136,18 @@ def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None)
     return cube
 
 
+def channel_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the images in a file, in its order.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ReaderError: It can't be read, or its reader isn't installed.
+    """
+    file, kind = find_format(path, FORMATS)
+    with reading(file, kind):
+        return [channel.name for channel in kind.channels(file) if is_image(channel)]
+
+
 def find_format(path: str | os.PathLike[str], formats: Mapping[str, Format]) -> tuple[Path, Format]:
     """The path, known to be there and not empty, and its format by the extension."""
     file = Path(path).expanduser()

@@ -7,6 +7,7 @@ and images have grey levels in [0, 1] before noise, which is white and Gaussian,
 micrograph is told otherwise.
 """
 
+from pyroshift.data.synthetic.domains import domains
 from pyroshift.data.synthetic.lattices import lattice, lattice_image, reduce_modulo_lattice
 from pyroshift.data.synthetic.micrographs import micrograph
 from pyroshift.data.synthetic.motifs import motifs
@@ -14,6 +15,7 @@ from pyroshift.data.synthetic.sequences import switching
 from pyroshift.data.synthetic.signals import peaks, sines
 
 __all__ = [
+    "domains",
     "lattice",
     "lattice_image",
     "micrograph",
