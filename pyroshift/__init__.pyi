@@ -35,6 +35,7 @@ from .data import examples as examples
 from .data import synthetic as synthetic
 from .data.gathering import Patches as Patches
 from .data.patches import extract_patches as extract_patches
+from .data.patterns import load_patterns as load_patterns
 from .data.readers import level as level
 from .data.readers import load_image as load_image
 from .data.readers import load_spectra as load_spectra

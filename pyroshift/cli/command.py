@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyroshift.cli import work
+from pyroshift.cli.deflection import patterns
 from pyroshift.cli.evidence import evidence
 from pyroshift.cli.options import build_parser
 from pyroshift.errors import PyroshiftError
@@ -20,6 +21,7 @@ COMMANDS = {
     "atoms": work.atoms,
     "strain": work.strain,
     "domains": work.domains,
+    "patterns": patterns,
     "demo": work.demo,
 }
 

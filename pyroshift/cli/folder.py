@@ -38,6 +38,7 @@ RESULTS = (
 )
 MEASURED_RESULTS = (*STRAIN_RESULTS, *DOMAINS_RESULTS)  # beside those of `fit`
 ATOMS_RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
+PATTERN_RESULTS = ("deflection.png", "patterns.png")
 EVIDENCE_RESULTS = ("evidence.csv", "evidence.nc", "evidence.png")
 _SEARCH_RESULTS = ("search.nc", "search.png", "model.pt")
 Measured = Callable[[Path, Dataset], Mapping[str, Any]]
@@ -64,7 +65,8 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
         FileNotFoundError: if there is no run to go on with.
     """
     _check_no_file(folder)
-    found = [name for name in (*RESULTS, *MEASURED_RESULTS, CHECKPOINT) if (folder / name).exists()]
+    names = (*RESULTS, *MEASURED_RESULTS, *PATTERN_RESULTS, CHECKPOINT)
+    found = [name for name in names if (folder / name).exists()]
     if resume and CHECKPOINT not in found:
         raise FileNotFoundError(
             f"there is no {folder / CHECKPOINT} to go on from: leave out --resume to start afresh"
@@ -198,6 +200,7 @@ def write_results(
     history: Dataset,
     run: Run,
     measured: Measured | None = None,
+    pictures: Callable[[Dataset], dict[str, Any]] | None = None,
 ) -> None:
     """Write everything that a run leaves, the dearest first.
 
@@ -210,8 +213,9 @@ def write_results(
         run: what was asked for, for the report.
         measured: what writes into the folder what else is measured by maps, if anything, and gives
             what `write_report` takes of it.
+        pictures: what draws others of the maps, by the names of their files.
     """
-    for name in (*RESULTS, *MEASURED_RESULTS):
+    for name in (*RESULTS, *MEASURED_RESULTS, *PATTERN_RESULTS):
         (folder / name).unlink(missing_ok=True)
     storage.save(model, folder / "model.pt")
     maps = encode(model, patches)
@@ -222,6 +226,7 @@ def write_results(
         "manifold.png": plot.manifold(model, maps=maps),
         "reconstructions.png": plot.reconstructions(*_examples(model, patches, maps)),
         "training.png": plot.history(history),
+        **({} if pictures is None else pictures(maps)),
     }
     for name, figure in figures.items():
         with written(folder / name) as path:

@@ -16,6 +16,7 @@ from pyroshift.cli.groups import (
     search_options,
     training_options,
 )
+from pyroshift.cli.patterns import PATTERNS, PATTERNS_SETTLED, pattern_options
 from pyroshift.cli.strain import SETTLED, strain_options
 from pyroshift.cli.typed import AUTO, size, window
 
@@ -83,6 +84,7 @@ def build_parser() -> ArgumentParser:
             texts.DOMAINS_EPILOG,
             _domains,
         ),
+        (*PATTERNS, _patterns),
         ("demo", "`fit` on a real STM image", texts.DEMO_DESCRIPTION, None, _demo),
     ):
         command = commands.add_parser(
@@ -268,6 +270,16 @@ def _domains(parser: ArgumentParser) -> None:
     _resume(training)
     _common(parser)
     parser.set_defaults(settings=options, **DOMAINS)
+
+
+def _patterns(parser: ArgumentParser) -> None:
+    parser.add_argument("image", metavar="FILE", help="patterns, such as .hspy, .mib, .dm4, .npy")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
+    data, training = map(parser.add_argument_group, ("the patterns", "the model and its training"))
+    options = pattern_options(data, training) + training_options(training) + kl_options(training)
+    _resume(training)
+    _common(parser)
+    parser.set_defaults(settings=options, epochs=30, batch_size=64, **PATTERNS_SETTLED)
 
 
 def _demo(parser: ArgumentParser) -> None:

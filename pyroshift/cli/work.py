@@ -25,11 +25,12 @@ from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
-    from xarray import DataArray
+    from xarray import DataArray, Dataset
 
     from pyroshift.cli.folder import Measured
     from pyroshift.data.patches import Patches
     from pyroshift.model.pair import PoseVAE
+    from pyroshift.report import Run
 
 # The demo is `pyroshift fit` with these options. The cell of the 7x7 reconstruction measures 44
 # pixels, so a window shows one cell, and a wide offset prior lets it lock on the cell's corner
@@ -184,12 +185,11 @@ def _train(
 
     What that can't be measured from is told by `measured`, before the training.
     """
-    from pyroshift.cli.folder import check_folder, open_folder, write_results
+    from pyroshift.cli.folder import check_folder, write_results
     from pyroshift.data.splitting import split_patches
-    from pyroshift.report import Run, Setting
-    from pyroshift.training import fit as training
 
-    kl, device = kl_weight(arguments), checked_device(arguments.device)
+    kl_weight(arguments)  # for its errors, before the work starts
+    checked_device(arguments.device)
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
     image = levelled(load(), arguments)
     more = None if measured is None else measured(image, arguments)
@@ -200,6 +200,23 @@ def _train(
     if arguments.held_out is not None:
         shown, _ = split_patches(patches, arguments.held_out)
     model = build(arguments.window, seed=arguments.seed)
+    history, run = trained(arguments, model, shown, notes)
+    write_results(arguments.out, model, patches, image, history, run, more)
+    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
+
+
+def trained(
+    arguments: Namespace, model: "PoseVAE", shown: "Patches", notes: list[str]
+) -> "tuple[Dataset, Run]":
+    """Train a model as asked for, in the folder of results.
+
+    Returns:
+        What was measured, and what the report tells of the run.
+    """
+    from pyroshift.cli.folder import open_folder
+    from pyroshift.report import Run, Setting
+    from pyroshift.training import fit as training
+
     say(arguments, f"training {type(model).__name__} on {shown!r}")
     history = training.fit(
         model,
@@ -207,9 +224,9 @@ def _train(
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
-        kl=kl,
+        kl=kl_weight(arguments),
         seed=arguments.seed,
-        device=device,
+        device=checked_device(arguments.device),
         validation_fraction=arguments.validation_fraction,
         progress=shows_progress(arguments),
         schedule=schedule(arguments),
@@ -226,9 +243,7 @@ def _train(
         Setting(option.option_strings[0], getattr(arguments, option.dest), meaning(option))
         for option in arguments.settings
     ]
-    run = Run(Path(arguments.image).name, arguments.command_line, settings, notes)
-    write_results(arguments.out, model, patches, image, history, run, more)
-    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
+    return history, Run(Path(arguments.image).name, arguments.command_line, settings, notes)
 
 
 def _load(arguments: Namespace) -> "DataArray":

@@ -91,7 +91,11 @@ def value_units(units: Any, normalize: Normalize) -> Any:
 
 
 def normalized_each(
-    values: np.ndarray, normalize: Normalize, name: str, channels: Sequence[str]
+    values: np.ndarray,
+    normalize: Normalize,
+    name: str,
+    channels: Sequence[str],
+    compact: bool = False,
 ) -> np.ndarray:
     """Values as `normalized` gives them, each channel by itself.
 
@@ -100,6 +104,8 @@ def normalized_each(
         normalize: how grey levels are stretched.
         name: what it is, for the errors.
         channels: their names, if there are channels.
+        compact: whether whole numbers of one or two bytes, such as counts, stay as they are where
+            nothing is stretched.
 
     Raises:
         DataError: as `normalized`.
@@ -109,6 +115,9 @@ def normalized_each(
         >>> normalized_each(values, "image", "it", ["height", "phase"]).tolist()
         [[[0.0, 1.0], [0.0, 1.0]]]
     """
+    small = values.dtype.kind in "iu" and values.dtype.itemsize <= 2 and values.dtype.isnative
+    if compact and small and normalize is None and values.size:
+        return np.require(values, requirements=["C", "W"])
     if not channels:
         return normalized(values, normalize, name)
     parts = [

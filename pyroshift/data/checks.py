@@ -180,12 +180,15 @@ def check_values(values: np.ndarray, name: str, missing: bool = False) -> np.nda
     # torch can't wrap read-only memory without a warning, hence a copy where need be.
     with np.errstate(over="ignore"):  # told below, in our words
         numbers = np.require(values, dtype=np.float32, requirements=["C", "W"])
-    if too_large := int((np.abs(numbers) > LARGEST).sum()):
+    # Without a copy of what may fill the memory, unless there is something to count.
+    extremes = np.fmin.reduce(numbers, None), np.fmax.reduce(numbers, None)
+    if np.abs(extremes).max() > LARGEST:
+        too_large = int((np.abs(numbers) > LARGEST).sum())
         raise DataError(
             f"{name} holds {too_large} values that are infinite or beyond {LARGEST:.0e}, more than "
             "single precision can work with: replace, clip or rescale them"
         )
-    if not missing and np.isnan(numbers).any():
+    if not missing and np.isnan(numbers.min()):
         raise DataError(f"{name} holds {int(np.isnan(numbers).sum())} NaNs: fill or drop them")
     return numbers
 

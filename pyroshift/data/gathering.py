@@ -17,6 +17,7 @@ from pyroshift.data.channels import channel_coords, channel_labels, normalized_e
 from pyroshift.data.checks import CHANNEL, check_index, check_name, lengths, plain, window_shape
 from pyroshift.data.known import as_numbers, check_free, over_layout
 from pyroshift.data.layouts import cut_already
+from pyroshift.data.memory import lowest_and_highest, on_device
 from pyroshift.data.normalization import Normalize, checked_normalize, stretch
 from pyroshift.data.pixels import Pixels, described
 from pyroshift.data.windows import check_share, gather, with_enough_pixels
@@ -31,8 +32,8 @@ class Patches:
 
     Args:
         source: `frame x height x width` or `signal x length`, with channels `frame x channel x
-            height x width` or `signal x channel x length`, float32, NaN where pixels are missing,
-            on any device.
+            height x width` or `signal x channel x length`, on any device; float32, NaN where
+            pixels are missing, or counts of one or two bytes; it may be a memory map.
         starts: `patch x (1 + axes)`, int32: frame, and first pixel along each axis, of each window.
         window: height and width of the windows, or the one length of signals, in pixels.
         normalize: "patch" to stretch each window to [0, 1]; anything else is in `source` already.
@@ -136,7 +137,7 @@ class Patches:
             check_index(data, name)
         shape = -1, *data.shape[len(lead) :]
         values = normalized_each(
-            data.values.reshape(shape), normalize, "the array of patches", channels
+            data.values.reshape(shape), normalize, "the array of patches", channels, compact=True
         )
         source = torch.from_numpy(values)
         starts = torch.zeros(len(source), 1 + window_ndim, dtype=torch.int32)
@@ -184,7 +185,7 @@ class Patches:
             are missing, of which there are none where `complete`.
         """
         starts = self.starts if index is None else self.starts[index]
-        windows = gather(self.source, starts, self.window)
+        windows = gather(self.source, starts, self.window).float()
         return (
             stretch(windows, len(self.window), self.complete)
             if self.normalize == "patch"
@@ -214,8 +215,7 @@ class Patches:
         if self.normalize == "patch":
             minimum, maximum = 0.0, 1.0
         else:
-            finite = source[~torch.isnan(source)]
-            minimum, maximum = float(finite.min()), float(finite.max())
+            minimum, maximum = lowest_and_highest(source)
         values = (sampled if self.complete else sampled[~torch.isnan(sampled)]).double()
         return {
             "minimum": minimum,
@@ -241,7 +241,7 @@ class Patches:
         """The same patches with the source, and what is known of them, on another device."""
         return replace(
             self,
-            source=self.source.to(device),
+            source=on_device(self.source, device),
             starts=self.starts.to(device),
             known={name: values.to(device) for name, values in self.known.items()},
         )

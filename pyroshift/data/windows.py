@@ -213,10 +213,10 @@ def with_enough_pixels(
         >>> with_enough_pixels(torch.zeros(1, 4, 4), starts, (2, 2), 0.5)
         (None, True)
     """
-    found = np.isnan(source.numpy())  # several times as fast as torch
-    if not found.any():
+    values = source.numpy()  # several times as fast as torch
+    if not np.isnan(values.min()):  # which takes no memory
         return None, True
-    missing = torch.from_numpy(found)
+    missing = torch.from_numpy(np.isnan(values))
     # Counted axis by axis, for windows that start anywhere: they are never held themselves.
     counts, axes = missing.int(), len(window)
     for axis, size in enumerate(window, start=source.dim() - axes):

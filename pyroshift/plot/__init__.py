@@ -10,6 +10,7 @@ of several channels are drawn channel by channel.
 from pyroshift.plot.atoms import atoms, tracks
 from pyroshift.plot.calibration import rank
 from pyroshift.plot.classes import class_patches, classes
+from pyroshift.plot.deflection import deflection
 from pyroshift.plot.distortion import displacement, displacement_modes, distortion
 from pyroshift.plot.evidence import compare, khat
 from pyroshift.plot.latents import scatter
@@ -29,6 +30,7 @@ __all__ = [
     "class_patches",
     "classes",
     "compare",
+    "deflection",
     "displacement",
     "displacement_modes",
     "distortion",

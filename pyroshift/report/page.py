@@ -112,7 +112,9 @@ def _page(
     sections = [
         _notes(run.notes),
         *measured,
-        _picture(folder / "maps.png", "Maps", _about_maps(maps, gaps)),
+        _picture(folder / "deflection.png", "Deflection", words.DEFLECTION),
+        _picture(folder / "patterns.png", "The mean pattern", words.PATTERNS),
+        _picture(folder / "maps.png", "Maps", _about_maps(maps, gaps, folder)),
         tables.classes(maps),
         tables.latents(maps, history, blur),
         _picture(folder / "manifold.png", "What the latents mean", about_tiles),
@@ -185,10 +187,11 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def _about_maps(maps: xr.Dataset, gaps: bool) -> list[str]:
+def _about_maps(maps: xr.Dataset, gaps: bool, folder: Path) -> list[str]:
     """What to look for in the maps that there are."""
     several = [words.CHANNELS] if "channels" in configuration(maps) else []
-    known = [text for name, text in words.MAPS.items() if name in maps]
+    deflected = {"offset"} if (folder / "deflection.png").is_file() else set()  # told there
+    known = [text for name, text in words.MAPS.items() if name in maps and name not in deflected]
     return several + known + [words.GAPS] * gaps
 
 

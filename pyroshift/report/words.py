@@ -57,6 +57,21 @@ SWITCHED = [
     "registered. What is thinner than <code>--thinnest</code> doesn't count. A band along scan "
     "lines is more likely a change of the tip or its contact than of the sample.",
 ]
+DEFLECTION = [
+    "How far, and in which direction, each pattern is moved on the detector, its mean taken off: "
+    "colours go by the wheel, and are dark where there is little. A field in the sample deflects "
+    "the beam, and so do the scan and the microscope's alignment, by slopes and slow waves over "
+    "all of the scan.",
+    "What changes within the disk, by thickness or by the atoms under the beam, is in <b>z</b>, "
+    "and should leave no trace here. Where the deflection repeats a map of z, z has too few "
+    "latents, or too few patterns to learn from; then it is less sure than it says. So it is where "
+    "a disk is cut off by the detector's edge.",
+]
+PATTERNS = [
+    "The mean of all patterns, where pixels without data are grey. A hot pixel or a beam stop that "
+    "stays in place while the disk moves holds deflections back: leave it out by "
+    "<code>--mask</code>.",
+]
 CHANNELS = (
     "The channels of the image come first, each in shades and a unit of its own. The maps are of "
     "all channels at once."

@@ -48,6 +48,8 @@ TIMES = {
     "hr": "h",
 }
 ENERGIES = ("meV", "eV", "keV")
+ANGLES = {"rad": "rad", "radian": "rad", "mrad": "mrad", "milliradian": "mrad", "deg": "deg",
+          "degree": "deg", "\u00b0": "deg"}  # fmt: skip
 # What stands for no unit; an inch is a resolution for print, as image editors write it.
 NONE = ("", "px", "pixel", "none", "<undefined>", "undefined", "unknown", "inch", "in", "dpi")
 # The finest and the coarsest pixel that is believed, in metres, and in cycles per metre.
@@ -99,6 +101,16 @@ def time_unit(name: object) -> str | None:
         ('s', 'min', None)
     """
     return known(bare(name), TIMES)
+
+
+def angle_unit(name: object) -> str | None:
+    """One spelling for each unit of angle, as of scattering; None for anything else.
+
+    Example:
+        >>> angle_unit("mrad"), angle_unit("radians"), angle_unit("nm")
+        ('mrad', 'rad', None)
+    """
+    return known(bare(name), ANGLES)
 
 
 def says_nothing(name: object) -> bool:

@@ -7,6 +7,7 @@ and images have grey levels in [0, 1] before noise, which is white and Gaussian,
 micrograph is told otherwise.
 """
 
+from pyroshift.data.synthetic.diffraction import diffraction
 from pyroshift.data.synthetic.domains import domains
 from pyroshift.data.synthetic.lattices import lattice, lattice_image, reduce_modulo_lattice
 from pyroshift.data.synthetic.micrographs import micrograph
@@ -15,6 +16,7 @@ from pyroshift.data.synthetic.sequences import switching
 from pyroshift.data.synthetic.signals import peaks, sines
 
 __all__ = [
+    "diffraction",
     "domains",
     "lattice",
     "lattice_image",
