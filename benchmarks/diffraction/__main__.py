@@ -40,8 +40,9 @@ def main() -> None:
     parser = command.parser("diffraction", __doc__, seeds=(0,), out="diffraction")
     parser.add_argument("--held-out", type=Path, metavar="NPZ", help="patterns of MoS2 instead")
     parser.add_argument("--doses", type=float, nargs="+", default=DOSES, help="electrons")
-    parser.add_argument("--latent-dim", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--side", type=int, default=24, help="of the scan of a disk, positions")
+    parser.add_argument("--latent-dim", type=int, default=4, help="latents of the model")
+    parser.add_argument("--epochs", type=int, default=24, help="of the training")
     options = command.asked(parser)
     print_versions()
     name = "held_out" if options.held_out else "diffraction"
@@ -52,18 +53,18 @@ def rows(options: Namespace) -> Iterator[Row]:
     """One for each seed and dose."""
     for seed in options.seeds:
         for dose in options.doses:
-            expected, truth = scene(options.held_out, dose, seed)
+            expected, truth = scene(options, dose, seed)
             rng = np.random.default_rng(1000 + seed)
             counts = rng.poisson(expected).astype(np.uint16)
             yield measured(counts, expected, truth, dose, seed, options)
 
 
-def scene(held_out: Path | None, dose: float, seed: int) -> tuple[Array, Array]:
+def scene(options: Namespace, dose: float, seed: int) -> tuple[Array, Array]:
     """Expected counts (`y x x x ky x kx`) and deflections (`y x x x axis`), pixels."""
-    if held_out is None:
-        scan = synthetic.diffraction((24, 24), (32, 32), 10.0, dose=dose, seed=seed)
+    if options.held_out is None:
+        scan = synthetic.diffraction((options.side,) * 2, (32, 32), 10.0, dose=dose, seed=seed)
         return scan.expected.values, scan.deflection.values
-    with np.load(held_out) as file:
+    with np.load(options.held_out) as file:
         return dose * file["expected"], file["deflection"]
 
 
