@@ -2,7 +2,7 @@
 
     python -m benchmarks.diffraction.memory
 
-writes patterns of 64 x 64 to a temporary .npy of counts, and prints the most memory in gigabytes that
+writes patterns of 64 x 64 to a temporary .npy, and prints the most memory in gigabytes that
 loading, a short training on some and the maps of some others take: what the system can't reclaim
 (RssAnon), and with the file's pages that it keeps meanwhile (VmRSS). On Linux.
 """

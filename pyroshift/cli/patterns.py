@@ -16,7 +16,7 @@ that `fit` leaves, with a report."""
 _EPILOG = """\
 examples:
   pyroshift patterns scan.hspy --out deflection
-  pyroshift patterns scan.mib --binning 4 --mask beam_stop.npy --latent-dim 4 --out deflection
+  pyroshift patterns scan.mib --binning 4 --mask beam_stop.npy --latent-dim 3 --out deflection
   pyroshift patterns scan.npy --scan-step 0.5 nm --detector-step 0.8 mrad --out deflection
 """
 PATTERNS = ("patterns", "map how the beam is deflected in 4D-STEM", _DESCRIPTION, _EPILOG)
@@ -81,10 +81,10 @@ def pattern_options(data: _ArgumentGroup, model: _ArgumentGroup) -> list[Action]
         model.add_argument(
             "--latent-dim",
             type=int,
-            default=4,
+            default=1,
             metavar="N",
-            help="how many latents z describe what changes within the patterns; those that aren't "
-            "needed collapse (default: %(default)s)",
+            help="how many latents z describe what changes within the patterns; several explain "
+            "more of it, but may take over a part of the deflection (default: %(default)s)",
         ),
         model.add_argument(
             "--offset-scale",

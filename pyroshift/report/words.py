@@ -63,9 +63,10 @@ DEFLECTION = [
     "the beam, and so do the scan and the microscope's alignment, by slopes and slow waves over "
     "all of the scan.",
     "What changes within the disk, by thickness or by the atoms under the beam, is in <b>z</b>, "
-    "and should leave no trace here. Where the deflection repeats a map of z, z has too few "
-    "latents, or too few patterns to learn from; then it is less sure than it says. So it is where "
-    "a disk is cut off by the detector's edge.",
+    "and should leave no trace here. Where the deflection repeats a map of z, or stripes of the "
+    "lattice, it is less sure than it says: z has taken over a part of it, or has learned too "
+    "little of what changes; compare another <code>--latent-dim</code>. So it is where a disk is "
+    "cut off by the detector's edge.",
 ]
 PATTERNS = [
     "The mean of all patterns, where pixels without data are grey. A hot pixel or a beam stop that "
