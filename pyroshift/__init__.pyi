@@ -39,6 +39,7 @@ from .data.patterns import load_patterns as load_patterns
 from .data.readers import level as level
 from .data.readers import load_image as load_image
 from .data.readers import load_spectra as load_spectra
+from .data.spectra import evenly_spaced as evenly_spaced
 from .data.splitting import split_patches as split_patches
 from .guides.anchor import AnchorGuide as AnchorGuide
 from .guides.normal import NormalGuide as NormalGuide
@@ -47,6 +48,7 @@ from .maps.decode import decode as decode
 from .maps.decode import manifold as manifold
 from .maps.encode import encode as encode
 from .maps.field import smooth_field as smooth_field
+from .maps.peak import peak_position as peak_position
 from .maps.storage import load as load
 from .maps.storage import save as save
 from .model.batch import Batch as Batch
@@ -84,6 +86,7 @@ from .model.vae import VAE as VAE
 from .model.vae import ShiftVAE as ShiftVAE
 from .pathways.classes import classify as classify
 from .pathways.pictures import class_patches as class_patches
+from .pathways.spectra import mean_spectra as mean_spectra
 from .pathways.trajectories import ensemble_average as ensemble_average
 from .pathways.trajectories import trajectories as trajectories
 from .pathways.transitions import transition_matrix as transition_matrix

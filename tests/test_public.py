@@ -105,6 +105,12 @@ SIGNATURES = {
     },
     "classify": {"maps": REQUIRED, "classes": None},
     "class_patches": {"classified": REQUIRED, "patches": REQUIRED},
+    "peak_position": {"model": REQUIRED, "maps": REQUIRED, "spectra": REQUIRED, "between": None},
+    "mean_spectra": {
+        "classified": REQUIRED, "spectra": REQUIRED, "position": None, "origin": None,
+        "align": True,
+    },
+    "evenly_spaced": {"spectra": REQUIRED},
     "transition_matrix": {"classified": REQUIRED},
     "trajectories": {"maps": REQUIRED},
     "ensemble_average": {"maps": REQUIRED},

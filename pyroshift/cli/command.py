@@ -22,6 +22,7 @@ COMMANDS = {
     "strain": work.strain,
     "domains": work.domains,
     "patterns": patterns,
+    "spectra": work.spectra,
     "demo": work.demo,
 }
 

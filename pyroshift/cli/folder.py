@@ -13,6 +13,7 @@ from pyroshift import plot
 from pyroshift.analysis.blur import FEWEST_WINDOWS, explained_by_blur
 from pyroshift.cli.atoms import write_table
 from pyroshift.cli.domains import DOMAINS_RESULTS
+from pyroshift.cli.spectra import SPECTRA_RESULTS
 from pyroshift.cli.strain import STRAIN_RESULTS
 from pyroshift.data.files import write_dataset, written
 from pyroshift.data.patches import Patches
@@ -36,7 +37,7 @@ RESULTS = (
     "training.png",
     "report.html",
 )
-MEASURED_RESULTS = (*STRAIN_RESULTS, *DOMAINS_RESULTS)  # beside those of `fit`
+MEASURED_RESULTS = (*STRAIN_RESULTS, *DOMAINS_RESULTS, *SPECTRA_RESULTS)  # beside those of `fit`
 ATOMS_RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
 PATTERN_RESULTS = ("deflection.png", "patterns.png")
 EVIDENCE_RESULTS = ("evidence.csv", "evidence.nc", "evidence.png")

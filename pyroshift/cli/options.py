@@ -17,6 +17,7 @@ from pyroshift.cli.groups import (
     training_options,
 )
 from pyroshift.cli.patterns import PATTERNS, PATTERNS_SETTLED, pattern_options
+from pyroshift.cli.spectra import spectra_options
 from pyroshift.cli.strain import SETTLED, strain_options
 from pyroshift.cli.typed import AUTO, size, window
 
@@ -85,6 +86,13 @@ def build_parser() -> ArgumentParser:
             _domains,
         ),
         (*PATTERNS, _patterns),
+        (
+            "spectra",
+            "map what spectra show, one at every pixel, apart from their drift",
+            texts.SPECTRA_DESCRIPTION,
+            texts.SPECTRA_EPILOG,
+            _spectra,
+        ),
         ("demo", "`fit` on a real STM image", texts.DEMO_DESCRIPTION, None, _demo),
     ):
         command = commands.add_parser(
@@ -280,6 +288,12 @@ def _patterns(parser: ArgumentParser) -> None:
     _resume(training)
     _common(parser)
     parser.set_defaults(settings=options, epochs=30, batch_size=64, **PATTERNS_SETTLED)
+
+
+def _spectra(parser: ArgumentParser) -> None:
+    spectra_options(parser)
+    _resume(parser.add_argument_group("an interrupted run"))
+    _common(parser)
 
 
 def _demo(parser: ArgumentParser) -> None:

@@ -114,6 +114,20 @@ examples:
   pyroshift domains before.h5 --second after.h5 --window 40 --out switched
   pyroshift domains pfm.sxm --channel LI1_R --channel LI1_Theta --phase LI1_Theta --out domains
 """
+SPECTRA_DESCRIPTION = """\
+Find what varies in a cube of spectra: energy losses, tunnelling curves, resonances. Each spectrum
+is a window of its own, described by its latents z, apart from its offset along the axis, such as
+the drift of the zero-loss peak. Where latents cluster are classes. The folder DIR gets maps.nc, all
+that `fit` leaves, where the peak is (peak.png), which class each spectrum is of (classified.nc,
+abundances.png), their mean spectra with the drift taken off (spectra.nc, spectra.png), and
+report.html. Needs pyroshift[atoms]."""
+SPECTRA_EPILOG = """\
+examples:
+  pyroshift spectra eels.dm4 --classes 2 --out plasmons
+  pyroshift spectra eels.hspy --range -1 5 --peak -0.5 0.5 --classes 3 --out plasmons
+  pyroshift spectra curves.hf5 --out curves
+  pyroshift spectra resonances.npy --offset-scale 0.1 --classes 2 --out resonances
+"""
 DEMO_DESCRIPTION = """\
 Run `pyroshift fit` on a scanning tunnelling microscope's image of Si(111)-7x7 with a step edge. The
 image comes with the package SPIEPy: pip install pyroshift[demo]."""

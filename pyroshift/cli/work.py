@@ -5,6 +5,7 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from pyroshift.cli.choices import (
 )
 from pyroshift.cli.domains import domains_writer, load_piezoresponse
 from pyroshift.cli.options import build_parser, meaning
+from pyroshift.cli.spectra import mean_intensity, prepared, write_spectra
 from pyroshift.cli.strain import strain_writer
 from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
@@ -51,6 +53,24 @@ def strain(arguments: Namespace, notes: list[str]) -> None:
 def domains(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift domains`: `fit` on amplitude and phase, where walls are, and what switched."""
     _train(arguments, lambda: load_piezoresponse(arguments), notes, domains_writer)
+
+
+def spectra(arguments: Namespace, notes: list[str]) -> None:
+    """`pyroshift spectra`: a model of the spectra of a cube, and what it says of them."""
+    from pyroshift.cli.folder import check_folder, write_results
+    from pyroshift.data.readers import load_spectra
+
+    check_one(arguments, "spectra are of")
+    kl_weight(arguments)  # for its errors, before the work starts
+    checked_device(arguments.device)
+    check_folder(arguments.out, arguments.overwrite, arguments.resume)
+    wanted = arguments.channel[0] if arguments.channel else None
+    cube, patches = prepared(load_spectra(arguments.image, wanted), arguments)
+    picture, more = mean_intensity(cube), partial(write_spectra, cube=cube, arguments=arguments)
+    model = builder(arguments, picture)(arguments.window, seed=arguments.seed)
+    history, run = trained(arguments, model, patches, notes)
+    write_results(arguments.out, model, patches, picture, history, run, more)
+    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
 
 
 def demo(arguments: Namespace, notes: list[str]) -> None:

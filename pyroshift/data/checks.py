@@ -261,7 +261,7 @@ def pixel_size(data: xr.DataArray, name: Any) -> tuple[float, str]:
     if not even or abs(mean) <= rounding:
         raise DataError(
             f"the coordinate {name!r} isn't evenly spaced (steps {spacing.min():.4g} to "
-            f"{spacing.max():.4g}): resample onto an even grid first"
+            f"{spacing.max():.4g}): resample onto an even grid first, spectra by evenly_spaced"
         )
     return mean, str(data[name].attrs.get("units", "px"))
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import combinations
 from numbers import Integral
 from typing import Any
 
@@ -36,6 +37,7 @@ def classify(
     names: Sequence[str] | None = None,
     criterion: str = "icl",
     max_classes: int = 8,
+    merge: bool = False,
     seed: int = 0,
 ) -> xr.Dataset:
     """Classes of patches that look alike, by a Gaussian mixture on the latents.
@@ -44,6 +46,10 @@ def classify(
     entropy of the assignments. The BIC alone counts the Gaussians that a density takes, of which
     a single skewed cluster takes several; the ICL counts clusters that are apart, and takes those
     that overlap by much for one: say how many there are then.
+
+    Clusters that are bent, or wide at one end, are no Gaussians. With `merge` the density is
+    described by as many of these as the BIC takes, and those that overlap the most are put together
+    until there are as many classes as wanted.
 
     Where the model has classes of its own, these are taken, in its order, since z means another
     thing in each.
@@ -54,7 +60,8 @@ def classify(
         variables: what to tell classes by: "z", "elbo", "scale" ... Of an angle, its direction.
         names: of the classes, largest first, which say how many there are.
         criterion: "icl" or "bic".
-        max_classes: the most that are tried.
+        max_classes: the most that are tried, or of which classes are put together.
+        merge: whether each class may be several Gaussians; for a known number of classes.
         seed: of the mixture's initial values.
 
     Returns:
@@ -65,12 +72,14 @@ def classify(
 
     Raises:
         DataError: if there is no such variable, there are too few patches for so many classes, or
-            the model has another number of them.
+            the model has another number of them; or classes are to be merged to nobody knows how
+            many.
         ImportError: if scikit-learn isn't installed.
 
     Source:
         Biernacki, Celeux and Govaert, "Assessing a mixture model for clustering with the integrated
-        completed likelihood", IEEE PAMI 22, 719 (2000).
+        completed likelihood", IEEE PAMI 22, 719 (2000). For `merge`: Baudry, Raftery, Celeux, Lo
+        and Gottardo, "Combining mixture components for clustering", JCGS 19, 332 (2010).
 
     Example:
         >>> z = np.random.default_rng(0).normal([[-3.0]] * 40 + [[3.0]] * 60, 0.5)
@@ -84,19 +93,28 @@ def classify(
         raise DataError(f"{len(names)} names were given for {classes} classes")
     if _has_own(maps) and list(variables) == [CONTENT]:
         return _of_the_model(maps, wanted, names)
+    if merge and wanted is None:
+        raise DataError("say how many classes there are, as by classes=2, to merge Gaussians into")
     check_installed("sklearn", "scipy", extra="atoms")
     features, dims, shape = _features(maps, variables)
     known = np.all(np.isfinite(features), axis=1)
-    tried = _mixtures(features[known], wanted, max_classes, seed)
+    most = max(max_classes, wanted or 1)
+    tried = _mixtures(features[known], None if merge else wanted, most, seed)
     scores = {name: [score[name] for _, score in tried.values()] for name in CRITERIA}
-    best = list(tried)[int(np.argmin(scores[criterion]))]
-    mixture = tried[best][0]
+    best = list(tried)[int(np.argmin(scores["bic" if merge else criterion]))]
+    if merge and wanted not in tried:
+        raise DataError(f"there are {len(tried)} different patches, too few for {wanted} classes")
+    mixture = tried[max(best, wanted or 1) if merge else best][0]
+    shares, weights = mixture.predict_proba(features[known]), mixture.weights_
+    groups = _groups(shares, wanted if merge and wanted else shares.shape[1])
+    middle = (weights * mixture.means_[:, 0]) @ groups / (weights @ groups)
+    weights, best = weights @ groups, groups.shape[1]
     probability = np.full((len(known), best), np.nan)
-    probability[known] = mixture.predict_proba(features[known])
+    probability[known] = shares @ groups
     index = np.full(len(known), MISSING)
     index[known] = probability[known].argmax(1)
     # Largest first; of classes as large, that of the lesser first latent.
-    order = np.lexsort((mixture.means_[:, 0], -np.bincount(index[known], minlength=best)))
+    order = np.lexsort((middle, -np.bincount(index[known], minlength=best)))
     index[known] = np.argsort(order)[index[known]]
     found: dict[str, Any] = {
         CLASS_INDEX: (dims, index.reshape(shape), {"long_name": "class"}),
@@ -105,7 +123,7 @@ def classify(
             {"long_name": "probability of each class", "units": "1"},
         ),
         CLASS_WEIGHT: (
-            CLASS, mixture.weights_[order], {"long_name": "weight in the mixture", "units": "1"}
+            CLASS, weights[order], {"long_name": "weight in the mixture", "units": "1"}
         ),
     }  # fmt: skip
     named = default_names(best) if names is None else np.array(names, dtype=object)
@@ -208,6 +226,32 @@ def _mixture(data: Array, count: int, seed: int) -> Any:
         # More components than there are clusters take for ever, and lose.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return GaussianMixture(count, n_init=4, max_iter=300, random_state=seed).fit(data)
+
+
+def _groups(shares: Array, classes: int) -> Array:
+    """Which components make each class, `component x class` of 0 and 1.
+
+    Those are put together, two by two, without which the assignments lose most of their entropy.
+
+    Args:
+        shares: `patch x component`, how probable each component is.
+        classes: how many are to be left.
+    """
+    from scipy.special import xlogy
+
+    groups = np.eye(shares.shape[1])
+    while groups.shape[1] > classes:
+        sure = shares @ groups
+        single = xlogy(sure, sure).sum(0)
+        gain = {
+            (first, second): xlogy(both, both).sum() - single[first] - single[second]
+            for first, second in combinations(range(len(single)), 2)
+            for both in [sure[:, first] + sure[:, second]]
+        }
+        first, second = max(gain, key=gain.__getitem__)
+        groups[:, first] += groups[:, second]
+        groups = np.delete(groups, second, 1)
+    return groups
 
 
 def _scores(mixture: Any, data: Array) -> dict[str, float]:

@@ -19,6 +19,7 @@ from pyroshift.plot.pathways import ensemble, trajectories, transitions
 from pyroshift.plot.predictive import predictive_check
 from pyroshift.plot.reconstruction import reconstructions
 from pyroshift.plot.search import search
+from pyroshift.plot.spectra import abundances, mean_spectra
 from pyroshift.plot.strain import strain
 from pyroshift.plot.tables import heat_map, heat_maps
 from pyroshift.plot.tiles import manifold
@@ -26,6 +27,7 @@ from pyroshift.plot.training import history
 from pyroshift.plot.walls import rose, switched, walls
 
 __all__ = [
+    "abundances",
     "atoms",
     "class_patches",
     "classes",
@@ -43,6 +45,7 @@ __all__ = [
     "latent_map",
     "manifold",
     "maps",
+    "mean_spectra",
     "predictive_check",
     "rank",
     "reconstructions",

@@ -62,6 +62,7 @@ def write_report(
     gaps: bool = False,
     strained: tuple[xr.Dataset, xr.Dataset] | None = None,
     domains: tuple[xr.Dataset, xr.Dataset | None] | None = None,
+    spectra: xr.Dataset | None = None,
 ) -> Path:
     """Write `report.html`, with those pictures in it that the folder has.
 
@@ -76,6 +77,8 @@ def write_report(
             `strain.png` and `displacement.png` too.
         domains: from `walls`, and from `switched` or None, if they are to be told; the folder then
             has `walls.png` and `rose.png` too, and `switched.png`.
+        spectra: from `mean_spectra`, if they are to be told; the folder then has `spectra.png`,
+            `abundances.png` and `peak.png` too.
 
     Returns:
         The path of the report.
@@ -93,7 +96,10 @@ def write_report(
     """
     path = Path(folder) / REPORT
     with written(path) as partial:
-        measured = [*_strain(Path(folder), strained), *_domains(Path(folder), domains)]
+        place = Path(folder)
+        measured = [
+            *_strain(place, strained), *_domains(place, domains), *_spectra(place, spectra)
+        ]  # fmt: skip
         page = _page(Path(folder), maps, history, run, blur, gaps, measured)
         partial.write_text(page, encoding="utf-8")
     return path
@@ -160,6 +166,18 @@ def _domains(folder: Path, domains: tuple[xr.Dataset, xr.Dataset | None] | None)
     ]
 
 
+def _spectra(folder: Path, spectra: xr.Dataset | None) -> list[str]:
+    """What spectra show, if that is to be told."""
+    if spectra is None:
+        return []
+    return [
+        _picture(folder / "spectra.png", "Mean spectra", words.SPECTRA),
+        tables.spectra(spectra),
+        _picture(folder / "abundances.png", "Where each class is", words.ABUNDANCES),
+        _picture(folder / "peak.png", "Where the peak is", words.PEAK),
+    ]
+
+
 def _model_name(maps: xr.Dataset) -> str:
     return str(configuration(maps).get("model", "model"))
 
@@ -191,7 +209,9 @@ def _about_maps(maps: xr.Dataset, gaps: bool, folder: Path) -> list[str]:
     """What to look for in the maps that there are."""
     several = [words.CHANNELS] if "channels" in configuration(maps) else []
     deflected = {"offset"} if (folder / "deflection.png").is_file() else set()  # told there
-    known = [text for name, text in words.MAPS.items() if name in maps and name not in deflected]
+    single = np.size(maps.attrs.get("window", [0, 0])) == 1
+    texts = words.MAPS | (words.MAPS_OF_SPECTRA if single else {})
+    known = [text for name, text in texts.items() if name in maps and name not in deflected]
     return several + known + [words.GAPS] * gaps
 
 
@@ -242,7 +262,8 @@ def _value(value: Any) -> str:
 
 
 def _python(maps: xr.Dataset) -> str:
-    first = "maps.offset.sel(axis='y')" if "offset" in maps else "maps.z.sel(latent=0)"
+    plane = "offset" in maps and maps.sizes["axis"] > 1
+    first = "maps.offset.sel(axis='y')" if plane else "maps.z.sel(latent=0)"
     return words.PYTHON.format(first=escape(first))
 
 

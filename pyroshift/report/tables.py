@@ -83,6 +83,26 @@ def classes(maps: xr.Dataset) -> str:
     )
 
 
+def spectra(means: xr.Dataset) -> str:
+    """How many spectra are of each class, and where their means are highest.
+
+    Args:
+        means: from `mean_spectra`.
+    """
+    array = means["mean"].transpose("class", ...)
+    axis = array[array.dims[1]]
+    units = str(axis.attrs.get("units", "")).removeprefix("1")
+    rows = []
+    for name, count, mean in zip(
+        array["class"].values, array["count"].values, array.values, strict=True
+    ):
+        known = np.isfinite(mean).any()
+        highest = f"{axis.values[np.nanargmax(mean)]:.4g} {units}" if known else ""
+        rows.append(_row((str(name), str(int(count)), highest), "" if known else "collapsed"))
+    header = ("Class", "spectra", "mean is highest at")
+    return f"<section><h2>Classes of spectra</h2>{_table(header, rows)}</section>"
+
+
 def strains(strained: xr.Dataset, dislocations: xr.Dataset) -> str:
     """How large strains are, how sure, how fine, and which dislocations there are.
 

@@ -25,6 +25,30 @@ MAPS = {
     "rare, such as a defect or debris, is explained worse than its surroundings; what is plain, "
     "such as an edge without texture, better.",
 }
+# Of windows of one axis.
+MAPS_OF_SPECTRA = {
+    "z": "<b>z</b> says what the spectrum looks like, shifts apart: a material, a thickness. Where "
+    "its map is smooth, or has the sample's shapes, it shows a property of the sample; salt and "
+    "pepper is noise. A z that collapsed is pale: it means nothing.",
+    "offset": "<b>offset</b> says by how much the spectrum is shifted along its axis, from what "
+    "the model draws for its z and class: a drift, a charging, a resonance that moves. Spectra "
+    "without a peak have no offset to speak of: see <code>offset_std</code> in "
+    "<code>maps.nc</code>, and try a smaller <code>--offset-scale</code>.",
+    "class": MAPS["class"].replace("motif a window shows", "spectrum this is"),
+    "elbo": "<b>ELBO</b> says how well the model explains each spectrum: what is rare, or has more "
+    "counts than others, is explained worse.",
+}
+SPECTRA = [
+    "The mean of each class, its spectra brought back by where their peak is, and a band of one "
+    "standard deviation of single spectra to either side: of noise, and of what varies within the "
+    "class. Classes that look alike are one.",
+]
+ABUNDANCES = ["How probable each class is. Between 0 and 1 is what is mixed, or not to be told."]
+PEAK = [
+    "Where the highest peak is, in the model's drawing of each spectrum, free of noise, and how "
+    "sure. Of energy losses this is the zero-loss peak, and the map its drift, which goes along "
+    "scan lines; <code>--peak</code> takes another.",
+]
 STRAIN = [
     "How much longer the lattice is along x and y than the reference, by how much the angle "
     "between both is smaller, and how it is turned, from x towards y: clockwise, where y runs "

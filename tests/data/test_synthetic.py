@@ -30,6 +30,7 @@ SMALL = {
     "micrograph": lambda seed: synthetic.micrograph((60, 70), period=12, **SPOILT, seed=seed),
     "switching": lambda seed: synthetic.switching(4, (2, 3), seed=seed),
     "domains": lambda seed: synthetic.domains((30, 40), seed=seed),
+    "plasmons": lambda seed: synthetic.plasmons((3, 4), length=60, seed=seed),
 }
 GENERATORS = pytest.mark.parametrize("generate", SMALL.values(), ids=SMALL)
 KINDS = pytest.mark.parametrize("kind", ["square", "hexagonal"])

@@ -106,7 +106,17 @@ def table():
     return xr.DataArray(RNG.random((3, 4)), dims=("row", "column"), name="share")
 
 
+def spectral():
+    both = {name: (("class", "energy"), RNG.random((2, 9))) for name in ("mean", "std")}
+    return xr.Dataset(both)
+
+
+def certain():
+    return xr.Dataset({"class_probability": (("y", "x", "class"), RNG.random((4, 5, 2)))})
+
+
 INPUTS = {
+    "abundances": lambda: (certain(),),
     "atoms": lambda: (linked(), STACK),
     "class_patches": lambda: (xr.DataArray(np.zeros((2, 8, 8)), dims=("class", "y", "x")),),
     "classes": lambda: (xr.Dataset({"class_index": (("y", "x"), [[0, 1], [1, 1]])}),),
@@ -123,6 +133,7 @@ INPUTS = {
     "latent_map": lambda: (encoded(), "z0"),
     "manifold": lambda: (ps.manifold(ps.VAE(8), size=3),),
     "maps": lambda: (encoded(), IMAGE),
+    "mean_spectra": lambda: (spectral(),),
     "predictive_check": lambda: (checked(),),
     "rank": lambda: (calibrated(),),
     "reconstructions": lambda: model_and_patches(),

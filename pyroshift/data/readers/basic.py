@@ -40,6 +40,13 @@ def npy_values(path: Path) -> np.ndarray:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
+def npy_mapped(path: Path) -> np.ndarray:
+    """The array of a .npy file, read when it is used; changes stay in the memory."""
+    if 0 in npy_header(path)[0]:
+        return npy_values(path)
+    return np.load(path, mmap_mode="c", allow_pickle=False)
+
+
 def npy_channels(path: Path) -> list[Channel]:
     """The one image (y, x) or stack (frame, y, x) of a .npy file."""
     shape, _ = npy_header(path)
@@ -52,7 +59,7 @@ def npy_spectra(path: Path) -> list[Channel]:
     if len(shape) != 3:
         return npy_channels(path)
     axes = (index_axis(shape[0]), index_axis(shape[1]), index_axis(shape[2], "sample"))
-    return [Channel("array", ("y", "x", "spectrum"), axes, partial(npy_values, path))]
+    return [Channel("array", ("y", "x", "spectrum"), axes, partial(npy_mapped, path))]
 
 
 def picture_values(path: Path) -> np.ndarray:

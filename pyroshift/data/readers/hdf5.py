@@ -1,6 +1,7 @@
 """HDF5: HyperSpy's layout, NSID and USID of the pycroscopy family, and plain datasets."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,18 @@ def dataset_values(path: Path, name: str) -> np.ndarray:
 
     with h5py.File(path, "r") as file:
         return file[name][()]
+
+
+def mapped_values(path: Path, name: str) -> np.ndarray:
+    """The values of one dataset, read when they are used, if they are in one piece in the file."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        item = file[name]
+        start = item.id.get_offset()
+        if start is None or not item.size:
+            return item[()]
+        return np.memmap(path, item.dtype, "c", start, item.shape)
 
 
 def hdf5_channels(path: Path) -> list[Channel]:
@@ -119,13 +132,18 @@ def nsid_channel(path: Path, name: str, item: "h5py.Dataset") -> Channel:
     if stack or kinds[other] in ("TEMPORAL", "FRAME", *SPATIAL):
         frames = frame_axis(axes[other].values, axes[other].units)
         return Channel(name, ("frame", "y", "x"), (frames, y, x), read, units)
-    read = partial(transposed, path, item.name, (*spatial, other))
+    read = partial(transposed, path, item.name, (*spatial, other), mapped_values)
     return Channel(name, ("y", "x", spectral_dim(labels[other])), (y, x, axes[other]), read, units)
 
 
-def transposed(path: Path, name: str, order: tuple[int, ...]) -> np.ndarray:
+def transposed(
+    path: Path,
+    name: str,
+    order: tuple[int, ...],
+    values: Callable[[Path, str], np.ndarray] = dataset_values,
+) -> np.ndarray:
     """The values of a dataset, its dimensions in this order."""
-    return dataset_values(path, name).transpose(order)
+    return values(path, name).transpose(order)
 
 
 def spectral_dim(label: str) -> str:
@@ -151,7 +169,8 @@ def usid_channel(path: Path, name: str, item: "h5py.Dataset") -> Channel:
     if spectra > 1:
         shape, axes = (*shape, spectra), [*axes, usid_spectral_axis(file, item)]
         dims = ("y", "x", "spectrum") if len(shape) == 3 else image_dims(len(shape))
-    read = partial(reshaped, path, item.name, shape)
+    cube = dims[-1:] == ("spectrum",)
+    read = partial(reshaped, path, item.name, shape, mapped_values if cube else dataset_values)
     return Channel(name, dims, tuple(axes), read, text(item.attrs.get("units")))
 
 
@@ -171,9 +190,14 @@ def mean_step(values: np.ndarray) -> float:
     return Axis(np.unique(values)).step
 
 
-def reshaped(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def reshaped(
+    path: Path,
+    name: str,
+    shape: tuple[int, ...],
+    values: Callable[[Path, str], np.ndarray] = dataset_values,
+) -> np.ndarray:
     """The values of a dataset in another shape."""
-    return dataset_values(path, name).reshape(shape)
+    return values(path, name).reshape(shape)
 
 
 _HDF5 = Format("HDF5", hdf5_channels)

@@ -97,9 +97,9 @@ def load_image(
 def load_spectra(path: str | os.PathLike[str], channel: str | int | None = None) -> DataArray:
     """The cube of spectra in a file: one spectrum for every pixel of a grid.
 
-    Reads .npy arrays of three axes, the last of them spectral, and what NSID, USID, HyperSpy,
-    DigitalMicrograph, TIA and EMD files declare as spectrum images, by an axis of energies or
-    wavelengths wherever it stands.
+    Reads .npy arrays of three axes, the last of them spectral, and spectrum images of NSID, USID,
+    HyperSpy, DigitalMicrograph, TIA and EMD files, by an axis of energies or wavelengths wherever
+    it stands. Cubes in one piece in .npy, NSID and USID files are only read where they are used.
 
     Args:
         path: The file (for .zspy the folder).
@@ -345,5 +345,6 @@ def plain_numbers(values: np.ndarray, file: Path) -> np.ndarray:
         return values.astype(np.uint8)
     if values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8):
         return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
-    # Writable, since torch warns of arrays that look into a reader's read-only buffer.
-    return np.require(values, values.dtype.newbyteorder("="), ["C", "W"])
+    # Writable, since torch warns of read-only buffers; of what is mapped a copy would read it all.
+    mapped = isinstance(values, np.memmap)
+    return np.require(values, values.dtype.newbyteorder("="), ["W"] if mapped else ["C", "W"])

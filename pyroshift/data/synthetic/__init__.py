@@ -14,6 +14,7 @@ from pyroshift.data.synthetic.micrographs import micrograph
 from pyroshift.data.synthetic.motifs import motifs
 from pyroshift.data.synthetic.sequences import switching
 from pyroshift.data.synthetic.signals import peaks, sines
+from pyroshift.data.synthetic.spectra import plasmons
 
 __all__ = [
     "diffraction",
@@ -23,6 +24,7 @@ __all__ = [
     "micrograph",
     "motifs",
     "peaks",
+    "plasmons",
     "reduce_modulo_lattice",
     "sines",
     "switching",
