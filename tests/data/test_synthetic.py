@@ -76,8 +76,12 @@ def test_everything_is_labelled(generate):
     assert next(iter(dataset.data_vars.values())).dtype == np.float32
     assert all(isinstance(value, str | int | float) for value in dataset.attrs.values())
     for name, variable in dataset.variables.items():
+        if name in ("channel", "channel_units"):
+            continue
         assert variable.attrs["long_name"]
-        assert name == "axis" or variable.attrs["units"]
+        assert name == "axis" or "channel" in variable.dims or variable.attrs["units"]
+    if "channel" in dataset.dims:
+        assert all(dataset["channel_units"].values)  # one each
     assert all(np.isfinite(variable).all() for variable in dataset.data_vars.values())
 
 

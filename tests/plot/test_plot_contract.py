@@ -106,6 +106,10 @@ def table():
     return xr.DataArray(RNG.random((3, 4)), dims=("row", "column"), name="share")
 
 
+def deflected():
+    return xr.Dataset({"offset": (("y", "x", "axis"), RNG.random((4, 5, 2)))})
+
+
 def spectral():
     both = {name: (("class", "energy"), RNG.random((2, 9))) for name in ("mean", "std")}
     return xr.Dataset(both)
@@ -121,6 +125,7 @@ INPUTS = {
     "class_patches": lambda: (xr.DataArray(np.zeros((2, 8, 8)), dims=("class", "y", "x")),),
     "classes": lambda: (xr.Dataset({"class_index": (("y", "x"), [[0, 1], [1, 1]])}),),
     "compare": lambda: (compared(),),
+    "deflection": lambda: (deflected(),),
     "displacement": lambda: (displaced(),),
     "displacement_modes": lambda: (ps.displacement_modes(displaced(), modes=1),),
     "distortion": lambda: (distortion(),),

@@ -79,7 +79,9 @@ def domains(
         each if movie else each[0] for each in (image, polarization, response)
     )
     variables = {
-        "image": variable((*dims[:-2], "channel", *dims[-2:]), image, "piezoresponse"),
+        "image": variable(
+            (*dims[:-2], "channel", *dims[-2:]), image.astype(np.float32), "piezoresponse"
+        ),
         "polarization": variable(dims, polarization, "sign of the polarization"),
         "response": variable(dims, response, "polarization as blurred by the tip"),
     }
