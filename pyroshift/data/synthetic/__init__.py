@@ -1,4 +1,4 @@
-"""Synthetic signals, lattices, motifs and movies whose pose and content are known.
+"""Synthetic signals, lattices, motifs, cards and movies whose pose and content are known.
 
 Each generator returns the data and the truth as one Dataset. Offsets are positions of the motif
 from the window's centre, positive towards larger index; angles are in radians, counter-clockwise as
@@ -7,6 +7,7 @@ and images have grey levels in [0, 1] before noise, which is white and Gaussian,
 micrograph is told otherwise.
 """
 
+from pyroshift.data.synthetic.cards import cards
 from pyroshift.data.synthetic.lattices import lattice, lattice_image, reduce_modulo_lattice
 from pyroshift.data.synthetic.micrographs import micrograph
 from pyroshift.data.synthetic.motifs import motifs
@@ -14,6 +15,7 @@ from pyroshift.data.synthetic.sequences import switching
 from pyroshift.data.synthetic.signals import peaks, sines
 
 __all__ = [
+    "cards",
     "lattice",
     "lattice_image",
     "micrograph",
