@@ -200,18 +200,7 @@ def test_components_by_name(name, likelihood, decoder):
     assert type(model.likelihood).__name__.lower().startswith(likelihood.replace("_", ""))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "sines",
-        "peaks",
-        "lattice",
-        "micrograph",
-        "motifs",
-        "switching",
-        "domains",
-    ],
-)
+@pytest.mark.parametrize("name", pyroshift.synthetic.__all__)
 def test_synthetic_data(name):
     assert callable(getattr(pyroshift.synthetic, name))
 

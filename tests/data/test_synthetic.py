@@ -27,6 +27,7 @@ SMALL = {
         (40, 30), distortion=1.0, phases=2, wall_width=8.0, noise=0.1, seed=seed
     ),
     "motifs": lambda seed: synthetic.motifs(n=4, seed=seed),
+    "cards": lambda seed: synthetic.cards(n=4, seed=seed),
     "micrograph": lambda seed: synthetic.micrograph((60, 70), period=12, **SPOILT, seed=seed),
     "switching": lambda seed: synthetic.switching(4, (2, 3), seed=seed),
     "domains": lambda seed: synthetic.domains((30, 40), seed=seed),
@@ -316,6 +317,66 @@ def test_pose_and_content_are_independent():
     assert np.abs(correlation - np.eye(4)).max() < 0.1  # 5 standard errors
 
 
+# Cards
+
+
+def suits(n=40, **options):
+    """A picture of each suit by name, from data that hold all four."""
+    still = {"max_angle": 0, "max_offset": 0, "max_shear": 0, "noise": 0}
+    data = synthetic.cards(n, **{**still, **options})
+    names = data["suit"].flag_meanings.split()
+    return data, {name: data["patch"].values[data["suit"] == k][0] for k, name in enumerate(names)}
+
+
+def test_suits_are_as_on_cards():
+    _, pictures = suits()
+    for picture in pictures.values():
+        np.testing.assert_allclose(picture, picture[:, ::-1], atol=1e-5)
+        assert ndimage.label(picture > 0.5)[1] == 1
+        assert ndimage.label(picture < 0.5)[1] == 1  # no holes
+        assert picture[0].max() < 0.01
+        assert picture.max() == pytest.approx(1, abs=1e-4)
+    upside_down = pictures["diamonds"][::-1]
+    np.testing.assert_allclose(pictures["diamonds"], upside_down, atol=1e-5)
+    width = {name: (picture > 0.5).sum(1) for name, picture in pictures.items()}
+    widest = {name: int(row.argmax()) for name, row in width.items()}
+    assert widest["hearts"] < widest["diamonds"] < widest["spades"]  # a heart's lobes are above
+    top = {name: row[row > 0][0] for name, row in width.items()}
+    assert top["clubs"] > top["spades"]  # a leaf, and a tip
+    flat = [picture.ravel() for picture in pictures.values()]
+    assert (np.corrcoef(flat) - np.eye(4)).max() < 0.95
+
+
+@pytest.mark.parametrize("suit", ["clubs", "diamonds", "hearts", "spades"])
+def test_suits_are_turned_and_shifted_as_motifs_are(suit):
+    _, pictures = suits()
+    data, _ = suits(max_angle=math.pi, max_offset=4.0)
+    number = data["suit"].flag_meanings.split().index(suit)
+    for sample in np.flatnonzero(data["suit"] == number):
+        turned = rotate(pictures[suit], math.degrees(data["angle"][sample]), order=3)
+        moved = ndimage.shift(turned, data["offset"].values[sample], order=3)
+        assert np.abs(moved - data["patch"].values[sample]).mean() < 0.01
+
+
+def test_shear_slants_and_keeps_the_area():
+    data, pictures = suits(max_shear=0.3)
+    for sample in range(data.sizes["sample"]):
+        picture = data["patch"].values[sample]
+        name = data["suit"].flag_meanings.split()[int(data["suit"][sample])]
+        straight = suits()[1][name]
+        assert picture.sum() == pytest.approx(straight.sum(), rel=0.02)
+        y, x = np.meshgrid(data["y"], data["x"], indexing="ij")
+        down = y - (straight * y).sum() / straight.sum()
+        slant = (picture * down * x).sum() / (straight * down * down).sum()
+        assert slant == pytest.approx(float(data["shear"][sample]), abs=0.02)
+    assert pictures
+
+
+def test_all_suits_come_as_often():
+    counts = np.bincount(synthetic.cards(n=4000, window=8)["suit"], minlength=4)
+    assert np.abs(counts / 1000 - 1).max() < 0.15  # 5 standard errors
+
+
 # Shapes and errors
 
 
@@ -385,6 +446,9 @@ def test_chunks_cover_every_patch():
         (synthetic.lattice_image, {"distortion": -1.0}, r"distortion=-1\.0"),
         (synthetic.lattice_image, {"wall_width": math.nan}, "wall_width=nan"),
         (synthetic.lattice_image, {"noise": math.inf}, "noise=inf"),
+        (synthetic.cards, {"window": 7}, "window=7"),
+        (synthetic.cards, {"max_shear": 1.5}, r"max_shear=1\.5 .* from 0 to 1"),
+        (synthetic.cards, {"max_offset": 25.0}, r"max_offset=25\.0 .* from 0 to 24"),
         (synthetic.motifs, {"window": 1}, "window=1"),
         (synthetic.motifs, {"max_angle": 4.0}, r"max_angle=4\.0"),
         (synthetic.motifs, {"max_offset": 20.0}, r"max_offset=20\.0 .* from 0 to 14"),

@@ -1,4 +1,4 @@
-"""Synthetic signals, lattices, motifs and movies whose pose and content are known.
+"""Synthetic signals, lattices, motifs, cards and movies whose pose and content are known.
 
 Each generator returns the data and the truth as one Dataset. Offsets are positions of the motif
 from the window's centre, positive towards larger index; angles are in radians, counter-clockwise as
@@ -7,6 +7,7 @@ and images have grey levels in [0, 1] before noise, which is white and Gaussian,
 micrograph is told otherwise.
 """
 
+from pyroshift.data.synthetic.cards import cards
 from pyroshift.data.synthetic.diffraction import diffraction
 from pyroshift.data.synthetic.domains import domains
 from pyroshift.data.synthetic.lattices import lattice, lattice_image, reduce_modulo_lattice
@@ -17,6 +18,7 @@ from pyroshift.data.synthetic.signals import peaks, sines
 from pyroshift.data.synthetic.spectra import plasmons
 
 __all__ = [
+    "cards",
     "diffraction",
     "domains",
     "lattice",
