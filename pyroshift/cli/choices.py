@@ -5,16 +5,58 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pyroshift import names
 from pyroshift.cli.channels import channels_of, likelihood_of
 from pyroshift.cli.groups import CONSTANT, MODELS
-from pyroshift.cli.typed import NO_NORMALIZATION, size
-from pyroshift.errors import SpecificationError
+from pyroshift.cli.typed import AUTO, NO_NORMALIZATION, size
+from pyroshift.errors import DataError, SpecificationError
 
 if TYPE_CHECKING:
     from xarray import DataArray
 
     from pyroshift.model.pair import PoseVAE
     from pyroshift.training.annealing import KLAnnealing
+
+COUNTS = ("poisson", "negative_binomial", "zero_inflated_poisson")  # likelihoods of these
+# What `fit` may be asked for, and commands that measure one thing mostly have no choice in.
+_SETTLED: dict[str, Any] = {
+    "model": next(iter(MODELS)), "period": AUTO, "offsets": False, "offset_scale": None,
+    "angle_scale": None, "symmetry": None, "flips": False, "classes": None, "brightness": None,
+    "guide": None, "encoder": names.ENCODERS[0], "decoder": names.DECODERS[0],
+    "positions": None, "at_atoms": False, "interpolate": False, "dark": False, "separation": None,
+    "threshold": None, "segment": False, "track": False, "sublattices": 1,
+    "kl": None, "kl_initial": None, "kl_final": None, "kl_epochs": None,
+    "likelihood": names.LIKELIHOODS[0], "held_out": None,
+}  # fmt: skip
+
+
+def settled(*chosen: str, **others: Any) -> dict[str, Any]:
+    """What a command that measures one thing has no choice in, by the names of `fit`'s options.
+
+    Args:
+        chosen: options that it leaves to choose.
+        others: what it settles in another way, or besides.
+
+    Example:
+        >>> settled("kl", model="rvae")["model"], "kl" in settled("kl")
+        ('rvae', False)
+    """
+    return {name: value for name, value in _SETTLED.items() if name not in chosen} | others
+
+
+def check_counts(likelihood: str, lowest: float, what: str) -> None:
+    """Raise a DataError if a likelihood is of counts, and the data go below 0.
+
+    Args:
+        likelihood: its name.
+        lowest: of the data.
+        what: they are, such as "spectra".
+    """
+    if likelihood in COUNTS and lowest < 0:
+        raise DataError(
+            f"--likelihood {likelihood} is for counts, but the {what} go down to {lowest:.6g}: "
+            "subtract the detector's offset, or take --likelihood gaussian"
+        )
 
 
 def builder(arguments: Namespace, image: "DataArray") -> "Callable[..., PoseVAE]":

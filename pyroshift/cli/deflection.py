@@ -1,15 +1,16 @@
 """`pyroshift patterns`: from a scan of diffraction patterns to a map of its deflections."""
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pyroshift.cli.choices import builder, checked_device, kl_weight
-from pyroshift.cli.patterns import COUNTS
-from pyroshift.cli.work import say, trained
+from pyroshift.cli.choices import builder, check_counts
+from pyroshift.cli.work import check_asked, train_and_write
 from pyroshift.errors import DataError, SpecificationError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from xarray import DataArray, Dataset
 
     from pyroshift.data.patches import Patches
@@ -19,32 +20,33 @@ AXES = ("y", "x", "ky", "kx")
 
 def patterns(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift patterns`: a shift-VAE of the patterns, and what its offsets say."""
-    from pyroshift.cli.folder import check_folder, write_results
-
     if arguments.kl is arguments.kl_initial is arguments.kl_final is arguments.kl_epochs is None:
         # Latents that cost all of it before the disk is drawn collapse, and stay so.
         arguments.kl_initial, arguments.kl_epochs = 0.1, 3 * arguments.epochs // 4
-    kl_weight(arguments)  # for its errors, before the work starts
-    checked_device(arguments.device)
-    check_folder(arguments.out, arguments.overwrite, arguments.resume)
+    check_asked(arguments)
     data = _load(arguments)
     patches = _checked(data, arguments)
     counts = _total(data)
     model = builder(arguments, counts)(patches.window, seed=arguments.seed)
-    history, run = trained(arguments, model, patches, notes)
+    measured = partial(_write, data=data, counts=counts)
+    train_and_write(arguments, model, patches, counts, notes, measured)
 
-    def pictures(maps: "Dataset") -> "dict[str, Figure]":
-        from pyroshift import plot
 
-        mean = data.mean(("y", "x"), dtype=float)
-        flat = mean.rename(ky="y", kx="x").assign_attrs(units="counts", long_name="mean pattern")
-        return {
-            "deflection.png": plot.deflection(maps, counts, std=True),
-            "patterns.png": plot.image(flat),
-        }
+def _write(
+    folder: Path, maps: "Dataset", data: "DataArray", counts: "DataArray"
+) -> Mapping[str, Any]:
+    """Draw the deflections and the mean pattern, which the report shows where they are."""
+    from pyroshift import plot
+    from pyroshift.data.files import write_figures
 
-    write_results(arguments.out, model, patches, counts, history, run, pictures=pictures)
-    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
+    mean = data.mean(("y", "x"), dtype=float)
+    flat = mean.rename(ky="y", kx="x").assign_attrs(units="counts", long_name="mean pattern")
+    figures = {
+        "deflection.png": plot.deflection(maps, counts, std=True),
+        "patterns.png": plot.image(flat),
+    }
+    write_figures(folder, figures)
+    return {}
 
 
 def _load(arguments: Namespace) -> "DataArray":
@@ -96,11 +98,7 @@ def _checked(data: "DataArray", arguments: Namespace) -> "Patches":
         raise DataError(
             f"all pixels of the patterns are {found['minimum']:g}: there is nothing to learn from"
         )
-    if found["minimum"] < 0 and arguments.likelihood in COUNTS:
-        raise DataError(
-            f"--likelihood {arguments.likelihood} is for counts, but the patterns go down to "
-            f"{found['minimum']:.6g}: subtract the detector's offset, or take --likelihood gaussian"
-        )
+    check_counts(arguments.likelihood, found["minimum"], "patterns")
     return patches
 
 

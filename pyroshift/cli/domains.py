@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyroshift import names
 from pyroshift.cli.channels import PHASES, as_asked, channels_of
-from pyroshift.cli.strain import SETTLED
+from pyroshift.cli.choices import settled
+from pyroshift.cli.strain import credible_option
 from pyroshift.cli.typed import NO_NORMALIZATION
 from pyroshift.errors import DataError, SpecificationError
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 DOMAINS_RESULTS = ("walls.nc", "walls.csv", "walls.png", "rose.png", "switched.nc",
                    "switched.png")  # fmt: skip
 # What `fit` may be asked for: as for strain, but for the model.
-DOMAINS: dict[str, Any] = SETTLED | {
-    "model": "rvae", "period": None, "normalize": NO_NORMALIZATION, "epochs": 30,
-    "batch_size": 32, "learning_rate": 5e-3,
-}  # fmt: skip
+DOMAINS = settled(
+    model="rvae", period=None, normalize=NO_NORMALIZATION, epochs=30, batch_size=32,
+    learning_rate=5e-3,
+)  # fmt: skip
 _PHASE = re.compile("phase", re.IGNORECASE)
 _AMPLITUDE = re.compile("amplitude|magnitude|(?<![a-z])(amp|mag)(?![a-z])", re.IGNORECASE)
 Written = Callable[[Path, "Dataset"], Mapping[str, Any]]
@@ -55,13 +56,7 @@ def domains_options(group: _ArgumentGroup) -> list[Action]:
             help="with --second: width of the thinnest domain that counts as switched, in the "
             "image's unit of length (default: 3 pixels)",
         ),
-        group.add_argument(
-            "--credible",
-            type=float,
-            default=0.9,
-            metavar="SHARE",
-            help="probability that an interval holds the truth (default: %(default)s)",
-        ),
+        credible_option(group),
     ]
 
 
@@ -224,7 +219,7 @@ def _write(folder: Path, response: "DataArray", found: "Dataset", change: Any) -
     """Write walls, their angles and what switched, as files and pictures."""
     from pyroshift import plot
     from pyroshift.cli.atoms import write_rows
-    from pyroshift.data.files import write_dataset, written
+    from pyroshift.data.files import write_dataset, write_figures, written
 
     write_dataset(folder / "walls.nc", found)
     with written(folder / "walls.csv") as path:
@@ -234,6 +229,4 @@ def _write(folder: Path, response: "DataArray", found: "Dataset", change: Any) -
     if change is not None:
         write_dataset(folder / "switched.nc", change)
         figures["switched.png"] = plot.switched(change)
-    for name, figure in figures.items():
-        with written(folder / name) as path:
-            figure.savefig(path)
+    write_figures(folder, figures)

@@ -13,9 +13,10 @@ from pyroshift import plot
 from pyroshift.analysis.blur import FEWEST_WINDOWS, explained_by_blur
 from pyroshift.cli.atoms import write_table
 from pyroshift.cli.domains import DOMAINS_RESULTS
+from pyroshift.cli.patterns import PATTERN_RESULTS
 from pyroshift.cli.spectra import SPECTRA_RESULTS
 from pyroshift.cli.strain import STRAIN_RESULTS
-from pyroshift.data.files import write_dataset, written
+from pyroshift.data.files import write_dataset, write_figures, written
 from pyroshift.data.patches import Patches
 from pyroshift.errors import SpecificationError
 from pyroshift.maps import storage
@@ -37,9 +38,9 @@ RESULTS = (
     "training.png",
     "report.html",
 )
-MEASURED_RESULTS = (*STRAIN_RESULTS, *DOMAINS_RESULTS, *SPECTRA_RESULTS)  # beside those of `fit`
+# Beside those of `fit`.
+MEASURED_RESULTS = (*STRAIN_RESULTS, *DOMAINS_RESULTS, *PATTERN_RESULTS, *SPECTRA_RESULTS)
 ATOMS_RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
-PATTERN_RESULTS = ("deflection.png", "patterns.png")
 EVIDENCE_RESULTS = ("evidence.csv", "evidence.nc", "evidence.png")
 _SEARCH_RESULTS = ("search.nc", "search.png", "model.pt")
 Measured = Callable[[Path, Dataset], Mapping[str, Any]]
@@ -66,8 +67,7 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
         FileNotFoundError: if there is no run to go on with.
     """
     _check_no_file(folder)
-    names = (*RESULTS, *MEASURED_RESULTS, *PATTERN_RESULTS, CHECKPOINT)
-    found = [name for name in names if (folder / name).exists()]
+    found = [name for name in (*RESULTS, *MEASURED_RESULTS, CHECKPOINT) if (folder / name).exists()]
     if resume and CHECKPOINT not in found:
         raise FileNotFoundError(
             f"there is no {folder / CHECKPOINT} to go on from: leave out --resume to start afresh"
@@ -168,8 +168,7 @@ def write_evidence(folder: Path, found: Dataset, table: Dataset, image: DataArra
         table.to_dataframe().to_csv(path)
     seen = image.isel(channel=0) if "channel" in image.dims else image
     figure = plot.compare(found) if "model" in found.dims else plot.khat(found, image=seen)
-    with written(folder / "evidence.png") as path:
-        figure.savefig(path)
+    write_figures(folder, {"evidence.png": figure})
 
 
 def write_atoms(folder: Path, atoms: Dataset, image: DataArray) -> None:
@@ -188,9 +187,7 @@ def write_atoms(folder: Path, atoms: Dataset, image: DataArray) -> None:
     figures: dict[str, Any] = {"atoms.png": plot.atoms(atoms, image)}
     if "track" in atoms.coords:
         figures["tracks.png"] = plot.tracks(atoms, image)
-    for name, figure in figures.items():
-        with written(folder / name) as path:
-            figure.savefig(path)
+    write_figures(folder, figures)
 
 
 def write_results(
@@ -201,7 +198,6 @@ def write_results(
     history: Dataset,
     run: Run,
     measured: Measured | None = None,
-    pictures: Callable[[Dataset], dict[str, Any]] | None = None,
 ) -> None:
     """Write everything that a run leaves, the dearest first.
 
@@ -214,9 +210,8 @@ def write_results(
         run: what was asked for, for the report.
         measured: what writes into the folder what else is measured by maps, if anything, and gives
             what `write_report` takes of it.
-        pictures: what draws others of the maps, by the names of their files.
     """
-    for name in (*RESULTS, *MEASURED_RESULTS, *PATTERN_RESULTS):
+    for name in (*RESULTS, *MEASURED_RESULTS):
         (folder / name).unlink(missing_ok=True)
     storage.save(model, folder / "model.pt")
     maps = encode(model, patches)
@@ -227,11 +222,8 @@ def write_results(
         "manifold.png": plot.manifold(model, maps=maps),
         "reconstructions.png": plot.reconstructions(*_examples(model, patches, maps)),
         "training.png": plot.history(history),
-        **({} if pictures is None else pictures(maps)),
     }
-    for name, figure in figures.items():
-        with written(folder / name) as path:
-            figure.savefig(path)
+    write_figures(folder, figures)
     gaps = not patches.complete or bool(maps["elbo"].isnull().any())
     told = {} if measured is None else measured(folder, maps)
     write_report(folder, maps, history, run, _blur(maps, patches), gaps, **told)

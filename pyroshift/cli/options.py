@@ -6,6 +6,7 @@ from pathlib import Path
 from pyroshift._version import __version__
 from pyroshift.cli import texts
 from pyroshift.cli.atoms import finding_options
+from pyroshift.cli.choices import settled
 from pyroshift.cli.domains import DOMAINS, domains_options
 from pyroshift.cli.groups import (
     at_positions,
@@ -16,9 +17,9 @@ from pyroshift.cli.groups import (
     search_options,
     training_options,
 )
-from pyroshift.cli.patterns import PATTERNS, PATTERNS_SETTLED, pattern_options
+from pyroshift.cli.patterns import PATTERNS, pattern_options
 from pyroshift.cli.spectra import spectra_options
-from pyroshift.cli.strain import SETTLED, strain_options
+from pyroshift.cli.strain import strain_options
 from pyroshift.cli.typed import AUTO, size, window
 
 
@@ -85,7 +86,13 @@ def build_parser() -> ArgumentParser:
             texts.DOMAINS_EPILOG,
             _domains,
         ),
-        (*PATTERNS, _patterns),
+        (
+            "patterns",
+            "map how the beam is deflected in 4D-STEM",
+            texts.PATTERNS_DESCRIPTION,
+            texts.PATTERNS_EPILOG,
+            _patterns,
+        ),
         (
             "spectra",
             "map what spectra show, one at every pixel, apart from their drift",
@@ -253,7 +260,7 @@ def _strain(parser: ArgumentParser) -> None:
     ]
     _resume(training)
     _common(parser)
-    parser.set_defaults(settings=options, normalize="image", epochs=20, **SETTLED)
+    parser.set_defaults(settings=options, **settled(normalize="image", epochs=20))
 
 
 def _domains(parser: ArgumentParser) -> None:
@@ -287,7 +294,7 @@ def _patterns(parser: ArgumentParser) -> None:
     options = pattern_options(data, training) + training_options(training) + kl_options(training)
     _resume(training)
     _common(parser)
-    parser.set_defaults(settings=options, epochs=30, batch_size=64, **PATTERNS_SETTLED)
+    parser.set_defaults(settings=options, **PATTERNS)
 
 
 def _spectra(parser: ArgumentParser) -> None:

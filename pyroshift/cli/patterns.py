@@ -2,32 +2,17 @@
 
 from argparse import Action, _ArgumentGroup
 from pathlib import Path
-from typing import Any
 
 from pyroshift import names
-from pyroshift.cli.groups import MODELS
+from pyroshift.cli.choices import COUNTS, settled
 from pyroshift.cli.typed import NO_NORMALIZATION
 
-_DESCRIPTION = """\
-Map how the beam is deflected over a scan with a diffraction pattern at every position (4D-STEM),
-with its uncertainty, apart from what changes within the patterns. A shift-VAE is trained on them:
-its offsets are the deflection, its latents z the rest. The folder DIR gets deflection.png and all
-that `fit` leaves, with a report."""
-_EPILOG = """\
-examples:
-  pyroshift patterns scan.hspy --out deflection
-  pyroshift patterns scan.mib --binning 4 --mask beam_stop.npy --latent-dim 3 --out deflection
-  pyroshift patterns scan.npy --scan-step 0.5 nm --detector-step 0.8 mrad --out deflection
-"""
-PATTERNS = ("patterns", "map how the beam is deflected in 4D-STEM", _DESCRIPTION, _EPILOG)
-COUNTS = ("poisson", "negative_binomial", "zero_inflated_poisson")
+PATTERN_RESULTS = ("deflection.png", "patterns.png")
 LIKELIHOODS = (*COUNTS, "gaussian", "student_t")
-# What `fit` may be asked for, and patterns have no choice in.
-PATTERNS_SETTLED: dict[str, Any] = {
-    "model": next(iter(MODELS)), "normalize": NO_NORMALIZATION, "level": None, "period": None,
-    "offsets": False, "angle_scale": None, "symmetry": None, "flips": False, "classes": None,
-    "guide": None, "encoder": names.ENCODERS[0], "decoder": names.DECODERS[0],
-}  # fmt: skip
+PATTERNS = settled(
+    "likelihood", "offset_scale", "brightness", "kl", "kl_initial", "kl_final", "kl_epochs",
+    normalize=NO_NORMALIZATION, level=None, period=None, epochs=30, batch_size=64,
+)  # fmt: skip
 
 
 def pattern_options(data: _ArgumentGroup, model: _ArgumentGroup) -> list[Action]:

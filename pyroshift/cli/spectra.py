@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyroshift import names
-from pyroshift.cli.groups import MODELS, training_options
-from pyroshift.cli.strain import SETTLED as SETTLED_FOR_STRAIN
+from pyroshift.cli.choices import COUNTS, check_counts, settled
+from pyroshift.cli.groups import training_options
 from pyroshift.cli.typed import AUTO, NO_NORMALIZATION, normalization
 from pyroshift.errors import DataError, SpecificationError
 
@@ -16,17 +16,10 @@ if TYPE_CHECKING:
     from xarray import DataArray, Dataset
 
     from pyroshift.data.patches import Patches
+    from pyroshift.model.pair import PoseVAE
 
 SPECTRA_RESULTS = ("classified.nc", "spectra.nc", "spectra.png", "abundances.png", "peak.png")
-COUNTS = ("poisson", "negative_binomial", "zero_inflated_poisson")
 FEWEST = 8  # channels, of which something can be told
-# What `fit` may be asked for, and spectra have no choice in.
-SETTLED: dict[str, Any] = {
-    **SETTLED_FOR_STRAIN, "model": next(iter(MODELS)), "period": None, "level": None,
-    "step": None, "overlap": None, "window": None,
-}  # fmt: skip
-for chosen in ("likelihood", "offset_scale", "kl"):
-    SETTLED.pop(chosen)
 
 
 def spectra_options(parser: ArgumentParser) -> None:
@@ -36,7 +29,9 @@ def spectra_options(parser: ArgumentParser) -> None:
     settings = _settings(parser)
     # There are fewer spectra than windows, and faint differences take many steps: `benchmarks`.
     often = {"epochs": 60, "batch_size": 64, "learning_rate": 8e-3}
-    parser.set_defaults(settings=settings, **often, **SETTLED)
+    alone = dict.fromkeys(("period", "level", "step", "overlap", "window"))
+    known = settled("likelihood", "offset_scale", "kl", **often, **alone)
+    parser.set_defaults(settings=settings, **known)
 
 
 def _settings(parser: ArgumentParser) -> list[Action]:
@@ -179,12 +174,10 @@ def _settle_likelihood(patches: "Patches", arguments: Namespace) -> None:
     """
     import torch
 
-    lowest = float(patches.source.nan_to_num().min())
-    if arguments.likelihood in COUNTS and lowest < 0:
-        raise DataError(
-            f"--likelihood {arguments.likelihood} is for counts, but the spectra go down to "
-            f"{lowest:.6g}: subtract the detector's offset, or take --likelihood gaussian"
-        )
+    from pyroshift.data.memory import lowest_and_highest
+
+    lowest, _ = lowest_and_highest(patches.source)
+    check_counts(arguments.likelihood, lowest, "spectra")
     if arguments.likelihood == AUTO:
         values = patches.source[: 2**10].nan_to_num()
         whole = bool((values == values.round()).all()) and bool(torch.any(values > 1))
@@ -192,7 +185,7 @@ def _settle_likelihood(patches: "Patches", arguments: Namespace) -> None:
 
 
 def write_spectra(
-    folder: Path, maps: "Dataset", cube: "DataArray", arguments: Namespace
+    folder: Path, maps: "Dataset", model: "PoseVAE", cube: "DataArray", arguments: Namespace
 ) -> Mapping[str, Any]:
     """Write the classes, where the peak is, and mean spectra, as files and pictures.
 
@@ -200,14 +193,13 @@ def write_spectra(
         What the report takes: the mean spectra.
     """
     from pyroshift import plot
-    from pyroshift.data.files import write_dataset, written
-    from pyroshift.maps import storage
+    from pyroshift.data.files import write_dataset, write_figures
     from pyroshift.maps.peak import peak_position
     from pyroshift.pathways.classes import classify
     from pyroshift.pathways.spectra import mean_spectra
 
     between = None if arguments.peak is None else (arguments.peak[0], arguments.peak[1])
-    peak = peak_position(storage.load(folder / "model.pt"), maps, cube, between)
+    peak = peak_position(model, maps, cube, between)
     known = arguments.clusters is not None
     classified = classify(maps, arguments.clusters, merge=known, seed=arguments.seed)
     found = mean_spectra(classified, cube, position=peak["peak"])
@@ -219,9 +211,7 @@ def write_spectra(
         "abundances.png": plot.abundances(classified, picture),
         "peak.png": plot.maps(peak, picture, ["peak", "peak_std"]),
     }
-    for name, figure in figures.items():
-        with written(folder / name) as path:
-            figure.savefig(path)
+    write_figures(folder, figures)
     return {"spectra": found}
 
 

@@ -6,10 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyroshift import names
 from pyroshift.cli.channels import channels_of
-from pyroshift.cli.groups import MODELS
-from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
@@ -17,16 +14,6 @@ if TYPE_CHECKING:
 
 STRAIN_RESULTS = ("displacement.nc", "strain.nc", "displacement.png", "strain.png",
                   "dislocations.csv")  # fmt: skip
-# What `fit` may be asked for, and strain has no choice in.
-SETTLED: dict[str, Any] = {
-    "model": next(iter(MODELS)), "period": AUTO, "offsets": False, "offset_scale": None,
-    "angle_scale": None, "symmetry": None, "flips": False, "classes": None, "brightness": None,
-    "guide": None, "encoder": names.ENCODERS[0], "decoder": names.DECODERS[0],
-    "positions": None, "at_atoms": False, "interpolate": False, "dark": False, "separation": None,
-    "threshold": None, "segment": False, "track": False, "sublattices": 1,
-    "kl": None, "kl_initial": None, "kl_final": None, "kl_epochs": None,
-    "likelihood": names.LIKELIHOODS[0], "held_out": None,
-}  # fmt: skip
 
 
 def strain_options(group: _ArgumentGroup) -> list[Action]:
@@ -67,14 +54,19 @@ def strain_options(group: _ArgumentGroup) -> list[Action]:
             help="strains and rotations are large: stretches, then a turn, instead of the "
             "infinitesimal strain",
         ),
-        group.add_argument(
-            "--credible",
-            type=float,
-            default=0.9,
-            metavar="SHARE",
-            help="probability that an interval holds the truth (default: %(default)s)",
-        ),
+        credible_option(group),
     ]
+
+
+def credible_option(group: _ArgumentGroup) -> Action:
+    """Of which probability intervals are."""
+    return group.add_argument(
+        "--credible",
+        type=float,
+        default=0.9,
+        metavar="SHARE",
+        help="probability that an interval holds the truth (default: %(default)s)",
+    )
 
 
 def strain_writer(
@@ -148,7 +140,7 @@ def write_strain(
     from pyroshift.analysis.displacement import displacement
     from pyroshift.analysis.strain import strain
     from pyroshift.cli.atoms import write_rows
-    from pyroshift.data.files import write_dataset, written
+    from pyroshift.data.files import write_dataset, write_figures, written
 
     told = arguments.region
     region = None if told is None else {"y": told[:2], "x": told[2:]}
@@ -167,7 +159,5 @@ def write_strain(
         "displacement.png": plot.displacement(displaced, image, std=True),
         "strain.png": plot.strain(strained, image, found, std=True),
     }
-    for name, figure in figures.items():
-        with written(folder / name) as path:
-            figure.savefig(path)
+    write_figures(folder, figures)
     return {"strained": (strained, found)}

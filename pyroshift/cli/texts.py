@@ -114,6 +114,17 @@ examples:
   pyroshift domains before.h5 --second after.h5 --window 40 --out switched
   pyroshift domains pfm.sxm --channel LI1_R --channel LI1_Theta --phase LI1_Theta --out domains
 """
+PATTERNS_DESCRIPTION = """\
+Map how the beam is deflected over a scan with a diffraction pattern at every position (4D-STEM),
+with its uncertainty, apart from what changes within the patterns. A shift-VAE is trained on them:
+its offsets are the deflection, its latents z the rest. The folder DIR gets deflection.png and all
+that `fit` leaves, with a report."""
+PATTERNS_EPILOG = """\
+examples:
+  pyroshift patterns scan.hspy --out deflection
+  pyroshift patterns scan.mib --binning 4 --mask beam_stop.npy --latent-dim 3 --out deflection
+  pyroshift patterns scan.npy --scan-step 0.5 nm --detector-step 0.8 mrad --out deflection
+"""
 SPECTRA_DESCRIPTION = """\
 Find what varies in a cube of spectra: energy losses, tunnelling curves, resonances. Each spectrum
 is a window of its own, described by its latents z, apart from its offset along the axis, such as

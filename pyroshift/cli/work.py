@@ -27,12 +27,11 @@ from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:
-    from xarray import DataArray, Dataset
+    from xarray import DataArray
 
     from pyroshift.cli.folder import Measured
     from pyroshift.data.patches import Patches
     from pyroshift.model.pair import PoseVAE
-    from pyroshift.report import Run
 
 # The demo is `pyroshift fit` with these options. The cell of the 7x7 reconstruction measures 44
 # pixels, so a window shows one cell, and a wide offset prior lets it lock on the cell's corner
@@ -57,20 +56,16 @@ def domains(arguments: Namespace, notes: list[str]) -> None:
 
 def spectra(arguments: Namespace, notes: list[str]) -> None:
     """`pyroshift spectra`: a model of the spectra of a cube, and what it says of them."""
-    from pyroshift.cli.folder import check_folder, write_results
     from pyroshift.data.readers import load_spectra
 
     check_one(arguments, "spectra are of")
-    kl_weight(arguments)  # for its errors, before the work starts
-    checked_device(arguments.device)
-    check_folder(arguments.out, arguments.overwrite, arguments.resume)
+    check_asked(arguments)
     wanted = arguments.channel[0] if arguments.channel else None
     cube, patches = prepared(load_spectra(arguments.image, wanted), arguments)
-    picture, more = mean_intensity(cube), partial(write_spectra, cube=cube, arguments=arguments)
+    picture = mean_intensity(cube)
     model = builder(arguments, picture)(arguments.window, seed=arguments.seed)
-    history, run = trained(arguments, model, patches, notes)
-    write_results(arguments.out, model, patches, picture, history, run, more)
-    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
+    measured = partial(write_spectra, model=model, cube=cube, arguments=arguments)
+    train_and_write(arguments, model, patches, picture, notes, measured)
 
 
 def demo(arguments: Namespace, notes: list[str]) -> None:
@@ -205,12 +200,9 @@ def _train(
 
     What that can't be measured from is told by `measured`, before the training.
     """
-    from pyroshift.cli.folder import check_folder, write_results
     from pyroshift.data.splitting import split_patches
 
-    kl_weight(arguments)  # for its errors, before the work starts
-    checked_device(arguments.device)
-    check_folder(arguments.out, arguments.overwrite, arguments.resume)
+    check_asked(arguments)
     image = levelled(load(), arguments)
     more = None if measured is None else measured(image, arguments)
     arguments.window = _window(image, arguments)
@@ -220,23 +212,43 @@ def _train(
     if arguments.held_out is not None:
         shown, _ = split_patches(patches, arguments.held_out)
     model = build(arguments.window, seed=arguments.seed)
-    history, run = trained(arguments, model, shown, notes)
-    write_results(arguments.out, model, patches, image, history, run, more)
-    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
+    train_and_write(arguments, model, patches, image, notes, more, shown)
 
 
-def trained(
-    arguments: Namespace, model: "PoseVAE", shown: "Patches", notes: list[str]
-) -> "tuple[Dataset, Run]":
-    """Train a model as asked for, in the folder of results.
+def check_asked(arguments: Namespace) -> None:
+    """Raise what there is against the KL weight, the device and the folder, before the work."""
+    from pyroshift.cli.folder import check_folder
 
-    Returns:
-        What was measured, and what the report tells of the run.
+    kl_weight(arguments)
+    checked_device(arguments.device)
+    check_folder(arguments.out, arguments.overwrite, arguments.resume)
+
+
+def train_and_write(
+    arguments: Namespace,
+    model: "PoseVAE",
+    patches: "Patches",
+    image: "DataArray",
+    notes: list[str],
+    measured: "Measured | None" = None,
+    shown: "Patches | None" = None,
+) -> None:
+    """Train a model as asked for, and write the folder of results.
+
+    Args:
+        arguments: as they were typed.
+        model: untrained.
+        patches: what is mapped.
+        image: what they were cut from.
+        notes: what the report is to tell besides.
+        measured: what writes what else is measured, as for `write_results`.
+        shown: what it is trained on; by default all patches.
     """
-    from pyroshift.cli.folder import open_folder
+    from pyroshift.cli.folder import open_folder, write_results
     from pyroshift.report import Run, Setting
     from pyroshift.training import fit as training
 
+    shown = patches if shown is None else shown
     say(arguments, f"training {type(model).__name__} on {shown!r}")
     history = training.fit(
         model,
@@ -263,7 +275,9 @@ def trained(
         Setting(option.option_strings[0], getattr(arguments, option.dest), meaning(option))
         for option in arguments.settings
     ]
-    return history, Run(Path(arguments.image).name, arguments.command_line, settings, notes)
+    run = Run(Path(arguments.image).name, arguments.command_line, settings, notes)
+    write_results(arguments.out, model, patches, image, history, run, measured)
+    say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
 
 
 def _load(arguments: Namespace) -> "DataArray":

@@ -2,12 +2,13 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from xarray import Dataset
 
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -65,6 +66,29 @@ def naming(path: Path, then: str) -> Iterator[None]:
             raise
         text = f"{os.strerror(error.errno)}: {path} can't be written; {then}"
         raise OSError(error.errno, text) from error
+
+
+def write_figures(folder: Path, figures: Mapping[str, "Figure"]) -> None:
+    """Write pictures into a folder, by the names of their files.
+
+    Args:
+        folder: where to.
+        figures: the pictures, by names whose endings say the format.
+
+    Raises:
+        OSError: if one can't be written; an older one is then as it was.
+
+    Example:
+        >>> import tempfile
+        >>> from matplotlib.figure import Figure
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_figures(Path(folder), {"empty.png": Figure()})
+        ...     [each.name for each in Path(folder).iterdir()]
+        ['empty.png']
+    """
+    for name, figure in figures.items():
+        with written(folder / name) as path:
+            figure.savefig(path)
 
 
 def write_dataset(path: Path, dataset: "Dataset") -> None:

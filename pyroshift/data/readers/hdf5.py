@@ -37,16 +37,24 @@ def dataset_values(path: Path, name: str) -> np.ndarray:
         return file[name][()]
 
 
+def mapped(path: Path, item: "h5py.Dataset") -> np.ndarray | None:
+    """A dataset's values where they lie in the file, read when used; changes stay in memory.
+
+    None where they aren't in one piece there, as of chunks or of another file.
+    """
+    start = item.id.get_offset()
+    if start is None or not item.size:
+        return None
+    return np.memmap(path, item.dtype, "c", start, item.shape)
+
+
 def mapped_values(path: Path, name: str) -> np.ndarray:
     """The values of one dataset, read when they are used, if they are in one piece in the file."""
     import h5py
 
     with h5py.File(path, "r") as file:
-        item = file[name]
-        start = item.id.get_offset()
-        if start is None or not item.size:
-            return item[()]
-        return np.memmap(path, item.dtype, "c", start, item.shape)
+        values = mapped(path, file[name])
+        return file[name][()] if values is None else values
 
 
 def hdf5_channels(path: Path) -> list[Channel]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyroshift.data.readers.basic import npy_header
+from pyroshift.data.readers.basic import npy_header, npy_mapped
 from pyroshift.data.readers.channels import Axis, Channel, Format, index_axis, unique_names
 from pyroshift.data.readers.guards import check_claim, check_heaps
-from pyroshift.data.readers.hdf5 import dataset_names, is_nsid, nsid_axis
+from pyroshift.data.readers.hdf5 import dataset_names, is_nsid, mapped, nsid_axis
 from pyroshift.data.readers.hyperspy import dm_axes, zspy_channels
 from pyroshift.data.readers.units import angle_unit, length_unit, says_nothing, text
 
@@ -72,16 +72,10 @@ def _transposed(read: Any, order: Sequence[int]) -> Any:
     return read().transpose(order)
 
 
-def mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype, offset: int) -> np.ndarray:
-    """Values where they lie in a file: changes of them would stay in memory."""
-    return np.memmap(path, dtype, "c", offset, shape)
-
-
 def npy_scan(path: Path) -> list[Channel]:
     """The one scan of a .npy file."""
     shape, _ = npy_header(path)
-    read = partial(np.load, path, mmap_mode="c", allow_pickle=False)
-    return [scan_channel("array", shape, [{}] * len(shape), read)]
+    return [scan_channel("array", shape, [{}] * len(shape), partial(npy_mapped, path))]
 
 
 def hdf5_scans(path: Path) -> list[Channel]:
@@ -99,7 +93,7 @@ def hdf5_scans(path: Path) -> list[Channel]:
     with h5py.File(path, "r") as file:
         file.visititems(collect)
         return [
-            scan_channel(name, item.shape, _hdf5_axes(item), _hdf5_values(path, item),
+            scan_channel(name, item.shape, _hdf5_axes(item), partial(_hdf5_values, path, item.name),
                          text(item.attrs.get("units")))
             for name, item in dataset_names(found)
         ]  # fmt: skip
@@ -121,17 +115,15 @@ def _hdf5_axes(item: "h5py.Dataset") -> list[Mapping[str, Any]]:
     ]  # fmt: skip
 
 
-def _hdf5_values(path: Path, item: "h5py.Dataset") -> Any:
-    """What gives a dataset's values: where they lie in the file, or through Dask."""
-    offset = item.id.get_offset()
-    if offset is not None and item.compression is None and item.external is None:
-        return partial(mapped, path, item.shape, item.dtype, offset)
-    return partial(_through_dask, path, item.name)
-
-
-def _through_dask(path: Path, name: str) -> Any:
-    import dask.array
+def _hdf5_values(path: Path, name: str) -> Any:
+    """A dataset's values: where they lie in the file, or through Dask."""
     import h5py
+
+    with h5py.File(path, "r") as file:
+        values = mapped(path, file[name])
+    if values is not None:
+        return values
+    import dask.array
 
     # Its file stays open for as long as the array is there.
     return dask.array.from_array(h5py.File(path, "r")[name])
