@@ -55,7 +55,9 @@ class PoseVAE(Generator):
     `model` and `guide` are ordinary Pyro callables: they work with `SVI`, `Predictive`,
     `poutine.trace`, `render_model` and MCMC. Posterior predictive data are those of
     `Predictive(pair.model, guide=pair.guide, num_samples=100)(x, observe=False)["x"]`; how many
-    patches there are, of which `x` is a batch, is told by `total`.
+    patches there are, of which `x` is a batch, is told by `total`. With `guide="normal"` any guide
+    of Pyro's own does as well, on all of the data at once and with nothing amortised:
+    `SVI(pair.model, AutoNormal(pair.model), ...).step(x)`.
 
     Args:
         window: height and width of the windows in pixels, or the one length of signals; a single

@@ -20,6 +20,7 @@ from pyro.infer import (
     TraceGraph_ELBO,
     TraceMeanField_ELBO,
 )
+from pyro.infer.autoguide import AutoMultivariateNormal, AutoNormal, init_to_value
 from pyro.infer.inspect import get_model_relations
 from torch import nn
 
@@ -602,3 +603,22 @@ def test_a_guide_of_the_users_own_trains(peaks):
     assert trained_parts == {"decoder", "guide_module"}
     found = model.guide_module.summary(model, peaks[0])["offset"][:, 0]
     assert torch.corrcoef(torch.stack((found, peaks[1])))[0, 1].abs() > 0.8
+
+
+@pytest.mark.parametrize("autoguide", [AutoNormal, AutoMultivariateNormal])
+def test_pyros_own_guides_agree_with_the_pairs(trained, peaks, autoguide):
+    # Measured on three seeds, eight patches each: the middles differ by 0.6 of a width (root mean
+    # square, the largest of 48 is 1.6), and the widths' median ratio is 1.1 to 1.4: a fresh seed
+    # fails less than once in 10^5.
+    x = peaks[0][:8]
+    model = copy.deepcopy(trained).requires_grad_(False)
+    own = {name: value.detach() for name, value in model.guide_module.summary(model, x).items()}
+    start = {name: own[name].clone() for name in ("offset", "z")}  # which are moved
+    guide = autoguide(model.model, init_loc_fn=init_to_value(values=start), init_scale=0.02)
+    svi = SVI(model.model, guide, pyro.optim.Adam({"lr": 1e-2}), Trace_ELBO())
+    losses = [svi.step(x) for _ in range(200)]
+    assert np.mean(losses[-50:]) < np.mean(losses[:50])
+    low, middle, high = guide.quantiles([0.16, 0.5, 0.84], x)["offset"]
+    width = (high - low) / 2
+    assert bool(((middle - own["offset"]).abs() < 4 * width).all())
+    assert 0.5 < float((width / own["offset_std"]).median()) < 2
