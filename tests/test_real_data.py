@@ -180,7 +180,8 @@ def test_atoms_from_the_command_line(name, options, least, tmp_path):
     assert main(["atoms", image, *options, "--quiet", "--out", str(tmp_path / "atoms")]) == 0
     atoms = xr.load_dataset(tmp_path / "atoms" / "atoms.nc")
     assert atoms.sizes["atom"] > least
-    training = ("--model", "rvae", "--window", "24", "--epochs", "1", "--interpolate", "--quiet")
+    quick = ("--guide", "normal", "--epochs", "1", "--quiet")
+    training = ("--model", "rvae", "--window", "24", "--interpolate", *quick)
     command = ["fit", image, *training, "--at-atoms", *options, "--out", str(tmp_path / "fit")]
     assert main(command) == 0
     maps = xr.load_dataset(tmp_path / "fit" / "maps.nc")
@@ -195,7 +196,8 @@ def test_channels_of_piezoresponse_from_the_command_line(tmp_path):
     scan, again = (str(measurement(f"pfm_pzt_{number}.h5")) for number in (1, 2))
     channels = ("--channel", "HeightRetrace", "--channel", "PhaseRetrace", "--normalize", "none")
     levelled = ("--level", "HeightRetrace=1")
-    model = ("--likelihood", "PhaseRetrace=von_mises", "--classes", "2", "--window", "24")
+    windows = ("--window", "24", "--step", "16")
+    model = ("--likelihood", "PhaseRetrace=von_mises", "--classes", "2", *windows)
     command = ["fit", scan, *channels, *levelled, *model, "--epochs", "1", "--quiet"]
     assert main([*command, "--out", str(tmp_path / "fit")]) == 0
     command = [

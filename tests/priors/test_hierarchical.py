@@ -49,7 +49,7 @@ def model_of(hyperprior=None):
 def test_the_widths_posterior_is_that_of_nuts(hyperprior):
     x = data()
     model = model_of(hyperprior)
-    fit(model, Patches.from_array(x), epochs=1000, batch_size=30, learning_rate=0.02,
+    fit(model, Patches.from_array(x), epochs=500, batch_size=30, learning_rate=0.03,
         progress=False)  # fmt: skip
     learned = model.sites[0].width_posterior.base_dist
 
@@ -64,7 +64,7 @@ def test_the_widths_posterior_is_that_of_nuts(hyperprior):
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(0)
         warnings.simplefilter("ignore")
-        chain = MCMC(NUTS(marginal), num_samples=400, warmup_steps=200, disable_progbar=True)
+        chain = MCMC(NUTS(marginal), num_samples=250, warmup_steps=100, disable_progbar=True)
         chain.run()
     log_width = chain.get_samples()["width"].log()
     mean, spread = log_width.mean(0), log_width.std(0)

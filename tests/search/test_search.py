@@ -27,7 +27,9 @@ from pyroshift.search.training import Trainer, physical_smoothness
 from pyroshift.training.annealing import KLAnnealing
 
 IMAGE = synthetic.lattice_image((72, 80), phases=2, noise=0.1).image
-QUICK = {"epochs": 2, "batch_size": 32, "workers": 1, "progress": False}
+# What a search does is the same whatever it trains: one test takes the default guide.
+NORMAL = partial(ShiftVAE, guide="normal")
+QUICK = {"model": NORMAL, "epochs": 2, "batch_size": 32, "workers": 1, "progress": False}
 WEIGHTS = {"initial": [0.1, 1.0], "final": [1.0, 10.0]}
 SEARCH = partial(search_kl, IMAGE, 16, 6, **WEIGHTS, **QUICK)
 
@@ -70,7 +72,7 @@ def without_times(dataset):
 class TestResult:
     def test_is_that_of_fit_and_encode(self, found):
         patches = extract_patches(IMAGE, 16, 6)
-        model = ShiftVAE(16)
+        model = NORMAL(16)
         history = fit(
             model, patches, epochs=2, batch_size=32, kl=KLAnnealing(0.1, 10.0, 1),
             validation_fraction=0.1, progress=False,
@@ -93,7 +95,7 @@ class TestResult:
         assert bool((found.seconds > 0).all())
 
     def test_names_the_best(self):
-        found = SEARCH(score=lambda maps: -float(maps.elbo.mean()))
+        found = SEARCH(model=ShiftVAE, score=lambda maps: -float(maps.elbo.mean()))
         best = found.sel(initial=found.best_initial, final=found.best_final)
         assert float(best.score) == float(found.score.max())
 
@@ -126,14 +128,14 @@ class TestResult:
         assert found.smoothness.dims == ("initial", "final", "latent")
 
     def test_parts_bound_to_the_model_are_trained_afresh(self):
-        model = partial(ShiftVAE, encoder=FullyConnectedEncoder((16, 16)))
+        model = partial(NORMAL, encoder=FullyConnectedEncoder((16, 16)))
         after_another = SEARCH(model=model).sel(initial=1.0)
         alone = SEARCH(model=model, initial=[1.0]).sel(initial=1.0)
         xr.testing.assert_equal(without_times(after_another), without_times(alone))
 
     def test_of_a_model_that_cannot_be_saved(self, tmp_path):
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 8))
-        model = partial(ShiftVAE, encoder=encoder)
+        model = partial(NORMAL, encoder=encoder)
         assert int(SEARCH(model=model, trainings=1).score.count()) == 1
         SEARCH(folder=tmp_path, trainings=1)
         before = sorted(tmp_path.iterdir())
@@ -248,9 +250,11 @@ class TestFolder:
 
     def test_a_search_that_was_killed(self, tmp_path):
         code = (
-            "import numpy as np, pyroshift as ps\n"
+            "import functools, numpy as np, pyroshift as ps\n"
+            "model = functools.partial(ps.ShiftVAE, guide='normal')\n"
             "image = np.random.default_rng(0).random((90, 90))\n"
-            f"ps.search_kl(image, 16, 6, epochs=3, workers=1, folder={str(tmp_path)!r})\n"
+            "options = {'model': model, 'epochs': 3, 'workers': 1}\n"
+            f"ps.search_kl(image, 16, 6, **options, folder={str(tmp_path)!r})\n"
         )
         process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
         try:
@@ -263,8 +267,9 @@ class TestFolder:
         done = len(list(tmp_path.glob("training_*.nc")))
         assert 2 <= done < 36
         again = search_kl(
-            image, 16, 6, epochs=3, workers=1, folder=tmp_path, trainings=1, progress=False
-        )
+            image, 16, 6, model=NORMAL, epochs=3, workers=1, folder=tmp_path, trainings=1,
+            progress=False,
+        )  # fmt: skip
         assert done - 1 <= int(again.score.count()) <= done
 
     @pytest.mark.parametrize(
@@ -274,7 +279,7 @@ class TestFolder:
             ({"annealing_epochs": 2}, "annealing epochs"),
             ({"seed": 1}, "model, seed|seed"),
             ({"final": [1.0]}, "weights and settings"),
-            ({"model": partial(ShiftVAE, offset_scale=0.2)}, "model"),
+            ({"model": partial(NORMAL, offset_scale=0.2)}, "model"),
             ({"normalize": "image"}, "normalize"),
             ({"score": physical_smoothness.__call__}, "score"),
         ],
@@ -376,7 +381,7 @@ def test_of_channels_with_gaps():
 
 def test_over_the_number_of_classes():
     options = {**QUICK, "initial": [1.0], "final": [1.0], "vary": {"classes": [2, 3]}}
-    found = search_kl(IMAGE, 16, 6, **options, model=partial(ShiftVAE, guide="normal"))
+    found = search_kl(IMAGE, 16, 6, **options)
     assert found.kind.values.tolist() == [0, 1, 2]
     counts = found.class_probability.notnull().sum(("initial", "final", "y", "x"))
     assert (counts > 0).values.tolist() == [[True, True, False], [True, True, True]]

@@ -162,8 +162,8 @@ def test_same_gradients_as_trace_mean_field():
         torch.testing.assert_close(ours, pyros, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("weight", [1.0, 0.3])
-def test_same_mean_as_trace_elbo(weight):
+def test_same_mean_as_trace_elbo():
+    weight = 0.3
     # Means over 200 and 400 seeds, within 5 standard errors: fails less than once in 10^6 times.
     x = torch.rand(5, 6, 8)
     model = pair_with_everything(x)
