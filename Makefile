@@ -11,7 +11,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint types tests notebooks segmenter format clean
+.PHONY: help demo test test-oldest lint types tests docs notebooks segmenter format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ test-oldest:  ## the tests with the lowest versions that setup.cfg allows, in an
 	$(OLDEST)/bin/python -m pip install --constraint $(OLDEST)/lowest.txt --editable ".[$(EXTRAS)]"
 	$(ONE_THREAD) $(OLDEST)/bin/pytest --numprocesses $(WORKERS) -W ignore::DeprecationWarning
 
+SITE := docs/_build/html
+docs: $(VENV)/.docs-installed  ## the site, in docs/_build/html; warnings are errors, links are checked
+	$(ONE_THREAD) $(BIN)/sphinx-build -W --keep-going -n -q -b html docs $(SITE)
+	@echo $(SITE)/index.html
+
 notebooks: $(STAMP)  ## execute them in place, with all of their settings
 	$(ONE_THREAD) $(BIN)/python notebooks/execute.py notebooks/*.ipynb
 
@@ -50,8 +55,13 @@ format: $(STAMP)  ## rewrite the code in the common format
 	$(BIN)/ruff format
 
 clean:  ## remove the environment, caches and the demo's results
-	rm -rf $(VENV) $(OLDEST) build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) docs/_build build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find pyroshift tests -name __pycache__ -type d -exec rm -rf {} +
+
+# Beside the rest, as the reference is read off the package itself.
+$(VENV)/.docs-installed: $(STAMP)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[$(EXTRAS),docs]"
+	@touch $@
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -33,7 +33,7 @@ def smoothness(map: Any, wavelength: float = 16.0) -> float | xr.DataArray:
     patches long, whatever their direction. Along an axis where the map is shorter than twice that,
     it holds those of up to 2 cycles across the map, since the taper resolves no finer. So the
     share depends neither on the map's size nor on its scale, sign or mean, and that of white noise
-    is pi / `wavelength`², a hundredth.
+    is pi over the square of `wavelength`, a hundredth.
 
     With windows of 2.5 unit cells and a step of half a window, as `suggest_window` has it, 16
     patches are 20 unit cells, and the lattice beats at some 4 patches. Windows of just 2 cells

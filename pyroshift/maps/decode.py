@@ -69,7 +69,9 @@ def decode(
         angle = maps.get(ANGLE) if angle is None else angle
         scale = maps.get(SCALE) if scale is None else scale
         brightness = maps.get(BRIGHTNESS) if brightness is None else brightness
-        kind = maps.get(CLASS) if kind is None else kind
+        # An axis of this name is that of classes which `classify` found: none of the model's.
+        own = maps.data_vars if model.class_site is None else maps
+        kind = own.get(CLASS) if kind is None else kind
         flip = maps.get(FLIP) if flip is None else flip
         covariates = covariates or {name: maps[name] for name in model.condition if name in maps}
     dims, coords = _leading(z)

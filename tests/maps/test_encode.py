@@ -28,6 +28,7 @@ from pyroshift import (
     PoseSite,
     PoseVAE,
     ShiftVAE,
+    classify,
     decode,
     encode,
     extract_patches,
@@ -520,6 +521,15 @@ def test_pixels_and_units_agree(trained):
 
 
 # Decoding
+
+
+def test_classes_found_afterwards_are_no_matter_of_decoding(trained):
+    """`classify` names an axis as the site is named that this model doesn't have."""
+    model, _, _, maps = trained
+    classified = classify(maps, classes=2)
+    np.testing.assert_array_equal(decode(model, classified).values, decode(model, maps).values)
+    with pytest.raises(DataError, match="class"):
+        decode(model, maps.assign({"class": maps.elbo}))
 
 
 def test_decoded_data_are_labelled():
