@@ -28,6 +28,7 @@ from benchmarks.common.training import COMMON
 from benchmarks.likelihoods.data import Data
 from benchmarks.likelihoods.recovery import add_recovery
 from benchmarks.wide import data
+from benchmarks.wide.cards import cards
 from benchmarks.wide.digits import digits
 from pyroshift import RVAE, Patches, PoseVAE, ShiftVAE, encode, fit
 
@@ -119,7 +120,7 @@ def cost(seeds: list[int], count: int) -> Iterator[Row]:
 
 TASKS: dict[str, Callable[[list[int], int], Iterator[Row]]] = {
     "channels": channels, "gaps": gaps, "kinds": kinds, "mirrored": mirrored,
-    "digits": digits, "cost": cost,
+    "cards": cards, "digits": digits, "cost": cost,
 }  # fmt: skip
 
 

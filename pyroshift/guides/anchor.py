@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import pyro
 import pyro.distributions as dist
@@ -14,6 +15,7 @@ from pyroshift.guides import kinds
 from pyroshift.guides.alike import turn_classes_alike
 from pyroshift.guides.bins import POSE, Binned, PoseBins, check_binned
 from pyroshift.guides.candidates import (
+    Explained,
     Pursuit,
     candidates,
     kinds_in_full,
@@ -23,9 +25,11 @@ from pyroshift.guides.candidates import (
 )
 from pyroshift.guides.drawing import check_particles, draw_pose
 from pyroshift.guides.latents import axes, scored
+from pyroshift.guides.memory import centre, displaced, renewed, split_memory, typical_at_first
 from pyroshift.guides.normal import posterior_head
 from pyroshift.guides.refinement import align, beyond, refine
 from pyroshift.guides.search import Anchor, Found, search
+from pyroshift.guides.splitting import split_and_merge
 from pyroshift.guides.start import start_canvas
 from pyroshift.guides.vector import pack, specified, unpack, within
 from pyroshift.model.batch import Batch, as_batch
@@ -57,6 +61,9 @@ class AnchorGuide(Guide):
     so that the bound is one on the evidence of a mixture that is the sites' priors up to the bins'
     width. It draws one particle after the other, and can't vectorise them.
 
+    Between some epochs of a training, a class that two kinds of motif share is split into the place
+    of a class without which little would be lost, if that explains windows better.
+
     Args:
         anchors: how many motifs are tried as anchors: the mean one, and such as are drawn from the
             prior. More help where motifs differ much, and cost as much again.
@@ -80,11 +87,7 @@ class AnchorGuide(Guide):
     displacement: Tensor
     centres: Tensor
     aligns = True
-    centring = 0.1  # share of its mean displacement by which the motifs' origin moves at each step
-    farthest = 0.2  # that it may move along each axis, half-windows, lest windows look off canvas
     rivals = 3  # classes of each window that are compared in full, each mirrored or not
-    remembered = 64  # latents of which the mean motif is made
-    renewed = 4  # of them at each step: few, as a batch misplaced by it would spoil it for the next
 
     def __init__(
         self,
@@ -114,11 +117,8 @@ class AnchorGuide(Guide):
         draws = [prior.sample().reshape(mean.shape) for _ in range(self.anchors - 1)]
         latents = torch.stack([mean, *draws])
         self.register_buffer("anchor_latents", latents)
-        of_kinds = pair.decoder_input(self._codes(pair, latents[0]))
-        of_classes = of_kinds.unflatten(0, (max(pair.classes, 1), -1))[:, :1]
-        typical = of_classes.repeat(1, self.remembered, 1)
         stack = (pair.classes,) if pair.classes else ()
-        self.register_buffer("typical", typical.reshape(*stack, *typical.shape[1:]))
+        self.register_buffer("typical", typical_at_first(pair, self._codes(pair, latents[0])))
         self.register_buffer("displacement", torch.zeros(*stack, len(pair.window)))
         self.register_buffer("centres", torch.tensor(True))
         features = count_features(pair.encoder, pair.seen_shape) + pair.told
@@ -146,6 +146,12 @@ class AnchorGuide(Guide):
         """
         self.centres.fill_(start_canvas(pair, as_batch(x)))
 
+    def revise(self, pair: Pair, x: Tensor | Batch) -> None:
+        """Split classes that two kinds of motif share, into the place of such as are spare."""
+        if pair.classes:
+            explain, follow = partial(self._classes, pair), partial(self._follow, pair)
+            split_and_merge(pair, as_batch(x), explain, follow)
+
     def settle(self, pair: Pair) -> None:
         """Turn the classes' drawings alike, where nothing else says how turned they are."""
         turn_classes_alike(pair, self.typical)
@@ -165,13 +171,13 @@ class AnchorGuide(Guide):
         # In single precision throughout: poses are told apart by small differences of large sums.
         with torch.autocast(x.device.type, enabled=False):
             with torch.no_grad():
-                if self.training:
-                    self._centre(pair)
+                if self.training and self.centres:
+                    centre(pair, self.displacement)
                 found = search(pair, _bins(pair), batch, self._anchors(pair))
             values: dict[str, Tensor] = pair.covariates(batch.known, len(batch))
             logits = found.logits
             if pair.discrete:
-                logits = kinds_in_full(found, self._pursuit(pair, batch, found), self._rivals(pair))
+                logits = self._kinds(pair, batch, found).evidence.log_softmax(-1)
                 values |= kinds.draw_kind(pair, logits, kl_weight)
                 for site in pair.discrete:
                     check_particles(values[site.name])
@@ -264,6 +270,23 @@ class AnchorGuide(Guide):
 
         return pursued
 
+    def _kinds(self, pair: Pair, batch: Batch, found: Found) -> Explained:
+        """How the best kinds explain patches, in full."""
+        return kinds_in_full(found, self._pursuit(pair, batch, found), self._rivals(pair))
+
+    def _classes(self, pair: Pair, batch: Batch) -> Explained:
+        """How classes explain patches, mirrored or not."""
+        found = search(pair, _bins(pair), batch, self._anchors(pair))
+        evidence, modes = self._kinds(pair, batch, found)
+        return Explained(evidence.unflatten(1, (pair.classes, -1)).logsumexp(2), modes)
+
+    @torch.no_grad()
+    def _follow(self, pair: Pair, source: int, into: int) -> None:
+        """Take up that a class was split: what is kept of it is then so of the other, too."""
+        split_memory(pair, self.typical, self.displacement, source, into)
+        told = self.head.weight[:, -pair.classes :]
+        told[:, into] = told[:, source]
+
     def _rivals(self, pair: Pair) -> int:
         return self.rivals * pair.kinds // max(pair.classes, 1)
 
@@ -310,40 +333,11 @@ class AnchorGuide(Guide):
             features = torch.cat([features, pair.telling(given, features)], -1)
         return self.head(features)
 
-    def _centre(self, pair: Pair) -> None:
-        """Move the motif's origin to where the last batch's windows had their middle in the mean.
-
-        The likelihood is the same wherever in the decoder's frame the motif lies; only the offset's
-        prior says where, and too faintly for a gradient to follow. Poses must be found after it:
-        a motif drawn at poses that were found before would follow its origin.
-        """
-        # Where a lattice is known, offsets have no mean but that of its cell, whose middle is off
-        # zero by where its ends fall among the bins: the origin would run away at a constant rate.
-        offsets = [site for site in pair.given_sites if isinstance(site, Offset)]
-        if self.centres and any(site.vectors is None for site in offsets):
-            origin = pair.class_origin if pair.classes else pair.origin
-            moved = origin + self.centring * self.displacement
-            origin.copy_(moved.clamp(-self.farthest, self.farthest))
-
+    @torch.no_grad()
     def _remember(self, pair: Pair, pose: Tensor, code: Tensor, kind: Tensor | None) -> None:
         """Keep for the next step some latents, and where windows have their middle in the mean."""
-        axes, inputs = len(pair.window), pair.decoder_input(code)
-        middle = pair.grid.new_zeros(len(pose), *(1,) * axes, axes)
-        middle = pair.into_drawing(pair.into_motif(middle, unpack(pair, pose)), code)
-        seen = middle.flatten(0, -2) - pair.origin
-        if kind is None:
-            self.typical = _renewed(self.typical, inputs[: self.renewed])
-            self.displacement.copy_(seen.mean(0))
-            return
-        self.typical = self.typical.clone()
-        for each in kind.unique():
-            own = kind == each
-            self.typical[each] = _renewed(self.typical[each], inputs[own][: self.renewed])
-            self.displacement[each] = seen[own].mean(0) - pair.class_origin[each]
-
-
-def _renewed(typical: Tensor, drawn: Tensor) -> Tensor:
-    return torch.cat((typical[len(drawn) :], drawn))
+        self.typical = renewed(self.typical, pair.decoder_input(code), kind)
+        self.displacement.copy_(displaced(pair, self.displacement, pose, code, kind))
 
 
 def _bins(pair: Pair) -> PoseBins:

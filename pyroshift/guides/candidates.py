@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,9 +58,21 @@ def candidates(
     return chosen
 
 
+class Explained(NamedTuple):
+    """Patches as each kind or class explains them.
+
+    Args:
+        evidence: of each, `batch x kind` or `batch x class`.
+        modes: what the sites are in the best kind, by name, `batch x event shape`.
+    """
+
+    evidence: Tensor
+    modes: dict[str, Tensor]
+
+
 @torch.no_grad()
-def kinds_in_full(found: Found, pursued: Pursuit, rivals: int) -> Tensor:
-    """Log posterior of the kinds, `batch x kind`: of the best ones by their motifs in full.
+def kinds_in_full(found: Found, pursued: Pursuit, rivals: int) -> Explained:
+    """How kinds explain patches, with the kinds' weights: the best ones by their motifs in full.
 
     A kind whose motif fits between two bins would else lose to one that fits into none.
 
@@ -70,14 +83,15 @@ def kinds_in_full(found: Found, pursued: Pursuit, rivals: int) -> Tensor:
     """
     by_anchor = found.kind_logits
     best = by_anchor.topk(min(rivals, by_anchor.shape[1]), 1).indices
-    gains = []
-    for kind in best.unbind(1):
-        mode = pursued(kind, found.of(kind).argmax(1))
-        gains.append(mode["evidence"] - by_anchor.gather(1, kind.unsqueeze(1)).squeeze(1))
-    gain = torch.stack(gains, 1)
+    modes = [pursued(kind, found.of(kind).argmax(1)) for kind in best.unbind(1)]
+    searched = by_anchor.gather(1, best)
+    gain = torch.stack([mode["evidence"] for mode in modes], 1) - searched
     gain = torch.where(torch.isfinite(gain), gain, 0.0)  # of kinds that labels rule out
     others = by_anchor + gain.min(1, keepdim=True).values
-    return others.scatter(1, best, by_anchor.gather(1, best) + gain).log_softmax(-1)
+    rows, first = torch.arange(len(best), device=best.device), (searched + gain).argmax(1)
+    each = {name: torch.stack([mode[name] for mode in modes], 1) for name in modes[0]}
+    chosen = {name: values[rows, first] for name, values in each.items()}
+    return Explained(others.scatter(1, best, searched + gain), chosen)
 
 
 def pursue(

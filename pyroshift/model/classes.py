@@ -67,6 +67,17 @@ class ClassWeights(nn.Module):
         """The distribution by the present weights."""
         return dist.Categorical(logits=PACE * self.free)
 
+    @torch.no_grad()
+    def split(self, source: int, into: int, shares: Tensor) -> None:
+        """Give a class's weight to two: itself, and one whose own weight the others then have.
+
+        Args:
+            source: number of the class.
+            into: number of the other one.
+            shares: of the weight, for both, `2`.
+        """
+        self.free[[source, into]] = self.free[source] + shares.log() / PACE
+
 
 class Discrete(Site):
     """A site with a few values, numbered from 0: all together say of which kind a motif is.

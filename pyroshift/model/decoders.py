@@ -9,6 +9,7 @@ any. Where a likelihood wants several numbers of every pixel, these are the outp
 import itertools
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -189,8 +190,27 @@ class CanvasDecoder(nn.Module):
             template: the likelihood's parameter over the canvas and a pixel more on each side;
                 with a last axis of `maps`, if it has them.
         """
-        stacked = template if self.maps is None else template.movedim(-1, 0)
-        self._pixels.bias.copy_(stacked.flatten())
+        self._pixels.bias.copy_(self._raw(template))
+
+    @torch.no_grad()
+    def split_class(self, source: int, into: int, first: Tensor, second: Tensor) -> None:
+        """Draw a class by two: another one, which is given up for that, becomes part of it.
+
+        Args:
+            source: number of the class.
+            into: number of the other one.
+            first: what the class gains, as `start_from` takes it.
+            second: what the other one has beyond what the class had.
+        """
+        weight = cast(nn.Linear, self.layers[0]).weight[:, -self.classes :]
+        weight[:, into] = weight[:, source]
+        means = self.class_means
+        means[:, into] = means[:, source] + self._raw(second)
+        means[:, source] += self._raw(first)
+
+    def _raw(self, parameter: Tensor) -> Tensor:
+        """The likelihood's parameter over the canvas and a pixel more, as the last layer has it."""
+        return (parameter if self.maps is None else parameter.movedim(-1, 0)).flatten()
 
     def forward(self, z: Inputs, coordinates: Coordinates) -> Tensor:
         """The likelihood's parameter at every pixel.

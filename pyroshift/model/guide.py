@@ -164,6 +164,14 @@ class Guide(nn.Module, ABC):
                 axis; a `Batch` where more is known of them, as of labels (`as_batch` makes it one).
         """
 
+    def revise(self, pair: Pair, x: Tensor | Batch) -> None:
+        """Move what training leaves where it is, such as classes; called between some epochs.
+
+        Args:
+            pair: the pair, in training.
+            x: some of its data, as `start` takes them.
+        """
+
     def settle(self, pair: Pair) -> None:
         """Bring what is a matter of convention into one form; called after each training.
 

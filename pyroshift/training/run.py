@@ -31,6 +31,7 @@ from pyroshift.training.totals import Totals
 # An untrained model is shown so many patches before the first step, of large ones only so many
 # values: to look at them takes some twenty times their memory.
 _FIRST, _FIRST_VALUES = 4096, 2**23
+_REVISED = 512  # patches by which a guide judges what it has found so far
 
 
 @runtime_checkable
@@ -173,6 +174,7 @@ class Run:
         rate = self.options.rate(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        self._revise(epoch)
         before = copy.deepcopy(self.model.state_dict())
         bar.set_description(f"epoch {epoch + 1}/{self.options.epochs}")
         self.model.train()
@@ -197,6 +199,13 @@ class Run:
             self._give_up(epoch, "the validation", weights)
         bar.set_postfix_str(totals.describe())
         return record
+
+    def _revise(self, epoch: int) -> None:
+        """Let the guide move what training leaves where it is, before the 2nd, 3rd, 5th, 9th ..."""
+        if epoch > 0 and epoch & (epoch - 1) == 0:
+            self.model.eval()
+            some = self._gathered(self.training[:_REVISED])
+            self.model.guide_module.revise(self.model, some)
 
     def _step(self, index: Tensor, weights: dict[str, float]) -> Measured | None:
         """One step of the optimiser; None, and no step, if the loss is no longer a number."""

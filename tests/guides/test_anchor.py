@@ -38,6 +38,7 @@ from pyroshift import (
     synthetic,
 )
 from pyroshift.errors import SpecificationError
+from pyroshift.guides.memory import RENEWED
 from pyroshift.model.likelihoods import Gaussian
 
 CIRCLE = dist.Uniform(-math.pi, math.pi)
@@ -169,9 +170,9 @@ def test_the_mean_motif_is_that_of_the_latents_of_late():
     drawn = []
     for _ in range(steps):
         model.sample_guide(torch.rand(40, 6, 6))
-        drawn.append(guide.typical[-guide.renewed :])
-        assert len(drawn[-1].unique(dim=0)) == guide.renewed
-    kept = steps * guide.renewed
+        drawn.append(guide.typical[-RENEWED:])
+        assert len(drawn[-1].unique(dim=0)) == RENEWED
+    kept = steps * RENEWED
     expected = torch.cat((before[kept:], *drawn))
     torch.testing.assert_close(guide.typical, expected)
     model.eval().sample_guide(torch.rand(40, 6, 6))
