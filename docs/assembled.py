@@ -105,6 +105,10 @@ PICTURES = (
         "Mean energy losses of two classes, the drift taken off.",
     ),
     Picture(
+        "15_structure_spectrum", "ps.plot.predicted_spectra(predicted)", "Spectra by structure",
+        "In bands, where the image alone was seen.",
+    ),
+    Picture(
         "16_strain", "ps.plot.strain(strained, image, found)", "Strain and dislocations",
         "From the offsets of windows, without an atom being found.",
     ),

@@ -36,7 +36,7 @@ class Page:
 PAGES = (
     Page("data", "Data", "From files and arrays to windows.", ("data",)),
     Page("models", "Models", "The pairs of model and guide.",
-         ("model.vae", "model.pair", "model.batch")),
+         ("model.vae", "model.pair", "model.batch", "bridge")),
     Page("sites", "Sites", "The named latents of a window, each with its prior.",
          ("model.sites", "model.classes", "model.brightness")),
     Page("likelihoods", "Likelihoods", "The noise of a pixel.",

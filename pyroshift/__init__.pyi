@@ -31,9 +31,11 @@ from .bayes.evidence import evidence as evidence
 from .bayes.posterior import posterior as posterior
 from .bayes.predictive import predictive_check as predictive_check
 from .bayes.sample import sample as sample
+from .bridge.bridge import Bridge as Bridge
 from .data import examples as examples
 from .data import synthetic as synthetic
 from .data.gathering import Patches as Patches
+from .data.pairs import pair_patches as pair_patches
 from .data.patches import extract_patches as extract_patches
 from .data.patterns import load_patterns as load_patterns
 from .data.readers import level as level
@@ -49,6 +51,7 @@ from .maps.decode import manifold as manifold
 from .maps.encode import encode as encode
 from .maps.field import smooth_field as smooth_field
 from .maps.peak import peak_position as peak_position
+from .maps.predict import predict as predict
 from .maps.storage import load as load
 from .maps.storage import save as save
 from .model.batch import Batch as Batch

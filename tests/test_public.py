@@ -72,6 +72,11 @@ SIGNATURES = {
         "model": REQUIRED, "patches": None, "draws": 200, "windows": 1000, "batch_size": ANY,
         "seed": 0, "progress": True,
     },
+    "pair_patches": {"source": REQUIRED, "target": REQUIRED},
+    "predict": {
+        "bridge": REQUIRED, "source": REQUIRED, "credible": 0.9, "draws": 500, "batch_size": ANY,
+        "seed": 0,
+    },
     "predictive_check": {"draws": REQUIRED, "statistics": ANY},
     "split_patches": {"patches": REQUIRED, "held_out": 0.2, "block": None, "seed": 0},
     "smooth_field": {
@@ -313,6 +318,7 @@ LAYERS = [
     ["model"],
     ["priors"],
     ["guides"],
+    ["bridge"],
     ["training"],
     ["maps"],
     ["analysis", "testing"],

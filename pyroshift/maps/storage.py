@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 
 from pyroshift._version import __version__
+from pyroshift.bridge import bridge, reading, turns
 from pyroshift.data.pixels import checked_pixels
 from pyroshift.errors import ModelFileError, SpecificationError
 from pyroshift.guides import anchor, normal
@@ -50,7 +51,7 @@ FORMAT = "pyroshift model 1"
 _MODULES = (
     site, sites, priors, families, structured_families, likelihood, likelihoods, noise, counts,
     phases, channels, classes, encoders, decoders, anchor, normal, brightness, pair, vae,
-    ard, flow, hierarchical, matern, mixture, vamp, bayesian,
+    ard, flow, hierarchical, matern, mixture, vamp, bayesian, bridge, reading, turns,
 )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ def content(model: PoseVAE) -> dict[str, Any]:
             "condition": list(model.condition),
         },
         "trained_on": model.trained_on,
+        **({"kept": {name: getattr(model, name) for name in model.kept}} if model.kept else {}),
         "pyroshift_version": __version__,
     }
     written = {
@@ -159,6 +161,8 @@ def _restore(content: dict[str, Any], classes: Iterable[type]) -> PoseVAE:
         PoseVAE.__init__(model, **_build(specification["arguments"], known))
     model.to(weights["likelihood.location"].dtype).load_state_dict(weights)
     model.trained_on = checked_pixels(specification.get("trained_on"))  # old files have none
+    for name in model_class.kept:
+        setattr(model, name, specification["kept"][name])
     return model
 
 

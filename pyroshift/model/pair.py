@@ -86,6 +86,7 @@ class PoseVAE(Generator):
     """
 
     trained_on: dict[str, list[Any]] | None = None  # `Patches.pixels`, as it was
+    kept: tuple[str, ...] = ()  # names of attributes of plain values that files keep as well
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from pyroshift.plot.evidence import compare, khat
 from pyroshift.plot.latents import scatter
 from pyroshift.plot.panels import image, latent_map, maps
 from pyroshift.plot.pathways import ensemble, trajectories, transitions
+from pyroshift.plot.predictions import predicted_spectra
 from pyroshift.plot.predictive import predictive_check
 from pyroshift.plot.reconstruction import reconstructions
 from pyroshift.plot.search import search
@@ -46,6 +47,7 @@ __all__ = [
     "manifold",
     "maps",
     "mean_spectra",
+    "predicted_spectra",
     "predictive_check",
     "rank",
     "reconstructions",

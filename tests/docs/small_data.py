@@ -64,11 +64,18 @@ def spectra():
     return ps.synthetic.plasmons((8, 8), length=60, start=-1.0).counts
 
 
+@cache
+def structure():
+    """An image, and spectra taken on it."""
+    return ps.synthetic.structure_spectra((40, 40), seed=0)
+
+
 USUAL, NARROW = ((128, 128), (256, 256)), (8,)  # widths of the networks' layers
 FILES = {
     "scan.npy": lattice, "scan.dm4": lattice, "film.dm4": lattice, "atoms.npy": few_atoms,
     "counts.npy": counts, "pfm.ibw": domains, "later.ibw": later, "movie.hspy": movie,
-    "scan.hspy": patterns, "eels.hspy": spectra,
+    "scan.hspy": patterns, "eels.hspy": spectra, "topography.hspy": lambda: structure().image,
+    "curves.hspy": lambda: structure().spectra,
 }  # fmt: skip
 
 

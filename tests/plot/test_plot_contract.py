@@ -115,6 +115,11 @@ def spectral():
     return xr.Dataset(both)
 
 
+def predicted():
+    names = ("mean", "lower", "upper", "std", "observed")
+    return xr.Dataset({name: (("y", "x", "bias"), RNG.random((4, 5, 9))) for name in names})
+
+
 def certain():
     return xr.Dataset({"class_probability": (("y", "x", "class"), RNG.random((4, 5, 2)))})
 
@@ -139,6 +144,7 @@ INPUTS = {
     "manifold": lambda: (ps.manifold(ps.VAE(8), size=3),),
     "maps": lambda: (encoded(), IMAGE),
     "mean_spectra": lambda: (spectral(),),
+    "predicted_spectra": lambda: (predicted(),),
     "predictive_check": lambda: (checked(),),
     "rank": lambda: (calibrated(),),
     "reconstructions": lambda: model_and_patches(),

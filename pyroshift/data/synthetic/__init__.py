@@ -1,4 +1,4 @@
-"""Synthetic signals, lattices, motifs, cards and movies whose pose and content are known.
+"""Synthetic signals, spectra, lattices, motifs, cards and movies whose pose and content are known.
 
 Each generator returns the data and the truth as one Dataset. Offsets are positions of the motif
 from the window's centre, positive towards larger index; angles are in radians, counter-clockwise as
@@ -16,6 +16,7 @@ from pyroshift.data.synthetic.motifs import motifs
 from pyroshift.data.synthetic.sequences import switching
 from pyroshift.data.synthetic.signals import peaks, sines
 from pyroshift.data.synthetic.spectra import plasmons
+from pyroshift.data.synthetic.structures import structure_spectra
 
 __all__ = [
     "cards",
@@ -29,5 +30,6 @@ __all__ = [
     "plasmons",
     "reduce_modulo_lattice",
     "sines",
+    "structure_spectra",
     "switching",
 ]
