@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyroshift.model.pair import PoseVAE
 
 SPECTRA_RESULTS = ("classified.nc", "spectra.nc", "spectra.png", "abundances.png", "peak.png")
+SHIFT, UNSHIFTED = "shift", "vae"  # models, by the names of `fit`
 FEWEST = 8  # channels, of which something can be told
 
 
@@ -30,7 +31,7 @@ def spectra_options(parser: ArgumentParser) -> None:
     # There are fewer spectra than windows, and faint differences take many steps: `benchmarks`.
     often = {"epochs": 60, "batch_size": 64, "learning_rate": 8e-3}
     alone = dict.fromkeys(("period", "level", "step", "overlap", "window"))
-    known = settled("likelihood", "offset_scale", "kl", **often, **alone)
+    known = settled("model", "likelihood", "offset_scale", "kl", **often, **alone)
     parser.set_defaults(settings=settings, **known)
 
 
@@ -68,6 +69,12 @@ def _settings(parser: ArgumentParser) -> list[Action]:
             "--classes", dest="clusters", type=int, metavar="N",
             help="how many materials there are, which latents cluster into (default: as many as "
             "there are clusters apart; say how many where these go over into each other)",
+        ),
+        model.add_argument(
+            "--model", choices=(SHIFT, UNSHIFTED), default=SHIFT,
+            help=f"whether spectra shift: {SHIFT} where a peak drifts or a resonance moves, "
+            f"{UNSHIFTED} where nothing does, as of current-voltage curves, which have no peak "
+            "whose place could be told (default: %(default)s)",
         ),
         model.add_argument(
             "--latent-dim", type=int, default=2, metavar="N",
@@ -113,6 +120,12 @@ def prepared(cube: "DataArray", arguments: Namespace) -> "tuple[DataArray, Patch
             f"this is a single spectrum of {cube.size} channels, in which nothing varies: give a "
             "cube, with a spectrum at every pixel"
         )
+    for option in ("peak", "offset_scale") if arguments.model == UNSHIFTED else ():
+        if getattr(arguments, option) is not None:
+            raise SpecificationError(
+                f"--{option.replace('_', '-')} is of spectra that shift, and --model {UNSHIFTED} "
+                "says that they don't: leave one of them out"
+            )
     _tell_unit(cube)
     cube = _between(cube, arguments.range, "--range")
     if cube.sizes[axis] < FEWEST:
@@ -187,7 +200,7 @@ def _settle_likelihood(patches: "Patches", arguments: Namespace) -> None:
 def write_spectra(
     folder: Path, maps: "Dataset", model: "PoseVAE", cube: "DataArray", arguments: Namespace
 ) -> Mapping[str, Any]:
-    """Write the classes, where the peak is, and mean spectra, as files and pictures.
+    """Write the classes, mean spectra, and where spectra shift their peak, as files and pictures.
 
     Returns:
         What the report takes: the mean spectra.
@@ -198,19 +211,21 @@ def write_spectra(
     from pyroshift.pathways.classes import classify
     from pyroshift.pathways.spectra import mean_spectra
 
-    between = None if arguments.peak is None else (arguments.peak[0], arguments.peak[1])
-    peak = peak_position(model, maps, cube, between)
     known = arguments.clusters is not None
     classified = classify(maps, arguments.clusters, merge=known, seed=arguments.seed)
-    found = mean_spectra(classified, cube, position=peak["peak"])
-    write_dataset(folder / "classified.nc", classified.assign(peak.data_vars))
+    picture, figures = mean_intensity(cube), {}
+    if arguments.model == SHIFT:
+        between = None if arguments.peak is None else (arguments.peak[0], arguments.peak[1])
+        peak = peak_position(model, maps, cube, between)
+        classified = classified.assign(peak.data_vars)
+        found = mean_spectra(classified, cube, position=peak["peak"])
+        figures["peak.png"] = plot.maps(peak, picture, ["peak", "peak_std"])
+    else:
+        found = mean_spectra(classified, cube, align=False)
+    figures["spectra.png"] = plot.mean_spectra(found)
+    figures["abundances.png"] = plot.abundances(classified, picture)
+    write_dataset(folder / "classified.nc", classified)
     write_dataset(folder / "spectra.nc", found)
-    picture = mean_intensity(cube)
-    figures = {
-        "spectra.png": plot.mean_spectra(found),
-        "abundances.png": plot.abundances(classified, picture),
-        "peak.png": plot.maps(peak, picture, ["peak", "peak_std"]),
-    }
     write_figures(folder, figures)
     return {"spectra": found}
 

@@ -33,15 +33,15 @@ MAPS_OF_SPECTRA = {
     "offset": "<b>offset</b> says by how much the spectrum is shifted along its axis, from what "
     "the model draws for its z and class: a drift, a charging, a resonance that moves. Spectra "
     "without a peak have no offset to speak of: see <code>offset_std</code> in "
-    "<code>maps.nc</code>, and try a smaller <code>--offset-scale</code>.",
+    "<code>maps.nc</code>, and try <code>--model vae</code>.",
     "class": MAPS["class"].replace("motif a window shows", "spectrum this is"),
     "elbo": "<b>ELBO</b> says how well the model explains each spectrum: what is rare, or has more "
     "counts than others, is explained worse.",
 }
 SPECTRA = [
-    "The mean of each class, its spectra brought back by where their peak is, and a band of one "
-    "standard deviation of single spectra to either side: of noise, and of what varies within the "
-    "class. Classes that look alike are one.",
+    "The mean of each class, its spectra brought back by where their peak is if they shift, and a "
+    "band of one standard deviation of single spectra to either side: of noise, and of what varies "
+    "within the class. Classes that look alike are one.",
 ]
 ABUNDANCES = ["How probable each class is. Between 0 and 1 is what is mixed, or not to be told."]
 PEAK = [

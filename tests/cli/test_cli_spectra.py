@@ -50,6 +50,23 @@ def test_without_classes_latents_are_clustered_and_other_numbers_are_no_counts(t
     assert "components" in classified.dims
 
 
+def test_spectra_that_do_not_shift_have_no_peak(file, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["--model", "vae", "--classes", "2"]
+    assert main(["spectra", str(file), *QUICK, *options, "--out", str(out)]) == 0
+    assert {*SPECTRA_RESULTS} - {path.name for path in out.iterdir()} == {"peak.png"}
+    classified = xr.load_dataset(out / "classified.nc")
+    assert not {"peak", "offset"} & set(classified)
+    assert xr.load_dataset(out / "spectra.nc").aligned == 0
+    page = (out / "report.html").read_text()
+    assert "Mean spectra" in page
+    assert "Where the peak is" not in page
+    capsys.readouterr()
+    for more in (["--peak", "1", "9"], ["--offset-scale", "0.1"]):
+        command = ["spectra", file, *options, *more, "--quiet", "--out", tmp_path / "new"]
+        assert f"{more[0]} is of spectra that shift" in rejected(capsys, *command)
+
+
 @without_figures
 def test_uneven_axes_and_units(tmp_path, capsys):
     h5py = pytest.importorskip("h5py")
