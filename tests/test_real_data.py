@@ -206,6 +206,8 @@ def test_channels_of_piezoresponse_from_the_command_line(tmp_path):
         again,
         "--normalize",
         "none",
+        "--step",
+        "16",
         *levelled,
     ]
     assert main([*command, "--quiet", "--out", str(tmp_path / "maps.nc")]) == 0

@@ -147,10 +147,9 @@ class AnchorGuide(Guide):
         self.centres.fill_(start_canvas(pair, as_batch(x)))
 
     def revise(self, pair: Pair, x: Tensor | Batch) -> None:
-        """Split classes that two kinds of motif share, into the place of such as are spare."""
-        if pair.classes:
-            explain, follow = partial(self._classes, pair), partial(self._follow, pair)
-            split_and_merge(pair, as_batch(x), explain, follow)
+        """Split classes that two kinds of motif share into the place of such as are spare."""
+        explain, follow = partial(self._classes, pair), partial(self._follow, pair)
+        split_and_merge(pair, as_batch(x), explain, follow)
 
     def settle(self, pair: Pair) -> None:
         """Turn the classes' drawings alike, where nothing else says how turned they are."""

@@ -165,7 +165,7 @@ class Guide(nn.Module, ABC):
         """
 
     def revise(self, pair: Pair, x: Tensor | Batch) -> None:
-        """Move what training leaves where it is, such as classes; called between some epochs.
+        """Move classes that training leaves where they are; called between some epochs.
 
         Args:
             pair: the pair, in training.

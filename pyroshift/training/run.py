@@ -201,8 +201,8 @@ class Run:
         return record
 
     def _revise(self, epoch: int) -> None:
-        """Let the guide move what training leaves where it is, before the 2nd, 3rd, 5th, 9th ..."""
-        if epoch > 0 and epoch & (epoch - 1) == 0:
+        """Let the guide move classes, before the 2nd, 3rd, 5th, 9th ... epoch."""
+        if self.model.classes and epoch > 0 and epoch & (epoch - 1) == 0:
             self.model.eval()
             some = self._gathered(self.training[:_REVISED])
             self.model.guide_module.revise(self.model, some)
