@@ -72,6 +72,21 @@ def pixel_coordinates(rows: Array, columns: Array) -> dict[str, tuple]:
     }
 
 
+def scan_coordinates(shape: Sequence[int], step: float) -> dict[str, tuple]:
+    """Coordinates of a scan's positions along ``y`` and ``x``, `step` nanometres apart."""
+    return {
+        axis: variable(axis, step * np.arange(size), axis, "nm")
+        for axis, size in zip("yx", shape, strict=True)
+    }
+
+
+def blurred(values: Array, deviation: float) -> Array:
+    """The last two axes blurred by a Gaussian; what leaves at one side comes in at the other."""
+    rows, columns = (np.fft.fftfreq(length) for length in values.shape[-2:])
+    exponent = -2 * (math.pi * deviation) ** 2 * (rows[:, None] ** 2 + columns**2)
+    return np.fft.ifft2(np.fft.fft2(values) * np.exp(exponent)).real
+
+
 def check(**arguments: tuple[float, float, float]) -> None:
     """Each named argument's value must be a finite number from a lowest to a highest one."""
     for name, (value, low, high) in arguments.items():

@@ -8,7 +8,15 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.data.channels import channel_coords
-from pyroshift.data.synthetic._common import Array, check, check_shape, extremes, variable
+from pyroshift.data.synthetic._common import (
+    Array,
+    blurred,
+    check,
+    check_shape,
+    extremes,
+    scan_coordinates,
+    variable,
+)
 
 _FULL = 100.0  # amplitude far from walls, pm
 
@@ -65,11 +73,11 @@ def domains(
     check(offset=(offset, -math.inf, math.inf), noise=(noise, 0, math.inf))
     check(pixel=(pixel, 1e-6, math.inf))
     rng = np.random.default_rng(seed)
-    field = _blurred(rng.standard_normal(shape), size)
+    field = blurred(rng.standard_normal(shape), size)
     polarization = np.stack(
         [np.where(field > _level(field, each), 1.0, -1.0) for each in np.atleast_1d(share)]
     )
-    response = _blurred(polarization, wall_width)
+    response = blurred(polarization, wall_width)
     quadratures = noise * rng.standard_normal((2, *response.shape))
     measured = response * np.exp(1j * math.radians(offset)) + quadratures[0] + 1j * quadratures[1]
     image = np.stack([_FULL * np.abs(measured), np.rad2deg(np.angle(measured))], 1)
@@ -87,8 +95,7 @@ def domains(
     }
     del variables["image"][2]["units"]  # each channel has its own
     coordinates: dict[Any, Any] = {
-        "y": variable("y", pixel * np.arange(shape[0]), "y", "nm"),
-        "x": variable("x", pixel * np.arange(shape[1]), "x", "nm"),
+        **scan_coordinates(shape, pixel),
         **channel_coords(["amplitude", "phase"], ["pm", "deg"]),
     }
     if movie:
@@ -101,10 +108,3 @@ def _level(field: Array, share: float) -> float:
     if share in (0.0, 1.0):
         return math.inf if share == 0.0 else -math.inf
     return float(np.quantile(field, 1 - share))
-
-
-def _blurred(values: Array, deviation: float) -> Array:
-    """The last two axes blurred by a Gaussian; what leaves at one side comes in at the other."""
-    rows, columns = (np.fft.fftfreq(length) for length in values.shape[-2:])
-    exponent = -2 * (math.pi * deviation) ** 2 * (rows[:, None] ** 2 + columns**2)
-    return np.fft.ifft2(np.fft.fft2(values) * np.exp(exponent)).real

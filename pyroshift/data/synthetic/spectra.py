@@ -13,6 +13,7 @@ from pyroshift.data.synthetic._common import (
     check_counts,
     check_shape,
     extremes,
+    scan_coordinates,
     variable,
 )
 from pyroshift.errors import DataError
@@ -102,10 +103,7 @@ def plasmons(
     for row in range(shape[0]):  # whose transforms fit into memory
         part = np.array(single)[region[row]], thick[row], moved[row]
         rate[row] = counts * _spectra(*part, length, dispersion, start, zero_loss)
-    coords = {
-        axis: variable(axis, _PIXEL * np.arange(size), axis, "nm")
-        for axis, size in zip("yx", shape, strict=True)
-    }
+    coords = scan_coordinates(shape, _PIXEL)
     energy = start + dispersion * np.arange(length)
     coords["energy"] = variable("energy", energy, "energy loss", "eV")
     cube, scan = ("y", "x", "energy"), ("y", "x")

@@ -9,6 +9,7 @@ import xarray as xr
 from pyroshift.data.synthetic._common import (
     SMALLEST,
     Array,
+    blurred,
     check,
     check_counts,
     check_shape,
@@ -17,6 +18,7 @@ from pyroshift.data.synthetic._common import (
     lattice_points,
     render,
     rotate,
+    scan_coordinates,
     variable,
 )
 
@@ -102,10 +104,7 @@ def structure_spectra(
     expected = expected + bound[..., None] * _bound_states(bias, lowest)
     measured = expected + noise * np.sqrt(expected) * rng.standard_normal(expected.shape)
     image = image + image_noise * rng.standard_normal(image.shape)
-    coords = {
-        axis: variable(axis, _PIXEL * np.arange(size), axis, "nm")
-        for axis, size in zip("yx", shape, strict=True)
-    }
+    coords = scan_coordinates(shape, _PIXEL)
     coords["bias"] = variable("bias", bias, "bias", "mV")
     cube, scan, states = ("y", "x", "bias"), ("y", "x"), "dI/dV, normalized"
     variables = {
@@ -121,11 +120,8 @@ def structure_spectra(
 
 def _smooth(rng: np.random.Generator, shape: Sequence[int], size: float) -> Array:
     """A smooth random field, stretched to [0, 1]."""
-    rows, columns = (np.fft.fftfreq(length) for length in shape)
-    exponent = -2 * (math.pi * size) ** 2 * (rows[:, None] ** 2 + columns**2)
-    noise = np.fft.fft2(rng.standard_normal(shape))
-    noise[0, 0] = 0.0
-    field = np.fft.ifft2(noise * np.exp(exponent)).real
+    noise = rng.standard_normal(shape)
+    field = blurred(noise - noise.mean(), size)
     return (field - field.min()) / max(np.ptp(field), 1e-300)
 
 
