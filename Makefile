@@ -30,14 +30,14 @@ types: $(STAMP)  ## mypy
 	$(BIN)/mypy
 
 tests: $(STAMP)  ## pytest alone
-	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS)
+	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 OLDEST := .venv-oldest
 test-oldest:  ## the tests with the lowest versions that setup.cfg allows, in an environment of their own
 	$(PYTHON) -m venv $(OLDEST)
 	sed -n 's/^ *\([A-Za-z0-9_.-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
 	$(OLDEST)/bin/python -m pip install --constraint $(OLDEST)/lowest.txt --editable ".[$(EXTRAS)]"
-	$(ONE_THREAD) $(OLDEST)/bin/pytest --numprocesses $(WORKERS) -W ignore::DeprecationWarning
+	$(ONE_THREAD) $(OLDEST)/bin/pytest --numprocesses $(WORKERS) --dist worksteal -W ignore::DeprecationWarning
 
 SITE := docs/_build/html
 docs: $(VENV)/.docs-installed  ## the site, in docs/_build/html; warnings are errors, links are checked
