@@ -1,0 +1,215 @@
+"""Intervals that allow for noise of another size, or of neighbouring pixels together.
+
+Likelihoods take pixels to be independent. Measured ones seldom are: amplifiers, scans, detectors
+and filters spread noise over neighbours, so that as many pixels tell less than they seem to, and
+posteriors are too narrow. What a trained model leaves unexplained tells how the noise really is,
+and the sandwich of Huber and White what comes of that.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyroshift.errors import SpecificationError
+from pyroshift.model.batch import Batch, as_batch, gathered
+from pyroshift.model.distributions import moments
+from pyroshift.model.pair import PoseVAE
+from pyroshift.model.pose import half_window
+from pyroshift.model.sites import BRIGHTNESS, Content, Site
+
+_WINDOWS = 2000  # of which the noise is learned, at most
+_AT_ONCE = 128  # windows
+_STEP = 0.1  # to each side, of latents and of brightness, by which slopes are taken
+_KEPT = 0.2  # of a draw's power at a frequency, at least, after what was fitted of it
+_LEAST = 0.05  # of what independent noise would do, lest an estimate of correlations be negative
+
+
+class _Slopes(NamedTuple):
+    """What windows would change by, in the likelihood's own standard deviations of each pixel.
+
+    Args:
+        slopes: by each element of the sites, `batch x element x plane x pixels`.
+        certainty: of each element by its prior, 1 / variance, `batch x element`.
+    """
+
+    slopes: Tensor
+    certainty: Tensor
+
+    def precision(self, power: float) -> Tensor:
+        """The posterior's, if noise is as the likelihood has it, `batch x element x element`."""
+        flat = self.slopes.flatten(2)
+        return power * flat @ flat.mT + torch.diag_embed(self.certainty)
+
+    def unfitted(self, off: Tensor, power: float) -> Tensor:
+        """What is left of deviations, `batch x plane x pixels`, after the elements follow them."""
+        flat, rest = self.slopes.flatten(2), off.flatten(1).unsqueeze(-1)
+        fitted = flat.mT @ _inverse(self.precision(power)) @ (power * flat @ rest)
+        return (rest - fitted).reshape(off.shape)
+
+
+def check_robust(model: PoseVAE) -> None:
+    """Raise a SpecificationError where windows have no posterior of their own to be widened."""
+    if tiled := [site.name for site in model.contents if site.tiled_by]:
+        raise SpecificationError(
+            f"robust=True is of windows by themselves, but the prior of {tiled} is of neighbours "
+            "together: leave it out"
+        )
+
+
+@torch.no_grad()
+def widen(model: PoseVAE, patches: object, values: dict[str, np.ndarray]) -> None:
+    """Give standard deviations their robust size, in place.
+
+    Each is multiplied by what the sandwich estimate is times the one by the likelihood alone, both
+    to second order about the mode. Windows share one noise, the same everywhere in a window.
+
+    Args:
+        model: a trained model, in evaluation.
+        patches: the windows, on the model's device.
+        values: what was found of each, by name, among them `..._std`.
+
+    Source:
+        White, "Maximum likelihood estimation of misspecified models", Econometrica 50, 1 (1982);
+        Müller, "Risk of Bayesian inference in misspecified models, and the sandwich covariance
+        matrix", Econometrica 81, 1805 (2013).
+    """
+    count = len(values[model.given_sites[0].name])
+    sites = [site for site in model.given_sites if f"{site.name}_std" in values]
+    some = torch.randperm(count)[:_WINDOWS].sort().values
+    spectrum = _noise(model, patches, values, sites, some)
+    for index in torch.arange(count).split(_AT_ONCE):
+        batch, given = _found(model, patches, values, index)
+        slopes = _slopes(model, batch, given, sites)
+        ratio = _ratio(slopes, spectrum, batch.power).cpu().numpy()
+        begin = 0
+        for site in sites:
+            spread = values[f"{site.name}_std"]
+            size = math.prod(site.event_shape)
+            own = ratio[:, begin : begin + size].reshape(spread[index].shape)
+            spread[index], begin = spread[index] * own, begin + size
+
+
+def _noise(
+    model: PoseVAE,
+    patches: object,
+    values: Mapping[str, np.ndarray],
+    sites: list[Site],
+    some: Tensor,
+) -> Tensor:
+    """Spectrum of the noise: by what factor its power is larger than the likelihood has it.
+
+    Of what windows are off by, a part was fitted away, most of it where they tell most. So it is
+    compared with draws of the model itself, from which as much is taken away.
+
+    Returns:
+        `plane x frequencies`, of windows twice as long along each axis.
+    """
+    axes = len(model.window)
+    shape = [2 * size for size in model.window]
+    products: dict[str, Tensor | float] = {"seen": 0.0, "made": 0.0, "taken": 0.0}
+    for index in some.split(_AT_ONCE):
+        batch, given = _found(model, patches, values, index)
+        output, slopes = model.output(given), _slopes(model, batch, given, sites)
+        made = model.likelihood.distribution(output).sample()
+        made = torch.where(torch.isnan(batch.x), torch.nan, made)
+        each = {
+            "seen": _planes(_off(model, batch.x, output), axes),
+            "made": slopes.unfitted(_planes(_off(model, made, output), axes), batch.power),
+            "taken": _planes(model.likelihood.of_known(torch.ones_like(output), batch.x), axes),
+        }
+        for name, off in each.items():
+            products[name] = products[name] + _autocorrelation(off, shape)
+    pairs = torch.as_tensor(products["taken"]).clamp(min=0.5)
+    over = tuple(range(1, 1 + axes))
+    seen, made = (
+        torch.fft.fftn(products[name] / pairs, dim=over).real for name in ("seen", "made")
+    )
+    usual = made.mean(over, keepdim=True).clamp(min=1e-6)
+    return seen / torch.maximum(made, _KEPT * usual)
+
+
+def _ratio(slopes: _Slopes, spectrum: Tensor, power: float) -> Tensor:
+    """Robust standard deviations over those by the likelihood, `batch x element`."""
+    axes = tuple(range(3, slopes.slopes.dim()))
+    seen = torch.fft.fftn(slopes.slopes, spectrum.shape[1:], dim=axes).flatten(2)
+    weighted = seen * spectrum.flatten() / math.prod(spectrum.shape[1:])
+    scatter = power**2 * (weighted @ seen.mH).real
+    flat = slopes.slopes.flatten(2)
+    alone = power**2 * flat.square().sum(2)
+    inverse = _inverse(slopes.precision(power))
+    prior = torch.diag_embed(slopes.certainty)
+    robust, plain, floor = (
+        (inverse @ each @ inverse).diagonal(dim1=1, dim2=2)
+        for each in (scatter + prior, slopes.precision(power), prior + torch.diag_embed(0 * alone))
+    )
+    least = floor + _LEAST * (plain - floor)
+    return (torch.maximum(robust, least) / plain.clamp(min=1e-30)).sqrt()
+
+
+def _slopes(
+    model: PoseVAE, batch: Batch, given: Mapping[str, Tensor], sites: list[Site]
+) -> _Slopes:
+    """By how much a change of each element of the sites would change windows."""
+    axes, likelihood = len(model.window), model.likelihood
+    information = likelihood.information(model.output(given)).clamp(min=0)
+    scale = likelihood.of_known(information, batch.x).sqrt()
+    slopes, certainty = [], []
+    for site in sites:
+        width = moments(site.prior_given(given))[1].to(scale)
+        known = torch.where(torch.isfinite(width) & (width > 0), width, torch.inf).pow(-2)
+        certainty.append(known.expand(len(batch), *site.event_shape).reshape(len(batch), -1))
+        for step in _steps(model, site):
+            ends = [
+                model.output({**given, site.name: given[site.name] + s * step}) for s in (1, -1)
+            ]
+            slopes.append(_planes(scale * (ends[0] - ends[1]) / (2 * step.abs().max()), axes))
+    return _Slopes(torch.stack(slopes, 1), torch.cat(certainty, 1))
+
+
+def _steps(model: PoseVAE, site: Site) -> Iterator[Tensor]:
+    """A step of each element of a site: half a pixel of a pose, at the window's edge."""
+    apart = isinstance(site, Content) or site.name == BRIGHTNESS
+    step = _STEP if apart else 0.5 / half_window(model.window)
+    size = math.prod(site.event_shape)
+    yield from (step * torch.eye(size, device=model.device)).reshape(size, *site.event_shape)
+
+
+def _off(model: PoseVAE, x: Tensor, output: Tensor) -> Tensor:
+    """How far off data are, in standard deviations of their score; 0 where there are none."""
+    likelihood = model.likelihood
+    root = likelihood.information(output).clamp(min=1e-12).sqrt()
+    return likelihood.of_known(likelihood.score(x, output) / root, x)
+
+
+def _found(
+    model: PoseVAE, patches: object, values: Mapping[str, np.ndarray], index: Tensor
+) -> tuple[Batch, dict[str, Tensor]]:
+    """Some windows, and what was found of them with all else that decoders are told."""
+    batch = as_batch(gathered(patches, index))
+    names = [site.name for site in model.sites if site.name in values]
+    found = {name: torch.from_numpy(values[name][index]).to(model.device) for name in names}
+    told = model.covariates(batch.known, len(batch)) | model.global_values()
+    return batch, told | found
+
+
+def _planes(values: Tensor, axes: int) -> Tensor:
+    """Values with what there is of each pixel before the pixels' axes, `n x plane x pixels`."""
+    return values.unsqueeze(1) if values.dim() == axes + 1 else values.movedim(-1, 1)
+
+
+def _autocorrelation(values: Tensor, shape: list[int]) -> Tensor:
+    """Sum of products of pixels, by how far they are apart, `plane x distances`."""
+    axes = tuple(range(2, values.dim()))
+    power = torch.fft.fftn(values, shape, dim=axes).abs().square().sum(0)
+    return torch.fft.ifftn(power, dim=tuple(axis - 1 for axis in axes)).real
+
+
+def _inverse(precision: Tensor) -> Tensor:
+    """Of precisions, in which an element of which nothing is known has none."""
+    ridge = 1e-9 * precision.diagonal(dim1=1, dim2=2).amax(1).clamp(min=1e-9)
+    identity = torch.eye(precision.shape[-1]).to(precision)
+    return torch.linalg.inv(precision + ridge[:, None, None] * identity)
