@@ -9,7 +9,7 @@ import xarray as xr
 
 from pyroshift.data.channels import value_units
 from pyroshift.data.gathering import Patches
-from pyroshift.explore import labels, pictures
+from pyroshift.explorer import labels, pictures
 from pyroshift.explorer.packing import Pack
 from pyroshift.explorer.places import Places
 from pyroshift.explorer.tiles import latents_of, tiles_of

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from pyroshift.explore import pictures
+from pyroshift.explorer import pictures
 from pyroshift.explorer.packing import Pack
 from pyroshift.explorer.places import Places
 from pyroshift.maps.labels import MODE, PROBABILITIES, components
