@@ -142,12 +142,18 @@ export function drawOutline(context, line) {
   context.stroke();
 }
 
+/** The largest round number up to a limit: 1, 2 or 5 times a power of ten. */
+export function roundBelow(limit) {
+  const power = 10 ** Math.floor(Math.log10(limit));
+  return [5, 2, 1].find((factor) => factor * power <= limit) * power;
+}
+
 /** Round values between two, about so many. */
 export function ticks(low, high, about = 4) {
   const raw = (high - low) / about;
   if (!(raw > 0) || !Number.isFinite(raw)) return [];
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999);
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.7);
   const found = [];
   for (let n = Math.ceil(low / step); n * step <= high + 1e-9 * step; n++) found.push(n * step);
   return found;

@@ -36,6 +36,7 @@ class Content:
         patches: the windows; their `positions` number the places.
         image: that is shown, as (frame, channel, y, x), or None.
         own_image: whether it is the one that the windows share pixels with, in the same values.
+        origin: coordinate at the start of signals, where it is known.
         share: of the windows whose pictures are kept, evenly spread.
         left_out: what isn't shown, in words.
     """
@@ -46,6 +47,7 @@ class Content:
     patches: Patches
     image: xr.DataArray | None
     own_image: bool
+    origin: float | None = None
     share: float = 1.0
     left_out: tuple[str, ...] = field(default=())
 
@@ -136,6 +138,7 @@ class Content:
                     symmetric_limits(pictures.apart(seen[:, n], drawn[:, n], periods.get(name)))[1]
                     for n, name in enumerate(names)
                 ],
+                "origin": self.origin,
                 "axes": list(patches.window_dims),
                 "steps": list(patches.pixel_size),
                 "stepUnits": list(patches.units),

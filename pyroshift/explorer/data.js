@@ -207,10 +207,26 @@ export function readable(value, digits = 3) {
   return (text.includes("e") ? text : String(Number(text))).replace("-", "−");
 }
 
+/** From where to where, to as many digits as tell the ends apart. */
+export function span([low, high], units) {
+  if (PREFIXED.includes(units)) return `${withUnit(low, units)} to ${withUnit(high, units)}`;
+  const size = Math.floor(Math.log10(Math.max(high - low, 1e-30)));
+  const fixed = (value) => (size > 4 || size < -4 ? readable(value)
+    : String(Number(value.toFixed(Math.max(0, 2 - size)))).replace("-", "−"));
+  return `${fixed(low)} to ${fixed(high)}${units ? ` ${units}` : ""}`;
+}
+
+/** A latent's name. */
+export function latentName(number) {
+  return `z${[...String(number)].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("")}`;
+}
+
+const PREFIXED = ["m", "V", "A", "s", "Hz", "N", "F"];
+
 /** A number, with a prefix where its unit takes one. */
 export function withUnit(value, units, digits = 3) {
   const prefixes = { "-12": "p", "-9": "n", "-6": "µ", "-3": "m", 0: "", 3: "k", 6: "M", 9: "G" };
-  if (!["m", "V", "A", "s", "Hz", "N", "F"].includes(units) || !value) {
+  if (!PREFIXED.includes(units) || !value) {
     return `${readable(value, digits)}${units ? ` ${units}` : ""}`;
   }
   const power = 3 * Math.min(3, Math.max(-4, Math.floor(Math.log10(Math.abs(value)) / 3)));

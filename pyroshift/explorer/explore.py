@@ -34,7 +34,7 @@ def explore(model: PoseVAE, maps: xr.Dataset, image: Any = None, patches: Any = 
             windows are cut from it again unless `patches` are given. Of spectra and patterns any
             image over the same coordinates.
         patches: what `encode` was given: needed for spectra, patterns, and windows that were
-            given one by one.
+            given one by one. A DataArray of spectra brings the coordinate of their axis.
 
     Returns:
         The explorer.
@@ -66,7 +66,14 @@ def explore(model: PoseVAE, maps: xr.Dataset, image: Any = None, patches: Any = 
         shown = as_shown(image_of(windows, places))
     else:
         shown = _means(windows, places)
-    return Explorer(Content(model, maps, places, windows, shown, same))
+    return Explorer(Content(model, maps, places, windows, shown, same, _origin(patches)))
+
+
+def _origin(patches: Any) -> float | None:
+    """The coordinate at which signals start, where it is known."""
+    if not isinstance(patches, xr.DataArray) or patches.dims[-1] not in patches.coords:
+        return None
+    return float(patches[patches.dims[-1]].values[0])
 
 
 def _check_model(model: Any, maps: Any) -> None:

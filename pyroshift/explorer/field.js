@@ -1,8 +1,8 @@
 // The image and the maps, side by side and linked: a pointer on one is a pointer on all.
 
 import { ACCENT, SELECTED, bar, colourOf, css, pixels, table } from "./colours.js";
-import { Surface, choice, drawOutline, element, outline, ticks } from "./canvas.js";
-import { inside, withUnit } from "./data.js";
+import { Surface, choice, drawOutline, element, outline, roundBelow } from "./canvas.js";
+import { inside, span, withUnit } from "./data.js";
 
 /** What both the image and the map do: carry positions, select, walk. */
 class View {
@@ -139,9 +139,7 @@ class View {
     const unit = this.app.places.units[1];
     if (!this.isotropic || !unit) return;
     const { sx } = this.frame();
-    const span = width / Math.abs(sx);
-    const length = ticks(0, 0.35 * span, 1).pop();
-    if (!length) return;
+    const length = roundBelow((0.3 * width) / Math.abs(sx));
     const pixels = length * Math.abs(sx), text = withUnit(length, unit);
     context.font = "600 12px system-ui, sans-serif";
     const wide = Math.max(pixels, context.measureText(text).width);
@@ -191,7 +189,7 @@ export class ImageView extends View {
     this.picture(context, pixels(values, height, width, grey, limits), picture.extent);
     bar(this.bar, grey);
     const unit = picture.units[this.channel];
-    this.caption.textContent = limits.map((value) => withUnit(value, unit)).join(" to ");
+    this.caption.textContent = span(limits, unit);
   }
 }
 
@@ -224,8 +222,8 @@ export class MapView extends View {
     const { data, map, limits, colours } = this.app, field = data.fields.get(map);
     this.select.value = map;
     this.colours.value = colours;
-    this.low.value = String(Number(limits[0].toPrecision(4)));
-    this.high.value = String(Number(limits[1].toPrecision(4)));
+    this.low.value = String(Number(limits[0].toPrecision(3)));
+    this.high.value = String(Number(limits[1].toPrecision(3)));
     this.scale.hidden = field.kinds.length > 0;
     this.colours.hidden = this.scale.hidden;
     this.kinds.replaceChildren(...field.kinds.map((kind, n) => {
@@ -272,7 +270,8 @@ export class Strip {
     const shown = app.data.header.fields.filter((field) => !field.optional);
     this.app = app;
     this.views = shown.map((field) => {
-      const view = { app, extent: app.extent, isotropic: app.isotropic, radius: () => 1.5,
+      const view = { app, extent: app.extent, isotropic: app.isotropic,
+        radius: View.prototype.radius,
         frame: View.prototype.frame, canvasAt: View.prototype.canvasAt,
         picture: View.prototype.picture };
       view.surface = new Surface({ label: field.title, tall: 74, draw: (context) => {

@@ -2,10 +2,10 @@
 
 import { ACCENT, pixels, table } from "./colours.js";
 import { Surface, arrow, choice, element, slider, ticks } from "./canvas.js";
-import { readable } from "./data.js";
+import { latentName, readable } from "./data.js";
 import { drawLines, drawWindow, signalAxis } from "./place.js";
 
-const ROOM = 30; // pixels for the numbers along the axes
+const ROOM = 40; // pixels for the numbers along the axes
 
 export class MotifView {
   constructor(app) {
@@ -24,10 +24,10 @@ export class MotifView {
   }
 
   make() {
-    const { app, tiles } = this, ratio = this.flat ? 1 : this.windows.shape[1] / this.windows.shape[0];
+    const { app, tiles } = this, ratio = this.flat ? 1.4 : this.windows.shape[1] / this.windows.shape[0];
     this.map = new Surface({
       label: "plane of z: drag, or arrow keys, to draw the motif", role: "application",
-      ratio: this.plane.length > 1 ? 1 : 3, draw: (context) => this.paintPlane(context),
+      ratio: this.shape(), draw: (context) => this.paintPlane(context),
     });
     this.motif = new Surface({ label: "motif at this z", ratio, draw: () => this.paintMotif() });
     this.map.listen({
@@ -35,7 +35,7 @@ export class MotifView {
       key: (event) => this.step(event),
     });
     this.badge = element("p", { class: "about" });
-    this.values = element("p", { class: "place" });
+    this.values = element("p", { class: "about" });
     this.tools = element("div", { class: "tools" });
     this.sliders = element("div", { class: "sliders" });
     if (tiles.kinds.length) {
@@ -48,7 +48,7 @@ export class MotifView {
         (n) => this.set(() => { this.channel = Number(n); })));
     }
     if (this.sizes.length > 2) {
-      const options = tiles.latents.map((latent, n) => [n, `z${latent}`]);
+      const options = tiles.latents.map((latent, n) => [n, latentName(latent)]);
       this.tools.append(...["across", "down"].map((name, axis) =>
         choice(`latent ${name} the plane`, options, this.plane[axis], (n) => this.turn(axis, Number(n)))));
     }
@@ -57,15 +57,22 @@ export class MotifView {
     this.tools.append(element("label", {}, follows, " follow the place"));
     this.makeSliders();
     this.panel = app.panel("Manifold", this.tools,
-      element("div", { class: "manifold" }, this.map.box,
+      element("div", { class: this.plane.length > 1 ? "manifold" : "manifold line" }, this.map.box,
         element("div", {}, this.motif.box, this.values)), this.sliders, this.badge);
+  }
+
+  /** Width over height of the plane, with room for its numbers, about that of its tiles. */
+  shape() {
+    const tile = this.flat ? 1 : this.windows.shape[1] / this.windows.shape[0];
+    if (this.plane.length > 1) return Math.min(1.6, Math.max(0.6, tile));
+    return Math.min(7, (1.12 * tile * this.sizes[0]) / (1 + 0.1 * tile * this.sizes[0]));
   }
 
   makeSliders() {
     const { tiles } = this;
     this.free = tiles.latents.map((_, n) => n).filter((n) => !this.plane.includes(n)).map((n) => {
       const axis = tiles.axes[n], ends = [axis[0], axis[axis.length - 1]];
-      const made = slider(`z${tiles.latents[n]}`, ...ends, (ends[1] - ends[0]) / 100,
+      const made = slider(latentName(tiles.latents[n]), ...ends, (ends[1] - ends[0]) / 100,
         this.z[tiles.latents[n]], (value) => readable(value, 2),
         (value) => this.set(() => { this.z[tiles.latents[n]] = value; }));
       return { n, ...made };
@@ -128,7 +135,7 @@ export class MotifView {
 
   redraw() {
     const { latents } = this.tiles;
-    this.values.textContent = latents.map((n) => `z${n} = ${readable(this.z[n], 2)}`).join(", ");
+    this.values.textContent = latents.map((n) => `${latentName(n)} = ${readable(this.z[n], 2)}`).join(", ");
     this.badge.textContent = this.live ? "Drawn by the model itself."
       : `Interpolated between ${this.sizes.join(" × ")} motifs that the model drew, without pose.`;
     this.map.redraw();
@@ -248,12 +255,12 @@ export class MotifView {
     };
     context.textAlign = "center";
     for (const [tick, at] of along(across, wide)) context.fillText(readable(tick), left + at, top + tall + 13);
-    context.fillText(`z${this.tiles.latents[across]}`, left + wide / 2, top + tall + 26);
+    context.fillText(latentName(this.tiles.latents[across]), left + wide / 2, top + tall + 28);
     if (down === undefined) return;
     context.textAlign = "right";
     for (const [tick, at] of along(down, tall)) context.fillText(readable(tick), left - 4, top + at + 4);
     context.textAlign = "left";
-    context.fillText(`z${this.tiles.latents[down]}`, 0, top + 9);
+    context.fillText(latentName(this.tiles.latents[down]), 0, top + tall / 2 + 4);
   }
 
   paintMotif() {

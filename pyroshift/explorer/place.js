@@ -2,7 +2,7 @@
 
 import { bar, pixels, table } from "./colours.js";
 import { Surface, choice, element, ticks } from "./canvas.js";
-import { readable, withUnit } from "./data.js";
+import { readable, span, withUnit } from "./data.js";
 
 const NAMES = ["window", "reconstruction", "residual"];
 
@@ -34,9 +34,9 @@ export function drawLines(surface, lines, [low, high], axis) {
   }
   context.textAlign = "center";
   if (axis.label) {
-    const end = axis.step * (axis.length - 1);
-    for (const tick of ticks(Math.min(0, end), Math.max(0, end), 5)) {
-      const at = left + (wide * tick) / end;
+    const { origin } = axis, end = origin + axis.step * (axis.length - 1);
+    for (const tick of ticks(Math.min(origin, end), Math.max(origin, end), wide / 60)) {
+      const at = left + (wide * (tick - origin)) / (end - origin);
       context.fillText(readable(tick), at, height - bottom + 13);
     }
     context.fillText(axis.label, left + wide / 2, height - 4);
@@ -61,8 +61,9 @@ export function drawLines(surface, lines, [low, high], axis) {
 /** The axis of a signal. */
 export function signalAxis(windows, labelled = true) {
   const unit = windows.stepUnits[0];
-  return { length: windows.shape[0], step: windows.steps[0],
-    label: labelled ? `${windows.axes[0]} from its start (${unit})` : "" };
+  const from = windows.origin === null ? " from its start" : "";
+  return { length: windows.shape[0], step: windows.steps[0], origin: windows.origin || 0,
+    label: labelled ? `${windows.axes[0]}${from} (${unit})` : "" };
 }
 
 export class PlaceView {
@@ -121,9 +122,8 @@ export class PlaceView {
     }
     this.signed = [-bound, bound];
     const unit = this.windows.units[channel];
-    const text = (limits) => limits.map((value) => withUnit(value, unit)).join(" to ");
-    this.bars[0].text.textContent = text(this.limits);
-    this.bars[1].text.textContent = text(this.signed);
+    this.bars[0].text.textContent = span(this.limits, unit);
+    this.bars[1].text.textContent = span(this.signed, unit);
     this.caption.hidden = this.flat;
     this.note.textContent = place < 0 ? "Hover over a place."
       : !this.seen && !this.made ? "There is no window here, or it was left out of the page."
@@ -210,7 +210,8 @@ export class Numbers {
     const { modes } = data.header;
     (this.modes || []).forEach((cells, mode) => cells.forEach((cell, n) => {
       const values = data.arrays[`mode.${modes.columns[n].name}`];
-      cell.textContent = place < 0 ? "–" : readable(values[place * modes.count + mode]);
+      const value = place < 0 ? NaN : values[place * modes.count + mode];
+      cell.textContent = n === 0 && value < 0.001 ? "< 0.001" : readable(value);
     }));
   }
 

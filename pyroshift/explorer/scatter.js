@@ -4,7 +4,7 @@ import { ACCENT, SELECTED, colourOf, css, table } from "./colours.js";
 import { Surface, choice, drawOutline, element, outline, ticks } from "./canvas.js";
 import { inside, nearestAlong, readable } from "./data.js";
 
-const MARGIN = { left: 46, right: 10, top: 10, bottom: 34 };
+const MARGIN = { left: 60, right: 10, top: 10, bottom: 34 };
 const REACH = 20; // pixels from a point at which it is still hovered over
 
 export class Scatter {

@@ -11,7 +11,7 @@ from pyroshift.plot.colours import robust_limits
 
 _MOST_TILES = 2048
 _MOST_PIXELS = 3_000_000
-_FINEST = (15, 15, 5)  # tiles along the first, the second, and every other latent
+_FINEST = (11, 11, 5)  # tiles along the first, the second, and every other latent
 _REACH = 2.0  # standard deviations of the prior that are shown in any case
 
 
@@ -61,7 +61,7 @@ def _sizes(latents: int, most: int, pixels: int) -> list[int]:
 
     Example:
         >>> _sizes(2, 2048, 1024), _sizes(4, 2048, 1024), len(_sizes(20, 2048, 1024))
-        ([15, 15], [9, 9, 5, 5], 6)
+        ([11, 11], [9, 9, 5, 5], 6)
     """
     room = max(min(most, _MOST_PIXELS // pixels), 2)
     sizes: list[int] = []
