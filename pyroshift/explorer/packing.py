@@ -69,7 +69,7 @@ def coded(values: np.ndarray, kind: type) -> tuple[np.ndarray, np.ndarray, np.nd
         (array([[  0, 254, 255]], dtype=uint8), 2.0)
     """
     missing_code = np.iinfo(kind).max
-    flat = np.asarray(values, np.float32).reshape(len(values), -1)
+    flat = np.asarray(values, np.float32).reshape(len(values), int(np.prod(np.shape(values)[1:])))
     known = np.isfinite(flat)
     low = np.where(known, flat, np.inf).min(1, initial=np.inf)
     high = np.where(known, flat, -np.inf).max(1, initial=-np.inf)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from pyroshift.data.checks import as_image, pixel_size
@@ -79,7 +80,7 @@ def _cut_again(model: PoseVAE, maps: xr.Dataset, places: Places, image: Any) -> 
     with warnings.catch_warnings():
         # Of missing pixels and outliers they were told when these were first cut.
         warnings.simplefilter("ignore", UserWarning)
-        return extract_patches(
+        cut = extract_patches(
             data,
             model.window,
             normalize=_normalize(maps),
@@ -87,6 +88,11 @@ def _cut_again(model: PoseVAE, maps: xr.Dataset, places: Places, image: Any) -> 
             interpolate=not whole,
             min_valid=1e-9,
         )
+    # Where the maps know nothing, too many pixels were missing.
+    known = np.isfinite(places.template.values.ravel()[cut.positions])
+    if not known.any():
+        raise DataError("the maps are NaN everywhere: there is no window to show")
+    return cut if known.all() else cut.subset(torch.from_numpy(known))
 
 
 def _normalize(maps: xr.Dataset) -> str | Sequence[float] | None:
