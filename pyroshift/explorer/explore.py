@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from pyroshift.data.checks import as_image
@@ -56,17 +57,16 @@ def explore(model: PoseVAE, maps: xr.Dataset, image: Any = None, patches: Any = 
     places = places_of(maps)
     windows = windows_of(model, maps, places, image, patches)
     own = from_image(windows)
-    # The values that the page cuts windows from are those of the image, unless it was normalised.
-    same = own and windows.normalize in ("patch", None) and (image is None or patches is None)
     if image is not None:
         given = as_shown(as_image(image, channels=True))
         _check_shown(given, places)
+        own = own and _same_values(given, windows)
         shown: xr.DataArray | None = given
     elif own:
         shown = as_shown(image_of(windows, places))
     else:
         shown = _means(windows, places)
-    return Explorer(Content(model, maps, places, windows, shown, same, _origin(patches)))
+    return Explorer(Content(model, maps, places, windows, shown, own, _origin(patches)))
 
 
 def _origin(patches: Any) -> float | None:
@@ -109,6 +109,14 @@ def _check_model(model: Any, maps: Any) -> None:
 
 def _listed(numbers: Any) -> Any:
     return numbers if hasattr(numbers, "__iter__") else [numbers]
+
+
+def _same_values(image: xr.DataArray, windows: Patches) -> bool:
+    """Whether an image has the pixels that windows are cut from, as it has unless normalised."""
+    source = windows.source.cpu().numpy()
+    return image.size == source.size and np.array_equal(
+        image.values.astype(np.float32).ravel(), source.astype(np.float32).ravel(), equal_nan=True
+    )
 
 
 def _check_shown(image: xr.DataArray, places: Places) -> None:

@@ -101,19 +101,22 @@ class Explorer:
         Raises:
             DataError: if all but the windows is larger than the limit already.
         """
-        text = self._page(self.content)
-        if len(text) <= limit * 1e6:
+        text, most = self._page(self.content), limit * 1e6
+        if (whole := _size(text)) <= most:
             return text
-        least = len(self._page(self.content.reduced(0.0)))
-        share = (limit * 1e6 - least) / (len(text) - least)
-        if share <= 0:
+        least = _size(self._page(self.content.reduced(0.0)))
+        if least > most:
             raise DataError(
                 f"without any windows the page is {least / 1e6:.1f} MB already, above {limit:g}: "
                 "pass a larger limit, or maps of fewer places"
             )
-        reduced = self.content.reduced(0.97 * share)
+        share = (most - least) / (whole - least)
+        while _size(text) > most:  # as some windows pack better than others
+            share *= 0.95
+            reduced = self.content.reduced(share)
+            text = self._page(reduced)
         warnings.warn(f"the page leaves out {reduced.left_out[0]}", stacklevel=3)
-        return self._page(reduced)
+        return text
 
     def _page(self, content: Content) -> str:
         header, data = content.packed()
@@ -143,6 +146,11 @@ class Explorer:
             f'<iframe srcdoc="{escape(self.html())}" title="pyroshift explorer" width="100%" '
             f'height="{_HEIGHT}" style="border: 0"></iframe>'
         )
+
+
+def _size(text: str) -> int:
+    """Bytes of a file that holds it."""
+    return len(text.encode())
 
 
 def _checked(mask: Any, template: xr.DataArray) -> np.ndarray:

@@ -200,8 +200,8 @@ def test_selections_that_fit_no_maps(mask):
 def test_pages_keep_to_their_limit(tmp_path):
     model, _, maps = trained()
     explorer = ps.explore(model, maps, image())
-    whole = len(explorer.html())
-    least = len(explorer._page(explorer.content.reduced(0.0)))
+    whole = len(explorer.html().encode())
+    least = len(explorer._page(explorer.content.reduced(0.0)).encode())
     limit = (0.4 * whole + 0.6 * least) / 1e6
     with pytest.warns(UserWarning, match="leaves out reconstructions of") as told:
         path = explorer.save(tmp_path / "small.html", limit=limit)
