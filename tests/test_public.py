@@ -315,7 +315,7 @@ def test_models_can_be_pickled():
 
 # From the bottom. Parts on one line know nothing of each other.
 LAYERS = [
-    ["_version", "errors", "extras", "moved", "names"],
+    ["_version", "errors", "extras", "moved", "names", "shown"],
     ["data"],
     ["model"],
     ["priors"],

@@ -29,7 +29,7 @@ class Explorer:
         >>> import tempfile
         >>> import pyroshift as ps
         >>> patches = ps.Patches.from_array(np.random.default_rng(0).random((20, 12)))
-        >>> model = ps.VAE(12, latent_dim=1)
+        >>> model = ps.VAE((12,), latent_dim=1)
         >>> explorer = ps.explore(model, ps.encode(model, patches), patches=patches)
         >>> explorer.selected = explorer.selected.copy(data=np.arange(20) < 3)
         >>> int(explorer.selected.sum())
