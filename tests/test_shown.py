@@ -14,6 +14,8 @@ import pyroshift as ps
 from pyroshift.shown import graph, table
 from pyroshift.training.history import EpochRecord, History
 
+VOID = {"img", "input", "br", "polyline", "path", "use"}
+
 
 class Text(HTMLParser):
     """The text of a piece of HTML, whose tags must match."""
@@ -26,11 +28,11 @@ class Text(HTMLParser):
         self.text = " ".join(" ".join(self.words).split())
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("img", "input", "br", "polyline", "path", "use"):
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
-        if tag not in ("polyline", "path", "use"):
+        if tag not in VOID:
             assert self.open.pop() == tag
 
     def handle_data(self, data):
@@ -98,7 +100,7 @@ RECORDS = [
 
 
 def test_histories_show_their_curves_and_stay_datasets():
-    history = History(["z", "<a>"], RECORDS).to_xarray({"stopped": "completed"})
+    history = History(["z", "<a>"], records=RECORDS).to_xarray({"stopped": "completed"})
     assert isinstance(history, xr.Dataset)
     html = history._repr_html_()
     assert html.count("<polyline") == 3

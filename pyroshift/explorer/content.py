@@ -107,7 +107,7 @@ class Content:
         slots[patches.positions[kept]] = np.arange(len(kept))
         pack.add("slot", slots)
         made, channels = self.made(kept), max(len(self.model.channels), 1)
-        pack.add_coded("made", made.reshape(-1, *self.model.window))
+        pack.add_coded("made", made.reshape(-1, *self.model.window), smooth=True)
         if self._cuts:
             starts[patches.positions] = patches.starts.cpu().numpy()
             pack.add("start", starts)
@@ -115,7 +115,8 @@ class Content:
             kind = np.uint16 if source.size <= _FINE_SOURCE else np.uint8
             pack.add_coded("source", source.reshape(-1, *source.shape[-2:]), kind)
         else:
-            pack.add_coded("window", self.seen(kept).reshape(-1, *self.model.window))
+            seen = self.seen(kept).reshape(-1, *self.model.window)
+            pack.add_coded("window", seen, smooth=True)
         # Limits are those of windows from everywhere, whichever are kept.
         sample = self.kept(min(1.0, _SAMPLE / len(patches)))
         seen, drawn = self.seen(sample), self.made(sample)
@@ -150,7 +151,7 @@ class Content:
         z = latents_of(self.model, self.maps, self.places.dims)
         tiles = tiles_of(self.model, z)
         pack.add("z", z.astype(np.float32))
-        pack.add_coded("tile", tiles.values.reshape(-1, *self.model.window))
+        pack.add_coded("tile", tiles.values.reshape(-1, *self.model.window), smooth=True)
         at = -1 - len(self.model.window)  # the axis of channels
         kinds = labels.kinds(self.maps) if self.model.classes else ()
         return {

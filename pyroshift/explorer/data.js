@@ -39,14 +39,14 @@ export class Data {
   }
 
   /** One entry of an array that is kept as whole numbers; the highest of these is missing. */
-  entry(name, index, first = 0, stride = 1, length = this.pixels) {
+  entry(name, index, first, length) {
     const codes = this.arrays[name];
     const missing = codes.BYTES_PER_ELEMENT === 1 ? 255 : 65535;
     const low = this.arrays[`${name}.low`][index];
     const step = this.arrays[`${name}.step`][index];
     const values = new Float32Array(length);
     for (let i = 0; i < length; i++) {
-      const code = codes[first + i * stride];
+      const code = codes[first + i];
       values[i] = code === missing ? NaN : low + step * code;
     }
     return values;
@@ -62,7 +62,7 @@ export class Data {
     const values = new Float32Array(this.pixels);
     for (let row = 0; row < this.window[0]; row++) {
       const first = (image * height + top + row) * width + left;
-      values.set(this.entry("source", image, first, 1, this.window[1]), row * this.window[1]);
+      values.set(this.entry("source", image, first, this.window[1]), row * this.window[1]);
     }
     return this.header.windows.stretched ? stretched(values) : values;
   }
@@ -77,7 +77,19 @@ export class Data {
     const slot = this.arrays.slot[place];
     if (slot < 0) return null;
     const index = slot * this.channels + channel;
-    return this.entry(name, index, index * this.pixels);
+    return this.summed(name, index);
+  }
+
+  /** One window or motif of an array whose rows are kept as differences. */
+  summed(name, index) {
+    const codes = this.arrays[name], width = this.window[this.window.length - 1];
+    const low = this.arrays[`${name}.low`][index], step = this.arrays[`${name}.step`][index];
+    const values = new Float32Array(this.pixels);
+    for (let i = 0, code = 0; i < this.pixels; i++) {
+      code = (codes[index * this.pixels + i] + (i % width ? code : 0)) & 255;
+      values[i] = code === 255 ? NaN : low + step * code;
+    }
+    return values;
   }
 
   /** What remains of a window; phases differ by half a period at most. */

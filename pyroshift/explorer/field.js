@@ -184,7 +184,7 @@ export class ImageView extends View {
     const [, height, width] = data.header.arrays[picture.array].shape;
     const shown = Math.min(frame, picture.frames - 1);
     const index = shown * picture.channels.length + this.channel;
-    const values = data.entry(picture.array, index, index * height * width, 1, height * width);
+    const values = data.entry(picture.array, index, index * height * width, height * width);
     const grey = table(data, "gray"), limits = picture.limits[this.channel];
     this.picture(context, pixels(values, height, width, grey, limits), picture.extent);
     bar(this.bar, grey);

@@ -154,7 +154,7 @@ export class MotifView {
     let index = this.kind;
     indices.forEach((at, n) => { index = index * this.sizes[n] + at; });
     index = index * this.app.data.channels + this.channel;
-    return this.app.data.entry("tile", index, index * this.app.data.pixels);
+    return this.app.data.summed("tile", index);
   }
 
   /** Between the tiles around, linear along each latent. */

@@ -36,15 +36,21 @@ class Pack:
         self._parts.append(content)
         self._size += len(content)
 
-    def add_coded(self, name: str, values: np.ndarray, kind: type = np.uint8) -> None:
+    def add_coded(
+        self, name: str, values: np.ndarray, kind: type = np.uint8, smooth: bool = False
+    ) -> None:
         """Put an array in as whole numbers, each entry along the first axis by its own range.
 
         Args:
             name: of the array; its ranges are put in under `name` with ".low" and ".step".
             values: `n x ...`, NaN where missing.
             kind: the whole numbers' type.
+            smooth: whether each row is kept as what its pixels differ by from those before, modulo
+                the type's range, which packs better where pixels are like their neighbours.
         """
         codes, low, step = coded(values, kind)
+        if smooth:
+            codes[..., 1:] -= codes[..., :-1].copy()
         for ending, part in (("", codes), (".low", low), (".step", step)):
             self.add(f"{name}{ending}", part)
 

@@ -28,6 +28,8 @@ def opened(page):
     }  # fmt: skip
     for name in [name.removesuffix(".low") for name in arrays if name.endswith(".low")]:
         codes, missing = arrays[name], np.iinfo(arrays[name].dtype).max
+        if name in ("made", "window", "tile"):  # rows are kept as differences
+            codes = np.cumsum(codes, -1, dtype=codes.dtype)
         low, step = (
             arrays[f"{name}.{part}"].reshape(-1, *[1] * (codes.ndim - 1))
             for part in ("low", "step")
