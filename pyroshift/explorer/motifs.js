@@ -203,12 +203,27 @@ export class MotifView {
     return table(this.app.data, this.windows.periods[this.channel] === null ? "gray" : "twilight");
   }
 
-  paintPlane(context) {
+  /** The tiles, which are drawn again only where others are to be seen. */
+  tilesDrawn() {
+    const { canvas, scale } = this.map, nearest = this.sizes.map((_, n) => {
+      const [at, share] = this.along(n);
+      return this.plane.includes(n) ? 0 : at + Math.round(share);
+    });
+    const shown = [canvas.width, canvas.height, this.kind, this.channel, this.plane, nearest].join();
+    if (this.shown === shown) return this.drawnTiles;
+    this.shown = shown;
+    this.drawnTiles = document.createElement("canvas");
+    [this.drawnTiles.width, this.drawnTiles.height] = [canvas.width, canvas.height];
+    const context = this.drawnTiles.getContext("2d");
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    this.paintTiles(context, nearest);
+    return this.drawnTiles;
+  }
+
+  paintTiles(context, nearest) {
     const { left, top, wide, tall } = this.box(), [across, down] = this.plane;
     const columns = this.sizes[across], rows = down === undefined ? 1 : this.sizes[down];
     const [w, h] = [wide / columns, tall / rows], limits = this.tiles.limits[this.channel];
-    const nearest = this.sizes.map((_, n) => { const [at, share] = this.along(n); return at + Math.round(share); });
-    context.imageSmoothingEnabled = true;
     for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) {
       const indices = [...nearest];
       indices[across] = column;
@@ -219,6 +234,12 @@ export class MotifView {
     context.lineWidth = 1;
     context.strokeRect(left, top, wide, tall);
     this.paintAxes(context);
+  }
+
+  paintPlane(context) {
+    const { left, top, wide, tall } = this.box(), [across, down] = this.plane;
+    const w = wide / this.sizes[across], h = down === undefined ? tall : tall / this.sizes[down];
+    context.drawImage(this.tilesDrawn(), 0, 0, this.map.width, this.map.height);
     const at = (n, size, start) => { const [before, share] = this.along(n); return start + size * (before + share + 0.5); };
     const [x, y] = [at(across, w, left), down === undefined ? top + tall / 2 : at(down, h, top)];
     for (const [colour, line] of [["white", 5], [ACCENT, 2.5]]) {
