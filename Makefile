@@ -5,20 +5,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,io,demo,atoms,bayes,big,flows,search
+EXTRAS := dev,io,demo,atoms,bayes,big,explore,flows,search
 # One thread per test process, so that processes times threads don't exceed the cores.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint types tests docs notebooks segmenter format clean
+.PHONY: help demo explore-demo browser test test-oldest lint types tests docs notebooks segmenter format clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## the main job on a real STM image; leaves its results in demo/
 	$(BIN)/pyroshift demo --out demo --overwrite
 	@ls -1 demo/*
+
+explore-demo: $(STAMP)  ## the demo's maps to hover over, demo/explore.html; runs the demo if need be
+	@test -f demo/explore.html || $(BIN)/pyroshift demo --out demo --overwrite
+	@echo "open demo/explore.html: hover over the step edge and the adatoms"
 
 test: lint types tests  ## everything that must hold: lint, types, tests
 
@@ -29,7 +33,14 @@ lint: $(STAMP)  ## ruff: mistakes and format
 types: $(STAMP)  ## mypy
 	$(BIN)/mypy
 
-tests: $(STAMP)  ## pytest alone
+# The explorer is tested in a browser: those tests say so and are skipped where there is none.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update && \
+	    apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || \
+	  echo "no chromium, and it can't be installed here: the explorer's pages go untested"
+
+tests: $(STAMP) browser  ## pytest alone
 	$(ONE_THREAD) $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 OLDEST := .venv-oldest

@@ -57,6 +57,8 @@ PAGES = (
          ("pathways",)),
     Page("bayes", "Bayes", "Draws, evidence, comparison, calibration.", ("bayes",)),
     Page("search", "Search", "Many trainings over KL weights and more.", ("search",)),
+    Page("explorer", "Explorer", "Images and maps to hover over, in Jupyter and in one web page.",
+         ("explorer",)),
     Page("plot", "Plots", "Every figure.", ("plot",), True),
     Page("synthetic", "Synthetic data", "Data whose truth is known: ``ps.synthetic``.",
          ("data.synthetic",), True),

@@ -43,6 +43,8 @@ from .data.readers import load_image as load_image
 from .data.readers import load_spectra as load_spectra
 from .data.spectra import evenly_spaced as evenly_spaced
 from .data.splitting import split_patches as split_patches
+from .explorer.explore import explore as explore
+from .explorer.explorer import Explorer as Explorer
 from .guides.anchor import AnchorGuide as AnchorGuide
 from .guides.normal import NormalGuide as NormalGuide
 from .maps.blocks import encode_image as encode_image

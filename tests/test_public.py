@@ -87,6 +87,8 @@ SIGNATURES = {
     "manifold": {"model": REQUIRED, "size": 10},
     "save": {"model": REQUIRED, "path": REQUIRED},
     "load": {"path": REQUIRED},
+    "explore": {"model": REQUIRED, "maps": REQUIRED, "image": None, "patches": None},
+    "Explorer.save": {"path": REQUIRED, "overwrite": False},
     "search_kl": {"image": REQUIRED, "window": None, "step": None},
     "smoothness": {"map": REQUIRED},
     "lattice_leak": {"map": REQUIRED, "vectors": REQUIRED, "step": None},
@@ -313,7 +315,7 @@ def test_models_can_be_pickled():
 
 # From the bottom. Parts on one line know nothing of each other.
 LAYERS = [
-    ["_version", "errors", "extras", "moved", "names"],
+    ["_version", "errors", "extras", "moved", "names", "shown"],
     ["data"],
     ["model"],
     ["priors"],
@@ -325,6 +327,7 @@ LAYERS = [
     ["bayes", "search", "atoms", "pathways"],
     ["segmentation"],
     ["plot"],
+    ["explorer"],
     ["report"],
     ["cli"],
     ["__init__", "__main__"],

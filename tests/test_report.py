@@ -83,6 +83,14 @@ def test_is_complete_in_itself(tmp_path, trained):
     assert not re.search(r"https?://|<script|<link", html)
 
 
+def test_links_the_explorer(tmp_path, trained):
+    assert "explore.html" not in write_report(tmp_path, *trained, RUN).read_text(encoding="utf-8")
+    (tmp_path / "explore.html").write_text("a page")
+    page = Page(write_report(tmp_path, *trained, RUN).read_text(encoding="utf-8"))
+    assert page.sources == ["explore.html"]
+    assert "Explore the image" in page.text
+
+
 def test_leaves_out_what_there_is_not(tmp_path, trained):
     maps, history = trained
     run = Run("image", "pyroshift", settings=[])

@@ -1,6 +1,7 @@
 """The folder of results: nothing in it is replaced unasked, and no file is left half written."""
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from pyroshift.cli.spectra import SPECTRA_RESULTS
 from pyroshift.cli.strain import STRAIN_RESULTS
 from pyroshift.data.files import write_dataset, write_figures, written
 from pyroshift.data.patches import Patches
-from pyroshift.errors import SpecificationError
+from pyroshift.errors import DataError, SpecificationError
+from pyroshift.explorer import explore
 from pyroshift.maps import storage
 from pyroshift.maps.decode import decode
 from pyroshift.maps.encode import encode
 from pyroshift.model.pair import PoseVAE
 from pyroshift.plot.sources import as_list
-from pyroshift.report import Run, write_report
+from pyroshift.report import EXPLORER, Run, write_report
 from pyroshift.search.study import JOURNAL
 
 CHECKPOINT = "checkpoint.pt"
@@ -36,6 +38,7 @@ RESULTS = (
     "manifold.png",
     "reconstructions.png",
     "training.png",
+    EXPLORER,
     "report.html",
 )
 # Beside those of `fit`.
@@ -224,9 +227,20 @@ def write_results(
         "training.png": plot.history(history),
     }
     write_figures(folder, figures)
+    _write_explorer(folder / EXPLORER, model, maps, image, patches)
     gaps = not patches.complete or bool(maps["elbo"].isnull().any())
     told = {} if measured is None else measured(folder, maps)
     write_report(folder, maps, history, run, _blur(maps, patches), gaps, **told)
+
+
+def _write_explorer(
+    path: Path, model: PoseVAE, maps: Dataset, image: DataArray, patches: Patches
+) -> None:
+    """Write the page of the explorer; where there is too much to show in one, a note says so."""
+    try:
+        explore(model, maps, image, patches).save(path)
+    except DataError as error:
+        warnings.warn(f"there is no {path.name}: {error}", stacklevel=2)
 
 
 def _blur(maps: Dataset, patches: Patches) -> DataArray | None:

@@ -20,12 +20,13 @@ from pyroshift.data.layouts import cut_already
 from pyroshift.data.memory import lowest_and_highest, on_device
 from pyroshift.data.normalization import Normalize, checked_normalize, stretch
 from pyroshift.data.pixels import Pixels, described
+from pyroshift.data.thumbnails import Shown
 from pyroshift.data.windows import check_share, gather, with_enough_pixels
 from pyroshift.errors import DataError
 
 
 @dataclass(frozen=True)
-class Patches:
+class Patches(Shown):
     """Windows of an image or a stack, or signals, with the coordinates of each.
 
     Made by `extract_patches` and `Patches.from_array`.
@@ -186,11 +187,9 @@ class Patches:
         """
         starts = self.starts if index is None else self.starts[index]
         windows = gather(self.source, starts, self.window).float()
-        return (
-            stretch(windows, len(self.window), self.complete)
-            if self.normalize == "patch"
-            else windows
-        )
+        if self.normalize != "patch":
+            return windows
+        return stretch(windows, len(self.window), self.complete)
 
     def statistics(self, sample: int = 4096) -> dict[str, Any]:
         """Range of all the data, and mean and standard deviation of a sample; no missing pixels.

@@ -227,7 +227,7 @@ def manifold(
     varied = latents if model.latent_dim > 1 else (0,)
     if not all(0 <= index < model.latent_dim for index in varied) or len(set(varied)) < len(varied):
         raise DataError(f"latents must be two different ones of {model.latent_dim}, got {latents}")
-    mean, width = _content_prior(model)
+    mean, width = content_prior(model)
     steps = np.linspace(-limit, limit, size)
     axes = [(mean[index] + width[index] * steps).astype(np.float32) for index in varied]
     grid = np.tile(mean.astype(np.float32), (size,) * len(varied) + (1,))
@@ -242,7 +242,7 @@ def manifold(
     return xr.concat(every, xr.Variable(KIND, np.arange(model.classes))).rename("manifold")
 
 
-def _content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
+def content_prior(model: PoseVAE) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each latent's prior; 0 and 1 where they don't exist."""
     priors = model.priors()
     found = [moments(priors[site.name]) for site in model.contents]

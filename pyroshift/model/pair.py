@@ -31,6 +31,7 @@ from pyroshift.model.parts import (
 )
 from pyroshift.model.pose import pixel_grid
 from pyroshift.model.sites import Site
+from pyroshift.model.story import as_html
 
 # By where they are: guides know what a pair is, and a pair none of them until it is asked for one.
 GUIDES = names.by_name(
@@ -279,6 +280,9 @@ class PoseVAE(Generator):
             self.guide_module(self, x, kl_weight)
 
     latent_scale = staticmethod(latent_scale)
+
+    def _repr_html_(self) -> str:
+        return as_html(self, self.guide_module, self.encoder)
 
     def _count(self, x: Tensor) -> int:
         if x.shape[1:] != self.shape:

@@ -19,6 +19,7 @@ from pyroshift.report import tables, words
 from pyroshift.report.tables import configuration
 
 REPORT = "report.html"
+EXPLORER = "explore.html"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def write_report(
     """Write `report.html`, with those pictures in it that the folder has.
 
     Args:
-        folder: holds `maps.png`, `manifold.png`, `reconstructions.png` and `training.png`.
+        folder: holds `maps.png`, `manifold.png`, `reconstructions.png` and `training.png`, and
+            `explore.html`, which is linked.
         maps: from `encode`.
         history: from `fit`.
         run: what was asked for.
@@ -133,7 +135,7 @@ def _page(
     ]
     return words.PAGE.format(
         title=escape(f"{_model_name(maps)}: {run.source}"),
-        summary=_summary(maps, history),
+        summary=_summary(maps, history) + (words.EXPLORE if (folder / EXPLORER).is_file() else ""),
         sections="\n".join(section for section in sections if section),
         versions=escape(_versions()),
     )

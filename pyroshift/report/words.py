@@ -140,6 +140,10 @@ pyroshift.plot.maps(maps)</pre>
 numbers; <code>model.pt</code> the model, for <code>pyroshift encode</code> and
 <code>pyroshift.load</code>; <code>checkpoint.pt</code> what <code>--resume</code> goes on from, not
 needed otherwise; and the pictures.</p></section>"""
+EXPLORE = """</p>
+<p><a href="explore.html">Explore the image, the maps and the windows</a> by hovering over them:
+each place with its window, reconstruction, residual and latents, and the manifold under a
+handle."""
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">

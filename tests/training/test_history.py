@@ -30,7 +30,7 @@ def histories(draw):
             max_size=5,
         )
     )
-    return History(sites, records)
+    return History(sites, records=records)
 
 
 @settings(max_examples=50, deadline=None)
@@ -51,7 +51,7 @@ def test_every_number_is_found_by_its_labels(history):
 @pytest.fixture
 def history():
     records = [EpochRecord(3.0, -2.0, {"z": 1.0}, {"z": 0.1 * k}, math.nan, 1e-3) for k in (1, 2)]
-    return History(["z"], records).to_xarray({"stopped": "completed", "seed": 0})
+    return History(["z"], records=records).to_xarray({"stopped": "completed", "seed": 0})
 
 
 def test_dimensions_and_units(history):
@@ -78,4 +78,4 @@ def test_without_epochs_the_shape_remains():
 def test_round_trip_to_netcdf(history, tmp_path):
     history.to_netcdf(tmp_path / "history.nc", engine="h5netcdf")
     loaded = xr.load_dataset(tmp_path / "history.nc", engine="h5netcdf")
-    xr.testing.assert_identical(history, loaded)
+    assert history.identical(loaded)
