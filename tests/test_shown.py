@@ -1,4 +1,4 @@
-"""How models, patches and histories show themselves in notebooks."""
+"""How models and patches show themselves in notebooks."""
 
 import base64
 import io
@@ -12,7 +12,6 @@ from PIL import Image
 
 import pyroshift as ps
 from pyroshift.shown import graph, table
-from pyroshift.training.history import EpochRecord, History
 
 VOID = {"img", "input", "br", "polyline", "path", "use"}
 
@@ -91,29 +90,6 @@ def test_signals_and_gaps_are_drawn():
     assert html.count("<svg") == 3
     assert html.count("<polyline") == 4  # one is in two pieces
     assert "the channel <up> of 2" in Text(html).text
-
-
-RECORDS = [
-    EpochRecord(3.0 - k, -2.0, {"z": 1.0, "<a>": 0.5 * k}, {"z": 1.0, "<a>": 1.0}, np.nan, 1e-3)
-    for k in range(3)
-]
-
-
-def test_histories_show_their_curves_and_stay_datasets():
-    history = History(["z", "<a>"], records=RECORDS).to_xarray({"stopped": "completed"})
-    assert isinstance(history, xr.Dataset)
-    html = history._repr_html_()
-    assert html.count("<polyline") == 3
-    text = Text(html[: html.index("<details>")]).text
-    assert "3 epochs, completed" in text
-    assert "loss 1 " in text
-    assert "KL of <a> 1" in text
-    assert "held out" not in text  # nothing was
-    part = history.isel(epoch=slice(2))
-    assert "2 epochs" in part._repr_html_()
-    without = history.drop_vars("loss")._repr_html_()
-    assert "xarray.Dataset" in without or "xr-wrap" in without
-    assert "epochs" not in Text(History(["z"]).to_xarray()._repr_html_()).text
 
 
 def test_graphs_of_nothing_and_of_one_value():

@@ -2,76 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import numpy as np
 import xarray as xr
-
-from pyroshift.shown import COLOURS, block, graph, table
-
-
-class Epochs(xr.Dataset):
-    """A Dataset of what was measured, which shows itself in a notebook by its curves."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        plain = super()._repr_html_()
-        if not self.sizes.get("epoch") or not {"loss", "kl"} <= set(self.data_vars):
-            return plain
-        return as_html(self) + f"<details><summary>as a Dataset</summary>{plain}</details>"
-
-
-def as_html(history: xr.Dataset) -> str:
-    """The last epoch in numbers, and the curves of all epochs.
-
-    Args:
-        history: with `loss`, `kl` and their kin, over "epoch".
-    """
-    last = history.isel(epoch=-1)
-    names = [
-        name
-        for name in ("loss", "validation_loss", "log_likelihood")
-        if name in history and bool(history[name].notnull().any())
-    ]
-    rows = [(name.replace("_", " "), f"{float(last[name]):.5g}") for name in names]
-    rows += [
-        (f"KL of {site}", f"{float(last['kl'].sel(site=site)):.4g}")
-        for site in history["site"].values
-    ]
-    losses = [name for name in names if "loss" in name]
-    curves = [
-        ("loss" + ", and of the patches held out" * (len(losses) > 1),
-         [history[name].values for name in losses]),
-        (f"KL of {', '.join(map(str, history['site'].values))}",
-         [history["kl"].sel(site=site).values for site in history["site"].values]),
-    ]  # fmt: skip
-    drawn = "".join(
-        f'<figure style="margin: 0 16px 6px 0">{graph(lines, label)}'
-        f"<figcaption>{_coloured(label, len(lines))}</figcaption></figure>"
-        for label, lines in curves
-    )
-    count, stopped = history.sizes["epoch"], history.attrs.get("stopped", "")
-    return block(
-        f"{count} epochs{f', {stopped}' if stopped else ''}; nats per patch",
-        f'<div style="display: flex; flex-wrap: wrap; margin-top: 6px">{drawn}</div>',
-        table(["last epoch", "nat"], rows),
-    )
-
-
-def _coloured(label: str, count: int) -> str:
-    """A label, the first so many of its parts in their lines' colours."""
-    first, *others = label.split(", ")
-    head, _, name = first.rpartition(" ")
-    parts = [name, *others]
-    told = [
-        f'<span style="color: {COLOURS[at % len(COLOURS)]}">{escape(part)}</span>'
-        if at < count
-        else escape(part)
-        for at, part in enumerate(parts)
-    ]
-    return f"{escape(head)} {', '.join(told)}"
 
 
 @dataclass
@@ -119,7 +53,7 @@ class History:
     bound: str = "negative ELBO"
     records: list[EpochRecord] = field(default_factory=list)
 
-    def to_xarray(self, attrs: dict[str, Any] | None = None) -> "Epochs":
+    def to_xarray(self, attrs: dict[str, Any] | None = None) -> xr.Dataset:
         """The records as a Dataset over `epoch`, with `kl` and `kl_scale` over `site` too."""
         epochs = len(self.records)
         variables: dict[str, Any] = {
@@ -132,7 +66,7 @@ class History:
             ]
             shape = (epochs, len(self.sites))
             variables[name] = (("epoch", "site"), np.array(values, float).reshape(shape))
-        history = Epochs(
+        history = xr.Dataset(
             variables,
             coords={"epoch": np.arange(1, epochs + 1), "site": list(self.sites)},
             attrs=attrs or {},

@@ -78,4 +78,4 @@ def test_without_epochs_the_shape_remains():
 def test_round_trip_to_netcdf(history, tmp_path):
     history.to_netcdf(tmp_path / "history.nc", engine="h5netcdf")
     loaded = xr.load_dataset(tmp_path / "history.nc", engine="h5netcdf")
-    assert history.identical(loaded)
+    xr.testing.assert_identical(history, loaded)
