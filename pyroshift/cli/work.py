@@ -138,7 +138,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
         _encode_blocks(model, image, arguments)
         return
     patches = cut_patches(image, model.window, arguments)
-    maps = encode(model, patches)
+    maps = encode(model, patches, client=arguments.scheduler)
     write_dataset(arguments.out, maps)
     say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
@@ -182,6 +182,7 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
         overlap=arguments.overlap,
         overwrite=arguments.overwrite,
         progress=shows_progress(arguments),
+        client=arguments.scheduler,
     )
     if UNFINISHED in maps.attrs:
         say(arguments, f"{arguments.out} is unfinished: the same command goes on with it")
