@@ -24,6 +24,7 @@ examples:
   pyroshift fit graphite.tif --window auto --out quick_look
   pyroshift fit graphite.tif --window 40 --step 12 --out graphite
   pyroshift fit graphite.tif --window 40 --step 12 --out graphite --resume
+  torchrun --nproc-per-node 4 -m pyroshift fit graphite.tif --window 40 --out graphite
   pyroshift fit manganite.tif --window auto --normalize image --out manganite
   pyroshift fit graphene.npy --model rvae --window 32 --at-atoms --interpolate --symmetry 3 \\
       --out grains

@@ -16,6 +16,7 @@ from pyroshift.cli.choices import (
     checked_device,
     kl_weight,
     normalization,
+    rank,
     schedule,
     varied,
 )
@@ -222,6 +223,9 @@ def check_asked(arguments: Namespace) -> None:
 
     kl_weight(arguments)
     checked_device(arguments.device)
+    if rank():  # the first process of several tells and writes all
+        arguments.quiet = True
+        return
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
 
 
@@ -263,8 +267,11 @@ def train_and_write(
         validation_fraction=arguments.validation_fraction,
         progress=shows_progress(arguments),
         schedule=schedule(arguments),
-        checkpoint=open_folder(arguments.out, arguments.resume),
+        checkpoint=open_folder(arguments.out, arguments.resume or bool(rank())),
+        strategy=None if rank() is None else "ddp",
     )
+    if rank():
+        return
     if history.attrs["stopped"] == "interrupted":
         done = history.sizes["epoch"]
         warnings.warn(

@@ -6,15 +6,17 @@ left undone, since it died, another one does; the scheduler sees to that.
 
 import importlib
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
 import torch
 from distributed import Client, Future, KilledWorker, as_completed
+from distributed.comm.core import CommClosedError
 from distributed.deploy.cluster import Cluster
 from distributed.diagnostics.plugin import WorkerPlugin
 
@@ -25,6 +27,7 @@ from pyroshift.model.pair import PoseVAE
 
 _TIMEOUT = "10s"  # of the scheduler's answer
 _RETRIES = 2  # of a task that failed
+_ASKED, _PAUSE = 5, 0.5  # times that workers are asked while some die, and seconds between
 _AHEAD = 2  # tasks for each thread of the workers: one is done, and one waits
 _WANTED = {"pyroshift": __version__, "torch": str(torch.__version__).split("+")[0]}
 _HELD: dict[str, PoseVAE] = {}  # on a worker: the models that it was sent
@@ -47,12 +50,14 @@ def workers(client: Any, model: PoseVAE) -> Iterator["Workers"]:
         _check_versions(connected)
         written, key = to_bytes(model), uuid.uuid4().hex
         classes = [cls for cls in classes_of(model) if cls.__module__.split(".")[0] != "pyroshift"]
-        connected.register_plugin(_Model(key, written, classes, model.device.type))
+        plugin = _Model(key, written, classes, model.device.type)
+        _again(connected.register_plugin, plugin)
         try:
             yield Workers(connected, key)
         finally:
             if connected.status == "running":
-                connected.unregister_worker_plugin(_name(key))
+                with suppress(OSError):  # those that die now forget it too
+                    connected.unregister_worker_plugin(_name(key))
 
 
 @contextmanager
@@ -87,7 +92,7 @@ class Workers:
 
     def everywhere(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """What a function gives on every worker that there is now, by the workers' addresses."""
-        return self.client.run(function, *arguments)
+        return _again(self.client.run, function, *arguments)
 
     def completed(
         self, task: Callable[..., Any], calls: Iterable[tuple[Any, tuple[Any, ...]]]
@@ -148,6 +153,15 @@ class _Model(WorkerPlugin):
         _HELD.pop(self.key, None)
 
 
+def _again(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Ask all workers, once more where one dies meanwhile."""
+    for _ in range(_ASKED):
+        with suppress(CommClosedError):
+            return call(*arguments)
+        time.sleep(_PAUSE)
+    return call(*arguments)
+
+
 def _name(key: str) -> str:
     return f"pyroshift-{key}"
 
@@ -191,7 +205,7 @@ def _check_versions(client: Client) -> None:
                 found[name] = None
         return found
 
-    for address, found in client.run(versions, list(_WANTED)).items():
+    for address, found in _again(client.run, versions, list(_WANTED)).items():
         for name, version in _WANTED.items():
             if found[name] is None:
                 raise ClusterError(
