@@ -26,7 +26,7 @@ OPTIONS = {"rows": 2, "batch_size": 8, "progress": False}
 def client():
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as local,
         Client(local, set_as_default=False) as connected,
     ):
