@@ -29,6 +29,10 @@ class TrainingError(PyroshiftError, RuntimeError):
     """Training can't go on, for instance since the loss is no longer a number."""
 
 
+class ClusterError(PyroshiftError, RuntimeError):
+    """A cluster, or a worker of it, can't be reached or can't do the work."""
+
+
 class TrainingWarning(UserWarning):
     """A training as it is set up will not end where its options say."""
 

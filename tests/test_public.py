@@ -365,7 +365,8 @@ def is_module(part):
 
 
 def test_the_import_walk_finds_imports():
-    assert {"data", "model", "training", "maps", "errors"} == set(parts_imported("maps/encode.py"))
+    found = {"data", "model", "training", "maps", "errors", "extras"}
+    assert found == set(parts_imported("maps/encode.py"))
     assert "pyroshift.training.run.Run" in set(imported("training/fit.py"))
     assert "model/pair.py" in files_imported("guides/settling.py")
     assert "data/readers/load.py" in files_imported("cli/images.py")

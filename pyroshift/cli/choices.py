@@ -1,5 +1,6 @@
 """What the options typed mean to the library: a model, a KL weight, a device."""
 
+import os
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -173,3 +174,9 @@ def checked_device(name: str | None) -> str | None:
             reason = str(error).splitlines()[0]
             raise SpecificationError(f"device {name!r} can't be used here: {reason}") from error
     return name
+
+
+def rank() -> int | None:
+    """The number of this process among those that `torchrun` started; None if it is alone."""
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return int(os.environ["RANK"]) if several and "RANK" in os.environ else None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyroshift.cli import work
+from pyroshift.cli.choices import rank
 from pyroshift.cli.deflection import patterns
 from pyroshift.cli.evidence import evidence
 from pyroshift.cli.options import build_parser
@@ -62,7 +63,8 @@ def _collected_notes() -> Iterator[list[str]]:
 
     def note(message: Warning | str, *details: Any, **more: Any) -> None:
         notes.append(str(message))
-        print(f"note: {message}", file=sys.stderr)
+        if not rank():
+            print(f"note: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
         # Our own are always told; whether those of other packages are is for the user's filters.

@@ -198,6 +198,13 @@ def _encode(parser: ArgumentParser) -> None:
     at_positions(data)
     finding_options(parser.add_argument_group("the atoms, with --at-atoms"))
     parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster, such as tcp://host:8786, whose workers are to do it; with --out "
+        "maps.zarr they write the maps, so that it must be the same folder on all machines (needs "
+        "pyroshift[big])",
+    )
     _common(parser)
 
 

@@ -24,6 +24,7 @@ examples:
   pyroshift fit graphite.tif --window auto --out quick_look
   pyroshift fit graphite.tif --window 40 --step 12 --out graphite
   pyroshift fit graphite.tif --window 40 --step 12 --out graphite --resume
+  torchrun --nproc-per-node 4 -m pyroshift fit graphite.tif --window 40 --out graphite
   pyroshift fit manganite.tif --window auto --normalize image --out manganite
   pyroshift fit graphene.npy --model rvae --window 32 --at-atoms --interpolate --symmetry 3 \\
       --out grains
@@ -40,11 +41,12 @@ alike. Prepare it as for `fit`, by the same --channel, --level and --normalize; 
 model's, and so are several channels, unless others are named. With --out maps.zarr the maps are
 written block by block, so that the image may be larger than the memory: a .npy file or a Zarr array
 is then read block by block too, unless --level needs all of it. Ctrl-C keeps the blocks that are
-done, and the same command goes on with the others."""
+done, and the same command goes on with the others. With --scheduler a Dask cluster does it."""
 ENCODE_EPILOG = """\
 examples:
   pyroshift encode graphite/model.pt graphite.tif --step 5 --out graphite_fine.nc
   pyroshift encode graphite/model.pt mosaic.npy --step 2 --out mosaic.zarr
+  pyroshift encode graphite/model.pt mosaic.zarr --out maps.zarr --scheduler tcp://host:8786
 """
 EVIDENCE_DESCRIPTION = """\
 Tell how probable saved models hold the windows of an image, their latents integrated out: the log

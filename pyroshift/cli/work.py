@@ -16,6 +16,7 @@ from pyroshift.cli.choices import (
     checked_device,
     kl_weight,
     normalization,
+    rank,
     schedule,
     varied,
 )
@@ -138,7 +139,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
         _encode_blocks(model, image, arguments)
         return
     patches = cut_patches(image, model.window, arguments)
-    maps = encode(model, patches)
+    maps = encode(model, patches, client=arguments.scheduler)
     write_dataset(arguments.out, maps)
     say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
@@ -182,6 +183,7 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
         overlap=arguments.overlap,
         overwrite=arguments.overwrite,
         progress=shows_progress(arguments),
+        client=arguments.scheduler,
     )
     if UNFINISHED in maps.attrs:
         say(arguments, f"{arguments.out} is unfinished: the same command goes on with it")
@@ -221,6 +223,9 @@ def check_asked(arguments: Namespace) -> None:
 
     kl_weight(arguments)
     checked_device(arguments.device)
+    if rank():  # the first process of several tells and writes all
+        arguments.quiet = True
+        return
     check_folder(arguments.out, arguments.overwrite, arguments.resume)
 
 
@@ -262,8 +267,11 @@ def train_and_write(
         validation_fraction=arguments.validation_fraction,
         progress=shows_progress(arguments),
         schedule=schedule(arguments),
-        checkpoint=open_folder(arguments.out, arguments.resume),
+        checkpoint=open_folder(arguments.out, arguments.resume or bool(rank())),
+        strategy=None if rank() is None else "ddp",
     )
+    if rank():
+        return
     if history.attrs["stopped"] == "interrupted":
         done = history.sizes["epoch"]
         warnings.warn(

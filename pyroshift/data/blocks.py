@@ -35,7 +35,8 @@ from pyroshift.errors import DataError
 
 Step = int | Sequence[int] | None
 Region = dict[str, slice]
-_PATCHES = 2**18  # of a block, about
+_PATCHES = 2**13, 2**18  # of a block, about: least and most
+_BLOCKS = 32  # that there are of an image, between these
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,27 @@ class Blocks:
         down, across = self.axes
         return (region[down].stop - region[down].start) * self.layout[across]
 
-    def pixels(self, region: Region) -> np.ndarray:
-        """A block's part of the image, read now, over the image's dimensions, of one frame."""
+    def part(self, region: Region) -> dict[str, slice]:
+        """A block's part of the image, of one frame, as slices of the image's dimensions."""
         rows = region[self.axes[0]]
         first, last = rows.start * self.steps[0], (rows.stop - 1) * self.steps[0]
         part = {self.axes[0]: slice(first, last + self.window[0])}
         if FRAME in region:
             part[str(self.image.dims[0])] = region[FRAME]
+        return part
+
+    def lazy(self, region: Region) -> Any:
+        """A block's part of the image as a Dask array; None if the image is none."""
+        part = self.image.variable.isel(self.part(region))
+        return None if part.chunks is None else part.data
+
+    def read(self, region: Region) -> np.ndarray:
+        """A block's part of the image, read now, over the image's dimensions."""
+        return _read(self.image, self.part(region))
+
+    def pixels(self, values: np.ndarray) -> np.ndarray:
+        """What was read of the image, checked, and stretched as its windows are cut from it."""
+        check_values(values, "the image", missing=True)
         patch = "patch" if self.normalize == "patch" else None
 
         def stretched(values: np.ndarray, channel: int) -> np.ndarray:
@@ -102,7 +117,7 @@ class Blocks:
                 return between(values, *self.limits[channel], self.normalize)
             return normalized(values, patch, "the image")
 
-        return _each(_read(self.image, part), self.image.dims, stretched)
+        return _each(values, self.image.dims, stretched)
 
     def patches(self, pixels: np.ndarray) -> Patches:
         """The windows of a block."""
@@ -124,6 +139,14 @@ class Blocks:
             attrs=dict(self.image.attrs),
             power=self.power,
         )
+
+    def without_image(self) -> "Blocks":
+        """The same plan for another process, which is handed the pixels of its blocks."""
+        import dask.array
+
+        empty = dask.array.zeros(self.image.shape, self.image.dtype, chunks=-1)
+        wide = [name for name, coord in self.image.coords.items() if coord.ndim > 1]
+        return replace(self, image=self.image.drop_vars(wide).copy(data=empty))
 
     def sample(self, pixels: np.ndarray) -> Patches:
         """The first window of a block, zeros for its missing pixels."""
@@ -161,7 +184,8 @@ def plan_blocks(
             that has channels too.
         step: pixels between windows along y and x, or None for half of the window.
         normalize: as for `extract_patches`.
-        rows: rows of windows in a block, or None for about 250,000 windows.
+        rows: rows of windows in a block, or None for a 32nd of all windows, though not fewer than
+            8,000 nor more than 250,000.
         min_valid: as for `extract_patches`.
         overlap: likewise.
 
@@ -193,7 +217,8 @@ def plan_blocks(
     row = on_grid(plane[..., : window[0], :].drop_vars([down], errors="ignore"), window, steps)
     layout = {**column.layout, across: row.layout[across]}
     if rows is None:
-        rows = max(window[0], _PATCHES // layout[across])
+        about = np.clip(math.prod(layout.values()) // _BLOCKS, *_PATCHES)
+        rows = max(window[0], int(about) // layout[across])
     if not (isinstance(rows, Integral) and rows >= 1):
         raise DataError(f"rows must be a whole number of at least 1, got {rows!r}")
     rows = min(int(rows), layout[down])
@@ -226,10 +251,8 @@ def _lazy(image: Any) -> xr.DataArray:
 
 
 def _read(image: xr.DataArray, pixels: Mapping[str, Any]) -> np.ndarray:
-    """Some pixels, by slices of the dimensions, checked."""
-    values = image.variable.isel(pixels).values
-    check_values(values, "the image", missing=True)
-    return values
+    """Some pixels, by slices of the dimensions."""
+    return image.variable.isel(pixels).values
 
 
 def _each(
@@ -252,6 +275,7 @@ def _limits(image: xr.DataArray, height: int, normalize: Normalize) -> Limits:
     def parts() -> Iterator[np.ndarray]:
         for frame, start in itertools.product(frames, range(0, image.shape[-2], height)):
             values = _read(image, {**frame, rows: slice(start, start + height)})
+            check_values(values, "the image", missing=True)
             hot.append(int(hot_pixels(values).sum()) if normalize == "image" else 0)
             yield values
 

@@ -39,6 +39,7 @@ from pyroshift.model.distributions import moments
 from pyroshift.model.encoders import count_features
 from pyroshift.model.guide import Guide, Pair
 from pyroshift.model.sites import CONTENT, Angle, Offset, Site
+from pyroshift.model.whole import whole_batch
 
 Values = Mapping[str, Tensor]
 
@@ -335,6 +336,8 @@ class AnchorGuide(Guide):
     @torch.no_grad()
     def _remember(self, pair: Pair, pose: Tensor, code: Tensor, kind: Tensor | None) -> None:
         """Keep for the next step some latents, and where windows have their middle in the mean."""
+        pose, code = whole_batch(pose), whole_batch(code)
+        kind = None if kind is None else whole_batch(kind)
         self.typical = renewed(self.typical, pair.decoder_input(code), kind)
         self.displacement.copy_(displaced(pair, self.displacement, pose, code, kind))
 

@@ -1,13 +1,18 @@
 """Maps of images that no memory holds: `encode_image` goes block by block into a Zarr store.
 
 A block is some rows of windows over the whole width. Its part of the image is read, cut, encoded
-and written before the next, so that the memory needed is that of one block.
+and written before the next, so that the memory needed is that of one block; or by the workers of a
+cluster, several at a time.
 """
 
-import contextlib
+import json
 import shutil
+import socket
+import uuid
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +23,11 @@ from tqdm import tqdm
 from pyroshift.data.atoms import FRAME
 from pyroshift.data.blocks import Blocks, Region, digest, plan_blocks
 from pyroshift.data.files import naming
-from pyroshift.errors import MissingPixelsError
+from pyroshift.errors import ClusterError, MissingPixelsError
 from pyroshift.extras import check_installed
 from pyroshift.maps.encode import encode
 from pyroshift.maps.labels import COLLAPSED, collapsed_latents
-from pyroshift.maps.unfinished import UnfinishedStore
+from pyroshift.maps.unfinished import UNFINISHED, UnfinishedStore, left, tick
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import CONTENT
 
@@ -41,6 +46,7 @@ def encode_image(
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = True,
+    client: Any = None,
 ) -> xr.Dataset:
     """Maps of an image of any size, as `encode` gives them, written block by block to a Zarr store.
 
@@ -59,16 +65,26 @@ def encode_image(
         min_valid: as for `extract_patches`.
         overlap: likewise.
         rows: rows of windows in a block, which is also how the store is chunked; by default so
-            many that a block has about 250,000 windows.
+            many that a block has a 32nd of all windows, though not fewer than 8,000 nor more than
+            250,000.
         batch_size: patches per batch.
         seed: seed of the posterior samples that `elbo` is estimated from.
         overwrite: whether a store that exists may be replaced.
         progress: whether to show a progress bar.
+        client: a `distributed.Client`, or the address of a scheduler, whose workers are to do it.
+            They write the store, so its path must be the same folder on all machines; they are
+            asked at the start, and again at each block, whether they see it. An image of Dask
+            arrays they read themselves; of other arrays this process reads the blocks, and sends
+            them. Maps are the same to the last bit as those of this process, where workers have
+            the same kind of processor. A worker works at one block at a time, whichever threads
+            it has. Blocks of workers that die are done by others.
 
     Returns:
         The maps, opened lazily from the store. Where it was interrupted, they are NaN.
 
     Raises:
+        ClusterError: if no scheduler answers, if its workers have no pyroshift or another version,
+            don't see the store, or die again and again.
         DataError: if the image doesn't fit the model, or its windows make no sense.
         FileExistsError: if the path holds anything but an unfinished run of the same settings.
         ImportError: if the extra isn't installed.
@@ -84,38 +100,43 @@ def encode_image(
         ...     dict(maps.elbo.sizes)
         {'y': 7, 'x': 9}
     """
-    check_installed("dask", "zarr", extra="big", what="encode_image")
+    needed = ("dask", "zarr") if client is None else ("dask", "distributed", "zarr")
+    check_installed(*needed, extra="big", what="encode_image")
     store = _Store(Path(path), "maps")
     state = store.state(overwrite)
     plan = plan_blocks(model.window, image, step, normalize, rows, min_valid, overlap)
     # The first window of the first block is encoded before anything is written: it tells what maps
     # there will be, and that the image suits the model.
     regions = list(plan.regions())
-    first = plan.pixels(regions[0])
+    first = plan.pixels(plan.read(regions[0]))
     template = _template(plan, encode(model, plan.sample(first), batch_size, seed=seed))
     settings = {**plan.settings(first), "batch_size": int(batch_size), "seed": int(seed)}
     settings["model"] = template.attrs["configuration"]
     settings["weights"] = digest(value.cpu().numpy() for value in model.state_dict().values())
     if state is None:
-        state = {"done": 0, "missing": 0, "settings": settings}
+        mark = uuid.uuid4().hex
+        state = {"done": 0, "beyond": [], "missing": 0, "mark": mark, "settings": settings}
         with naming(store.path, "what was begun is removed"):
             store.create(template, state)
     else:
         store.check_same(settings, state["settings"])
+    remaining = left(state, len(regions))
+    work = _Work(plan, store.path.absolute(), state.get("mark"), int(batch_size), int(seed))
+    done = work.here(model, remaining) if client is None else work.there(model, remaining, client)
     with (
-        warnings.catch_warnings(),
         naming(store.path, "make space, and call it again to go on with the blocks that are left"),
-        tqdm(total=len(regions), initial=state["done"], unit="block", disable=not progress) as bar,
+        tqdm(
+            total=len(regions),
+            initial=len(regions) - len(remaining),
+            unit="block",
+            disable=not progress,
+        ) as bar,
+        closing(done),
     ):
-        warnings.filterwarnings("ignore", "the model was trained on pixels")  # told above
         try:
-            for region in regions[state["done"] :]:
-                state["missing"] += plan.count(region)
-                with contextlib.suppress(MissingPixelsError):  # there, the store is NaN already
-                    patches = plan.patches(plan.pixels(region))
-                    store.add(encode(model, patches, batch_size, seed=seed + state["done"]), region)
-                    state["missing"] -= len(patches)
-                state["done"] += 1
+            for number, missing in done:
+                state["missing"] += missing
+                tick(state, number)
                 store.note(state)
                 bar.update()
             store.add_collapsed(model)
@@ -123,7 +144,7 @@ def encode_image(
         except KeyboardInterrupt:
             if progress:
                 bar.write(
-                    f"interrupted after {state['done']} of {len(regions)} blocks: call it again "
+                    f"interrupted after {bar.n} of {len(regions)} blocks: call it again "
                     f"with the same arguments to go on with {path}"
                 )
             return store.open()
@@ -132,6 +153,91 @@ def encode_image(
             f"{state['missing']} windows hold missing pixels: the maps are NaN there", stacklevel=2
         )
     return store.open()
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Blocks of an image, to be encoded and written, here or there."""
+
+    plan: Blocks
+    path: Path
+    mark: str | None
+    batch_size: int
+    seed: int
+
+    def here(
+        self, model: PoseVAE, numbers: Sequence[int]
+    ) -> Generator[tuple[int, int], None, None]:
+        """Numbers of blocks as they are done, and how many windows miss pixels there."""
+        regions = list(self.plan.regions())
+        for number in numbers:
+            region = regions[number]
+            yield number, self.block(model, number, region, self.plan.read(region))
+
+    def there(
+        self, model: PoseVAE, numbers: Sequence[int], client: Any
+    ) -> Generator[tuple[int, int], None, None]:
+        """The same by the workers of a cluster."""
+        from pyroshift.maps.cluster import workers
+
+        regions = list(self.plan.regions())
+        sent = replace(self, plan=self.plan.without_image())
+        with workers(client, model) as at_work:
+            at_work.everywhere(_check_mark, self.path, self.mark)
+
+            def calls() -> Iterator[tuple[int, tuple[Any, ...]]]:
+                for number in numbers:
+                    region = regions[number]
+                    lazy = self.plan.lazy(region)
+                    values = self.plan.read(region) if lazy is None else at_work.read(lazy)
+                    yield number, (sent, number, region, values)
+
+            yield from at_work.completed(_block_there, calls())
+
+    def block(self, model: PoseVAE, number: int, region: Region, values: np.ndarray) -> int:
+        """Encode and write a block, and give how many windows miss pixels there.
+
+        Args:
+            model: the model.
+            number: of the block.
+            region: of the maps, which it is.
+            values: its part of the image.
+        """
+        missing = self.plan.count(region)
+        with suppress(MissingPixelsError), warnings.catch_warnings():  # there, it is NaN already
+            warnings.filterwarnings("ignore", "the model was trained on pixels")  # told before
+            patches = self.plan.patches(self.plan.pixels(values))
+            maps = encode(model, patches, self.batch_size, seed=self.seed + number)
+            _check_mark(self.path, self.mark)
+            _Store(self.path, "maps").add(maps, region)
+            missing -= len(patches)
+        return missing
+
+
+def _block_there(key: str, work: _Work, number: int, region: Region, values: np.ndarray) -> int:
+    """On a worker: a block by the model that it holds."""
+    from pyroshift.maps.cluster import held
+
+    _check_mark(work.path, work.mark)
+    with held(key) as model:
+        return work.block(model, number, region, values)
+
+
+def _check_mark(path: Path, mark: str | None) -> None:
+    """Raise a ClusterError unless a store that was begun elsewhere is seen here.
+
+    One that was replaced since, or another one at the same path of another machine, has no such
+    mark.
+    """
+    try:
+        seen = json.loads(_Store(path, "maps").attributes("r")[UNFINISHED]).get("mark")
+    except (OSError, KeyError, ValueError):
+        seen = False
+    if seen != mark:
+        raise ClusterError(
+            f"{path} as {socket.gethostname()} sees it isn't the store that is to be written: give "
+            "a path that is the same folder on all machines"
+        )
 
 
 def _template(plan: Blocks, maps: xr.Dataset) -> xr.Dataset:
@@ -168,8 +274,12 @@ class _Store(UnfinishedStore):
 
     def add(self, maps: xr.Dataset, region: Region) -> None:
         """Write a block; its coordinates are there already."""
-        bare = maps.drop_vars(list(maps.coords))
-        bare.to_zarr(self.path, region=region, consolidated=False)
+        import zarr
+
+        # Not by xarray, which writes attributes again, and so what others have noted there since.
+        for name, variable in maps.data_vars.items():
+            where = tuple(region.get(str(dim), slice(None)) for dim in variable.dims)
+            zarr.open_array(self.path / str(name), mode="r+")[where] = variable.values
 
     def add_collapsed(self, model: PoseVAE) -> None:
         """Write down which latents say nothing of all that there is."""

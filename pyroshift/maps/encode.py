@@ -1,7 +1,9 @@
 """From a trained model to labelled maps: gathered, inferred, and labelled at last."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from numbers import Integral
 from typing import Any
 
@@ -16,18 +18,29 @@ from pyroshift.data.channels import check_order
 from pyroshift.data.patches import Patches, as_patches
 from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.errors import DataError
+from pyroshift.extras import check_installed
 from pyroshift.maps.labels import MODE, labelled
 from pyroshift.maps.robust import check_robust, widen
-from pyroshift.model.batch import Batch, gathered
+from pyroshift.model.batch import Batch, as_batch, gathered
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 from pyroshift.training.batches import in_order
 from pyroshift.training.elbo import sample_sites, terms_given
 
+_TOGETHER = 8  # batches that are sent to a worker at once
+
+Found = dict[str, np.ndarray]
+
 
 @torch.no_grad()
 def encode(
-    model: PoseVAE, patches: Any, batch_size: int = 512, *, seed: int = 0, robust: bool = False
+    model: PoseVAE,
+    patches: Any,
+    batch_size: int = 512,
+    *,
+    seed: int = 0,
+    robust: bool = False,
+    client: Any = None,
 ) -> xr.Dataset:
     """Maps of what the model finds in each patch: its latents, where it is, how it is turned.
 
@@ -40,6 +53,9 @@ def encode(
         robust: give the standard deviations as they are if the noise is what these patches show,
             of another size or of neighbouring pixels together, rather than what the likelihood
             says; by the sandwich estimate, for half as much time again.
+        client: a `distributed.Client`, or the address of a scheduler, whose workers are to do it:
+            batches are cut here and sent to them. The maps are the same to the last bit, where
+            workers have the same kind of processor. Needs the extra `big`.
 
     Returns:
         A Dataset over the patches' own dimensions: `z` (..., `latent`); `offset` (..., `axis`) in
@@ -60,6 +76,8 @@ def encode(
         DataError: if the patches don't fit the model's window or likelihood, or the batch size is
             no number of patches.
         SpecificationError: if intervals are to be robust, but a prior is of neighbours together.
+        ClusterError: if no scheduler answers, or its workers have no pyroshift or another version.
+        ImportError: if the extra isn't installed.
 
     Example:
         >>> from pyroshift import ShiftVAE, extract_patches
@@ -77,17 +95,70 @@ def encode(
     if robust:
         check_robust(model)
     values: dict[str, np.ndarray] = {}
-    on_device = model.with_needs(patches).to(model.device)
+    if client is not None:
+        check_installed("distributed", extra="big", what="encode with a client")
     with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        for index, count in in_order(model, on_device, int(batch_size)):
-            for name, value in _inferred(model, gathered(on_device, index)).items():
-                if name not in values:
-                    values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
-                values[name][index[:count]] = value[:count].cpu()
+        found = _here if client is None else _by_workers
+        batches = found(model, model.with_needs(patches), int(batch_size), int(seed), client)
+        with closing(batches):
+            for index, inferred in batches:
+                for name, value in inferred.items():
+                    if name not in values:
+                        values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
+                    values[name][index.numpy()] = value[: len(index)]
         if robust:
-            widen(model, on_device, values)
+            torch.manual_seed(seed)
+            widen(model, model.with_needs(patches).to(model.device), values)
     return labelled(model, patches, values)
+
+
+def _here(
+    model: PoseVAE, patches: Patches, size: int, seed: int, client: None
+) -> Iterator[tuple[Tensor, Found]]:
+    """What is found in this process: numbers of patches, and of these the values by name."""
+    on_device = patches.to(model.device)
+    for number, (index, count) in enumerate(in_order(model, on_device, size)):
+        x = gathered(on_device, index)
+        yield index[:count], _inferred_by(model, x, _seed(seed, number))
+
+
+def _by_workers(
+    model: PoseVAE, patches: Patches, size: int, seed: int, client: Any
+) -> Iterator[tuple[Tensor, Found]]:
+    """What workers of a cluster find, as they do."""
+    from pyroshift.maps.cluster import workers
+
+    def calls() -> Iterator[tuple[list[Tensor], tuple[list[Tensor | Batch], list[int]]]]:
+        batches = enumerate(in_order(model, patches, size))
+        while some := list(islice(batches, _TOGETHER)):
+            indices = [index[:count] for _, (index, count) in some]
+            windows = [gathered(patches, index) for _, (index, _) in some]
+            yield indices, (windows, [_seed(seed, number) for number, _ in some])
+
+    with workers(client, model) as at_work:
+        for indices, found in at_work.completed(_found_there, calls()):
+            yield from zip(indices, found, strict=True)
+
+
+def _found_there(key: str, windows: Iterable[Tensor | Batch], seeds: Iterable[int]) -> list[Found]:
+    """On a worker: what its model finds in some batches."""
+    from pyroshift.maps.cluster import held
+
+    with held(key) as model, torch.no_grad(), torch.random.fork_rng(devices=[]):
+        batches = (as_batch(each).to(model.device) for each in windows)
+        return [_inferred_by(model, x, each) for x, each in zip(batches, seeds, strict=True)]
+
+
+def _seed(seed: int, number: int) -> int:
+    """The seed of a batch: its own, so that any process can draw what another would."""
+    return (seed + 1_000_003 * number) % 2**63
+
+
+def _inferred_by(model: PoseVAE, x: Tensor | Batch, seed: int) -> Found:
+    """What is found in a batch, drawn by a seed."""
+    torch.manual_seed(seed)
+    return {name: value.cpu().numpy() for name, value in _inferred(model, x).items()}
 
 
 def _inferred(model: PoseVAE, x: Tensor | Batch) -> dict[str, Tensor]:

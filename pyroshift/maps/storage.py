@@ -5,6 +5,7 @@ The specification names classes and their constructor arguments. Only classes of
 """
 
 import inspect
+import io
 import json
 from collections.abc import Iterable
 from numbers import Integral
@@ -138,7 +139,7 @@ def load(
     path = Path(path)
     content = read_torch(path, "model", FORMAT)
     try:
-        model = _restore(content, classes)
+        return _restore(content, classes).eval().to(device)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     except Exception as error:
@@ -146,7 +147,42 @@ def load(
             f"{path} holds no valid model: it is damaged or was altered "
             f"({type(error).__name__}: {error})"
         ) from error
-    return model.eval().to(device)
+
+
+def to_bytes(model: PoseVAE) -> bytes:
+    """A model as `save` writes it, for another process.
+
+    Raises:
+        SpecificationError: if a part can't be written down, or built again from what is written.
+
+    Example:
+        >>> from pyroshift import ShiftVAE
+        >>> type(from_bytes(to_bytes(ShiftVAE(8)))).__name__
+        'ShiftVAE'
+    """
+    archive = io.BytesIO()
+    torch.save(content(model), archive)
+    return archive.getvalue()
+
+
+def from_bytes(
+    written: bytes, *, classes: Iterable[type] = (), device: torch.device | str = "cpu"
+) -> PoseVAE:
+    """The model that `to_bytes` wrote, in this process. Nothing in it is run.
+
+    Args:
+        written: the bytes.
+        classes: classes of the user's own that the model is made of.
+        device: where to put it.
+    """
+    content = torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
+    return _restore(content, classes).eval().to(device)
+
+
+def classes_of(model: PoseVAE) -> tuple[type, ...]:
+    """The classes that a model is made of, those of this package too."""
+    parts = (*model.modules(), *(site.family for site in model.given_sites))
+    return tuple(dict.fromkeys(map(type, parts)))
 
 
 def _restore(content: dict[str, Any], classes: Iterable[type]) -> PoseVAE:
@@ -168,9 +204,8 @@ def _restore(content: dict[str, Any], classes: Iterable[type]) -> PoseVAE:
 
 def _check_restorable(model: PoseVAE, content: dict[str, Any]) -> None:
     """Raise a SpecificationError if what is to be written would not give the model back."""
-    parts = (*model.modules(), *(site.family for site in model.given_sites))
     try:
-        _restore(content, map(type, parts))
+        _restore(content, classes_of(model))
     except Exception as error:
         raise SpecificationError(
             "the model can't be saved: built again from the constructor's arguments that its parts "

@@ -10,6 +10,44 @@ from typing import Any
 UNFINISHED = "pyroshift_unfinished"
 
 
+def left(state: Mapping[str, Any], count: int) -> list[int]:
+    """Numbers of the parts that aren't done.
+
+    Args:
+        state: how far the store is.
+        count: how many parts there are.
+
+    Example:
+        >>> left({"done": 1, "beyond": [2]}, 4)
+        [1, 3]
+    """
+    return sorted(set(range(state["done"], count)) - set(state.get("beyond", ())))
+
+
+def tick(state: dict[str, Any], number: int) -> None:
+    """Note in a state that a part is done, whichever others are.
+
+    Args:
+        state: `done` is how many are done from the first on without a gap, and `beyond` has the
+            numbers of those after the gap.
+        number: of the part.
+
+    Example:
+        >>> state = {"done": 0}
+        >>> tick(state, 1)
+        >>> state
+        {'done': 0, 'beyond': [1]}
+        >>> tick(state, 0)
+        >>> state
+        {'done': 2, 'beyond': []}
+    """
+    beyond = {*state.get("beyond", ()), number}
+    while state["done"] in beyond:
+        beyond.remove(state["done"])
+        state["done"] += 1
+    state["beyond"] = sorted(beyond)
+
+
 class UnfinishedStore:
     """The mark of a store that isn't finished, by which the same call goes on with it.
 

@@ -1,9 +1,10 @@
 """A batch: some windows, and all that is known of them beside their pixels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -32,6 +33,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        known = {name: value.to(device) for name, value in self.known.items()}
+        return replace(self, x=self.x.to(device), known=known)
 
 
 def as_batch(x: Tensor | Batch) -> Batch:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pyroshift.model.linear_normal import LinearNormal
+from pyroshift.model.whole import whole_batch
 
 _MEMORY = 0.95  # per step: moments are those of the last twenty batches or so
 
@@ -70,7 +71,7 @@ class LatentFrame(nn.Module):
             loc: `batch x latent`.
             scale: `batch x latent`.
         """
-        loc, scale = loc.flatten(0, -2), scale.flatten(0, -2)
+        loc, scale = whole_batch(loc.flatten(0, -2)), whole_batch(scale.flatten(0, -2))
         if not bool(torch.isfinite(loc).all() & torch.isfinite(scale).all()):
             return  # the loss is no number either, and the training says so
         centre = loc.mean(0)

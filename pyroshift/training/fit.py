@@ -24,6 +24,7 @@ from pyroshift.training.annealing import Annealing, schedules, warn_if_unfinishe
 from pyroshift.training.diagnostics import warn_about_latents
 from pyroshift.training.elbo import PatchELBO
 from pyroshift.training.options import Options
+from pyroshift.training.processes import SharedRun, first_decides, own_device, processes
 from pyroshift.training.run import Callback, Gatherable, Run
 
 _WORSE = 0.01  # nats a pixel that settling the latents' frame may cost
@@ -50,6 +51,7 @@ def fit(
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam,
     elbo: ELBO | None = None,
     precision: str = "float32",
+    strategy: str | None = None,
 ) -> xr.Dataset:
     """Train a model on patches, in place, by stochastic variational inference.
 
@@ -82,6 +84,12 @@ def fit(
         precision: "bfloat16" to let the networks multiply in half precision, which is faster on
             hardware that has it; weights, posteriors and the bound stay in single precision, and
             so does `encode`.
+        strategy: "ddp" to train in several processes, on one machine or many, that `torchrun`
+            started: each is given the same model and patches, and does a share of every batch; the
+            result is that of one process to rounding. `batch_size` is that of all together. The
+            first process alone shows progress, calls back and writes the checkpoint, which all must
+            see. With "cuda" as device, each takes the GPU of its number on its machine. By default
+            this process trains alone.
 
     Returns:
         What was measured, over `epoch`: `loss` (negative ELBO, or of the bound given as `elbo`),
@@ -119,16 +127,27 @@ def fit(
     warn_if_unfinished(annealing, options.epochs)
     path = None if checkpoint is None else Path(checkpoint)
     if device is not None:
-        model.to(device)
-    _find_period(model, patches, progress)
-    patches = model.with_needs(patches).to(model.device)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        run = Run(model, patches, options, annealing, optimizer, elbo)
+        model.to(own_device(device, strategy))
+    with (
+        processes(strategy, model) as group,
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+    ):
+        progress = progress and (group is None or group.rank == 0)
+        _find_period(model, patches, progress)
+        patches = model.with_needs(patches).to(model.device)
+        given = (model, patches, options, annealing, optimizer, elbo)
+        run = Run(*given) if group is None else SharedRun(group, *given)
         if doubt := model.likelihood.doubt(patches.gather(run.training[:1024])):
             warnings.warn(doubt, stacklevel=2)
+        called = list(callbacks)
+        if group is not None:
+            path, called = group.one_path(path), first_decides(group, called)
         if path is not None and path.exists():
             run.resume(path)
-        stopped = run.train(progress, list(callbacks), path)
+        if group is not None:
+            group.wait()  # until all have read what the first will write
+        written = path if group is None or group.rank == 0 else None
+        stopped = run.train(progress, called, written)
     model.eval()
     some = gathered(patches, run.training[:_SHOWN])
     model.guide_module.settle(model)

@@ -61,6 +61,8 @@ Callback = Callable[[PoseVAE, EpochRecord], bool | None]
 class Run:
     """One training run: the model, its data, its optimiser, and what was measured so far."""
 
+    totals: Callable[[], Totals] = Totals
+
     def __init__(
         self,
         model: PoseVAE,
@@ -178,7 +180,7 @@ class Run:
         before = copy.deepcopy(self.model.state_dict())
         bar.set_description(f"epoch {epoch + 1}/{self.options.epochs}")
         self.model.train()
-        totals = Totals()
+        totals = self.totals()
         for number, index in enumerate(self.batches.of(epoch), start=1):
             terms = self._step(index, weights)
             if terms is None:

@@ -90,7 +90,7 @@ def test_block_by_block_it_is_that_of_all_windows():
         plan = plan_blocks((8, 8), image, (3, 5), "patch", 2, overlap="once")
         assert plan.power == once((3, 5), image).power
         region = next(iter(plan.regions()))
-        assert plan.patches(plan.pixels(region)).power == plan.power
+        assert plan.patches(plan.pixels(plan.read(region))).power == plan.power
     assert plan_blocks((8, 8), IMAGE, 3, "patch", 2).power is None
 
 

@@ -1,0 +1,1 @@
+"""Mapping and training on more than one machine."""
