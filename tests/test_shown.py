@@ -3,39 +3,21 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import xarray as xr
+from markup import Markup
 from PIL import Image
 
 import pyroshift as ps
 from pyroshift.shown import graph, table
 
-VOID = {"img", "input", "br", "polyline", "path", "use"}
 
+class Text(Markup):
+    """With what stands alone in forms and in graphs, closed or not."""
 
-class Text(HTMLParser):
-    """The text of a piece of HTML, whose tags must match."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.words = [], []
-        self.feed(html)
-        assert not self.open
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
+    void = Markup.void | {"input", "polyline", "path", "use"}
 
 
 def test_a_model_tells_its_story_and_its_weights():

@@ -75,6 +75,25 @@ export class Surface {
     this.draw(this.context, this.width, this.height);
   }
 
+  /** Draw what changes seldom, painted once and kept as a picture until `forget`. */
+  drawKept(paint) {
+    const { canvas, scale } = this;
+    if (!this.kept || this.kept.width !== canvas.width || this.kept.height !== canvas.height) {
+      this.kept = element("canvas");
+      [this.kept.width, this.kept.height] = [canvas.width, canvas.height];
+      const context = this.kept.getContext("2d");
+      context.setTransform(scale, 0, 0, scale, 0, 0);
+      paint(context);
+    }
+    this.context.drawImage(this.kept, 0, 0, this.width, this.height);
+  }
+
+  /** Paint anew what is kept, and draw. */
+  forget() {
+    this.kept = null;
+    this.redraw();
+  }
+
   /** Where an event is, in the canvas's own pixels. */
   at(event) {
     const { left, top } = this.canvas.getBoundingClientRect();
@@ -140,6 +159,17 @@ export function drawOutline(context, line) {
   context.lineWidth = 1.5;
   context.strokeStyle = "#b35f00";
   context.stroke();
+}
+
+/** A ring in a colour, seen on any ground. */
+export function drawRing(context, [x, y], radius, colour, line) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 7);
+  for (const [stroke, width] of [["white", 2 * line], [colour, line]]) {
+    context.strokeStyle = stroke;
+    context.lineWidth = width;
+    context.stroke();
+  }
 }
 
 /** The largest round number up to a limit: 1, 2 or 5 times a power of ten. */

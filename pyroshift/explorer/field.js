@@ -25,7 +25,6 @@ class View {
       dropped: (trail, event) => this.dropped(trail, event),
       key: (event) => app.key(event, (right, down) => places.beside(app.place, right, down)),
     });
-    this.base = null;
   }
 
   /** Scale and shift from positions to the canvas's pixels. */
@@ -63,21 +62,14 @@ class View {
 
   /** All but the pointer is kept as a picture, as it changes less often. */
   refresh() {
-    this.base = null;
-    this.surface.redraw();
+    this.surface.forget();
   }
 
   draw(context, width, height) {
-    const { canvas, scale } = this.surface;
-    if (!this.base || this.base.width !== canvas.width || this.base.height !== canvas.height) {
-      this.base = document.createElement("canvas");
-      [this.base.width, this.base.height] = [canvas.width, canvas.height];
-      const base = this.base.getContext("2d");
-      base.setTransform(scale, 0, 0, scale, 0, 0);
-      this.paint(base);
-      this.paintSelected(base);
-    }
-    context.drawImage(this.base, 0, 0, width, height);
+    this.surface.drawKept((kept) => {
+      this.paint(kept);
+      this.paintSelected(kept);
+    });
     this.drawScale(context, width, height);
     this.drawPlace(context);
     if (this.trail) drawOutline(context, outline(this.trail, this.app.shape));

@@ -1,7 +1,7 @@
 // The manifold: what the model draws for each z, under a handle that is dragged.
 
 import { ACCENT, pixels, table } from "./colours.js";
-import { Surface, arrow, choice, element, slider, ticks } from "./canvas.js";
+import { Surface, arrow, choice, drawRing, element, slider, ticks } from "./canvas.js";
 import { latentName, readable } from "./data.js";
 import { drawLines, drawWindow, signalAxis } from "./place.js";
 
@@ -242,13 +242,7 @@ export class MotifView {
     context.drawImage(this.tilesDrawn(), 0, 0, this.map.width, this.map.height);
     const at = (n, size, start) => { const [before, share] = this.along(n); return start + size * (before + share + 0.5); };
     const [x, y] = [at(across, w, left), down === undefined ? top + tall / 2 : at(down, h, top)];
-    for (const [colour, line] of [["white", 5], [ACCENT, 2.5]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = line;
-      context.beginPath();
-      context.arc(x, y, 7, 0, 7);
-      context.stroke();
-    }
+    drawRing(context, [x, y], 7, ACCENT, 2.5);
   }
 
   paintTile(context, values, limits, [x, y, w, h]) {

@@ -1,7 +1,7 @@
 // Two maps against each other: latents, mostly, among which places are selected by a lasso.
 
 import { ACCENT, SELECTED, colourOf, css, table } from "./colours.js";
-import { Surface, choice, drawOutline, element, outline, ticks } from "./canvas.js";
+import { Surface, choice, drawOutline, drawRing, element, outline, ticks } from "./canvas.js";
 import { inside, nearestAlong, readable } from "./data.js";
 
 const MARGIN = { left: 60, right: 10, top: 10, bottom: 34 };
@@ -92,30 +92,13 @@ export class Scatter {
   }
 
   refresh() {
-    this.base = null;
-    this.surface.redraw();
+    this.surface.forget();
   }
 
   draw(context) {
-    const { canvas, scale, width, height } = this.surface, { app } = this;
-    if (!this.base || this.base.width !== canvas.width || this.base.height !== canvas.height) {
-      this.base = document.createElement("canvas");
-      [this.base.width, this.base.height] = [canvas.width, canvas.height];
-      const base = this.base.getContext("2d");
-      base.setTransform(scale, 0, 0, scale, 0, 0);
-      this.paint(base);
-    }
-    context.drawImage(this.base, 0, 0, width, height);
-    if (app.place >= 0) {
-      const [x, y] = this.at(app.place);
-      for (const [colour, line] of [["white", 4], [ACCENT, 2]]) {
-        context.strokeStyle = colour;
-        context.lineWidth = line;
-        context.beginPath();
-        context.arc(x, y, 6, 0, 7);
-        context.stroke();
-      }
-    }
+    const { app } = this;
+    this.surface.drawKept((kept) => this.paint(kept));
+    if (app.place >= 0) drawRing(context, this.at(app.place), 6, ACCENT, 2);
     if (this.trail) drawOutline(context, outline(this.trail, app.shape));
   }
 

@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool1d, avg_pool2d
 from pyroshift.guides.bins import PoseBins
 from pyroshift.guides.kinds import kind_weights
 from pyroshift.guides.vector import neutral
-from pyroshift.model.batch import Batch, as_batch, has_gaps
+from pyroshift.model.batch import Batch, as_batch, has_gaps, planes
 from pyroshift.model.brightness import brightness_of, marginal_gain
 from pyroshift.model.guide import Pair
 from pyroshift.model.pose import half_window
@@ -113,12 +113,12 @@ def _scores(pair: Pair, bins: PoseBins, batch: Batch, output: Tensor) -> Tensor:
     if has_gaps(x):
         mask = ~torch.isnan(x)
         statistic = torch.where(likelihood.over_statistics(mask), statistic, 0.0)
-        taken = _planes(likelihood.over_channels(mask).to(x), axes)
+        taken = planes(likelihood.over_channels(mask).to(x), axes)
         taken = _reduced(taken, bins.pitch).flatten(1)
-    seen = _reduced(_planes(statistic, axes), bins.pitch)
+    seen = _reduced(planes(statistic, axes), bins.pitch)
     size = seen.shape[2:]
-    product = seen.flatten(1) @ _windows(_planes(parameter, axes), size).mT
-    cost = _windows(_planes(normalizer, axes), size)
+    product = seen.flatten(1) @ _windows(planes(parameter, axes), size).mT
+    cost = _windows(planes(normalizer, axes), size)
 
     def total(values: Tensor) -> Tensor:
         """Sum of what each pixel costs in each row, over the pixels that each patch has."""
@@ -127,14 +127,9 @@ def _scores(pair: Pair, bins: PoseBins, batch: Batch, output: Tensor) -> Tensor:
     share = batch.power * bins.pitch**axes
     score = share * (product - total(cost))
     if brightness_of(pair) is not None:
-        wide = _windows(_planes(output, axes), size)
+        wide = _windows(planes(output, axes), size)
         score = score + marginal_gain(pair, product, seen.flatten(1).sum(1), wide, share, total)
     return score
-
-
-def _planes(values: Tensor, axes: int) -> Tensor:
-    """Values with what there is of each pixel before the pixels' axes, `n x plane x pixels`."""
-    return values.unsqueeze(1) if values.dim() == axes + 1 else values.movedim(-1, 1)
 
 
 def _mean_output(pair: Pair, bins: PoseBins, anchor: Anchor) -> Tensor:

@@ -100,7 +100,8 @@ def encode(
     with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         found = _here if client is None else _by_workers
-        batches = found(model, model.with_needs(patches), int(batch_size), int(seed), client)
+        needed = model.with_needs(patches)
+        batches = found(model, needed, int(batch_size), int(seed), client)
         with closing(batches):
             for index, inferred in batches:
                 for name, value in inferred.items():
@@ -109,7 +110,7 @@ def encode(
                     values[name][index.numpy()] = value[: len(index)]
         if robust:
             torch.manual_seed(seed)
-            widen(model, model.with_needs(patches).to(model.device), values)
+            widen(model, needed.to(model.device), values)
     return labelled(model, patches, values)
 
 

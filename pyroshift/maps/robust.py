@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pyroshift.errors import SpecificationError
-from pyroshift.model.batch import Batch, as_batch, gathered
+from pyroshift.model.batch import Batch, as_batch, gathered, planes
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.pose import half_window
@@ -83,7 +83,7 @@ def widen(model: PoseVAE, patches: object, values: dict[str, np.ndarray]) -> Non
     spectrum = _noise(model, patches, values, sites, some)
     for index in torch.arange(count).split(_AT_ONCE):
         batch, given = _found(model, patches, values, index)
-        slopes = _slopes(model, batch, given, sites)
+        slopes = _slopes(model, batch, given, sites, model.output(given))
         ratio = _ratio(slopes, spectrum, batch.power).cpu().numpy()
         begin = 0
         for site in sites:
@@ -113,13 +113,14 @@ def _noise(
     products: dict[str, Tensor | float] = {"seen": 0.0, "made": 0.0, "taken": 0.0}
     for index in some.split(_AT_ONCE):
         batch, given = _found(model, patches, values, index)
-        output, slopes = model.output(given), _slopes(model, batch, given, sites)
+        output = model.output(given)
+        slopes = _slopes(model, batch, given, sites, output)
         made = model.likelihood.distribution(output).sample()
         made = torch.where(torch.isnan(batch.x), torch.nan, made)
         each = {
-            "seen": _planes(_off(model, batch.x, output), axes),
-            "made": slopes.unfitted(_planes(_off(model, made, output), axes), batch.power),
-            "taken": _planes(model.likelihood.of_known(torch.ones_like(output), batch.x), axes),
+            "seen": planes(_off(model, batch.x, output), axes),
+            "made": slopes.unfitted(planes(_off(model, made, output), axes), batch.power),
+            "taken": planes(model.likelihood.of_known(torch.ones_like(output), batch.x), axes),
         }
         for name, off in each.items():
             products[name] = products[name] + _autocorrelation(off, shape)
@@ -138,24 +139,21 @@ def _ratio(slopes: _Slopes, spectrum: Tensor, power: float) -> Tensor:
     seen = torch.fft.fftn(slopes.slopes, spectrum.shape[1:], dim=axes).flatten(2)
     weighted = seen * spectrum.flatten() / math.prod(spectrum.shape[1:])
     scatter = power**2 * (weighted @ seen.mH).real
-    flat = slopes.slopes.flatten(2)
-    alone = power**2 * flat.square().sum(2)
     inverse = _inverse(slopes.precision(power))
-    prior = torch.diag_embed(slopes.certainty)
-    robust, plain, floor = (
+    by_noise, by_prior = (
         (inverse @ each @ inverse).diagonal(dim1=1, dim2=2)
-        for each in (scatter + prior, slopes.precision(power), prior + torch.diag_embed(0 * alone))
+        for each in (scatter, torch.diag_embed(slopes.certainty))
     )
-    least = floor + _LEAST * (plain - floor)
-    return (torch.maximum(robust, least) / plain.clamp(min=1e-30)).sqrt()
+    plain = inverse.diagonal(dim1=1, dim2=2)
+    return ((by_prior + torch.maximum(by_noise, _LEAST * (plain - by_prior))) / plain).sqrt()
 
 
 def _slopes(
-    model: PoseVAE, batch: Batch, given: Mapping[str, Tensor], sites: list[Site]
+    model: PoseVAE, batch: Batch, given: Mapping[str, Tensor], sites: list[Site], output: Tensor
 ) -> _Slopes:
     """By how much a change of each element of the sites would change windows."""
     axes, likelihood = len(model.window), model.likelihood
-    information = likelihood.information(model.output(given)).clamp(min=0)
+    information = likelihood.information(output).clamp(min=0)
     scale = likelihood.of_known(information, batch.x).sqrt()
     slopes, certainty = [], []
     for site in sites:
@@ -166,7 +164,7 @@ def _slopes(
             ends = [
                 model.output({**given, site.name: given[site.name] + s * step}) for s in (1, -1)
             ]
-            slopes.append(_planes(scale * (ends[0] - ends[1]) / (2 * step.abs().max()), axes))
+            slopes.append(planes(scale * (ends[0] - ends[1]) / (2 * step.abs().max()), axes))
     return _Slopes(torch.stack(slopes, 1), torch.cat(certainty, 1))
 
 
@@ -194,11 +192,6 @@ def _found(
     found = {name: torch.from_numpy(values[name][index]).to(model.device) for name in names}
     told = model.covariates(batch.known, len(batch)) | model.global_values()
     return batch, told | found
-
-
-def _planes(values: Tensor, axes: int) -> Tensor:
-    """Values with what there is of each pixel before the pixels' axes, `n x plane x pixels`."""
-    return values.unsqueeze(1) if values.dim() == axes + 1 else values.movedim(-1, 1)
 
 
 def _autocorrelation(values: Tensor, shape: list[int]) -> Tensor:

@@ -86,3 +86,18 @@ def has_gaps(x: Tensor) -> bool:
         (False, True)
     """
     return bool(x.sum().isnan())  # a quarter of the time of asking every pixel
+
+
+def planes(values: Tensor, axes: int) -> Tensor:
+    """Values with what there is of each pixel before the pixels' axes, `n x plane x pixels`.
+
+    Args:
+        values: one for each pixel, or several along a last axis.
+        axes: of a window.
+
+    Example:
+        >>> import torch
+        >>> planes(torch.ones(5, 8, 9), 2).shape, planes(torch.ones(5, 8, 9, 2), 2).shape
+        (torch.Size([5, 1, 8, 9]), torch.Size([5, 2, 8, 9]))
+    """
+    return values.unsqueeze(1) if values.dim() == axes + 1 else values.movedim(-1, 1)
