@@ -181,7 +181,7 @@ class Binned(PoseSite):
 
     def __init__(self, site: PoseSite, bins: PoseBins) -> None:
         super().__init__(site.name, site.prior, site.event_shape, site.family, site.circular)
-        self.site = site
+        self.site, self.affine, self.shifts = site, site.affine, site.shifts
         self.width = bins.widths[site.name]
         self._bins = [bins]  # not a submodule: the pair has it already
 

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from pyroshift.guides import kinds
 from pyroshift.guides.bins import PoseBins
 from pyroshift.guides.drawing import without_repeats
-from pyroshift.guides.refinement import quadrature, refine
+from pyroshift.guides.refinement import Laplace, quadrature, refine, refine_with_latents
 from pyroshift.guides.search import Found
 from pyroshift.guides.vector import Independent, pack, unpack, unpack_widths
 from pyroshift.model.batch import Batch
@@ -189,12 +189,14 @@ def pose_moments(
             `batch x step x latent`.
         prior: the pose's own prior.
     """
-    code = pair.code(found)
-    laplace = refine(pair, batch, code, pack(pair, found), prior, limit=torch.zeros(()))
-    mean, variance = quadrature(pair, batch, code, laplace, prior)
-    for step in steps.unbind(1):
-        moved = torch.nn.functional.pad(step, (0, code.shape[-1] - step.shape[-1]))
-        above, below = (refine(pair, batch, code + s * moved, mean, prior).mean for s in (1, -1))
-        variance = variance + ((above - below) / 2).square()
+    code, pose = pair.code(found), pack(pair, found)
+    latents = Independent(found[CONTENT], found[f"{CONTENT}_std"])
+    together = refine_with_latents(
+        pair, batch, code, pose, prior, latents, latents.width, limit=torch.zeros(())
+    ).precision
+    own, cross = together[:, : pose.shape[-1]].tensor_split([pose.shape[-1]], -1)
+    mean, variance = quadrature(pair, batch, code, Laplace(pose, own), prior)
+    moved = torch.linalg.solve(own, cross @ steps.mT.to(cross))  # by a step of the latents
+    variance = variance + moved.square().sum(-1).to(variance)
     widths = unpack_widths(pair, mean, variance.sqrt())
     return unpack(pair, mean) | {f"{name}_std": width for name, width in widths.items()}

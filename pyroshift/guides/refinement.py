@@ -7,12 +7,12 @@ it be.
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
 
-from pyroshift.guides.vector import Independent, neutral, unpack
+from pyroshift.guides.vector import Independent, neutral, size_of, unpack
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import at_its_best, shared_information
 from pyroshift.model.decoders import look_at
@@ -140,13 +140,11 @@ def refine_with_latents(
     """
     decoded, by_pose, coordinates = _by_pose(pair, code, start)
     count = steps.shape[-1]
-    slopes = []
-    for latent in range(count):
-        step = torch.zeros_like(code)
-        step[:, latent] = _NEAR * steps[:, latent]
-        ends = [pair.decode(code + sign * step, coordinates).flatten(1) for sign in (1, -1)]
-        slopes.append((ends[0] - ends[1]) / (2 * step[:, latent, None]))
-    jacobian = torch.cat((by_pose, torch.stack(slopes, 1).double()), 1)
+    wide = torch.nn.functional.pad(_NEAR * steps, (0, code.shape[-1] - count))
+    each = torch.diag_embed(wide)[:, :count].unbind(1)
+    change = pair.changes([(code + step, code - step) for step in each], coordinates).flatten(2)
+    by_latent = change / (2 * _NEAR * steps).unsqueeze(-1)
+    jacobian = torch.cat((by_pose, by_latent.double()), 1)
     width = latents.width.expand_as(steps)
     widths = torch.cat((prior.width.expand_as(start), width), -1)
     both = Independent(torch.cat((prior.mean, latents.mean), -1), widths)
@@ -161,8 +159,14 @@ def _by_pose(pair: Pair, code: Tensor, pose: Vectors) -> tuple[Tensor, Tensor, T
     decoded, slope = pair.output_and_slope(code, coordinates)
     if pair.likelihood.maps is not None:
         columns = [column.unsqueeze(-2) for column in columns]
-    jacobian = torch.stack([(slope * column).sum(-1).flatten(1) for column in columns], 1)
+    jacobian = torch.stack([_dot(slope, column).flatten(1) for column in columns], 1)
     return decoded, jacobian.double(), coordinates
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """Scalar products along the last axis, which is so short that a sum along it is slow."""
+    axes = zip(first.unbind(-1), second.unbind(-1), strict=True)
+    return reduce(torch.add, (one * other for one, other in axes))
 
 
 def _scored(
@@ -274,5 +278,11 @@ def _coordinates(pair: Pair, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
 
     batch = [len(pose)]
     steps = _STEP * torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device)
-    columns = [pair.over_window(batch, partial(changed, step=step)) for step in steps]
+    # A shift, whatever else there is that is affine, changes all of them alike: one tells.
+    alike = [site.shifts and pair.affine for site in pair.pose_sites for _ in range(size_of(site))]
+    one = pair.grid[(slice(1),) * len(pair.window)].unsqueeze(0)
+    columns = [
+        changed(one, step) if same else pair.over_window(batch, partial(changed, step=step))
+        for step, same in zip(steps, alike, strict=True)
+    ]
     return pair.over_window(batch, partial(carried, pose=pose)), columns

@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, linear
+from torch.nn.functional import grid_sample, linear, pad
 
 from pyroshift import names
 from pyroshift.errors import SpecificationError
@@ -251,7 +251,8 @@ class CanvasDecoder(nn.Module):
         Returns:
             The output, and its slope by each coordinate, along a last axis.
         """
-        canvas, unit = self.canvas(z), half_window(self.window)
+        # At the start of a search all motifs are one: a single canvas does.
+        canvas = self.canvas(z[:1] if bool((z == z[:1]).all()) else z)
         slopes = []
         for axis in range(-len(self.window), 0):
             # Differences of neighbours lie half-way between them, so they are centred as well.
@@ -262,7 +263,29 @@ class CanvasDecoder(nn.Module):
         def seen(canvas: Tensor) -> Tensor:
             return look_at(canvas, coordinates, self.window, maps=self.maps)
 
-        return seen(canvas), torch.stack([unit * seen(each) for each in slopes], -1)
+        unit = half_window(self.window)
+        return seen(canvas), torch.stack([unit * seen(each) for each in slopes]).movedim(0, -1)
+
+    def changes(self, pairs: Sequence[tuple[Inputs, Inputs]], coordinates: Coordinates) -> Tensor:
+        """What `forward` gives for some latents less what it gives for others of the same class.
+
+        The last layer is linear, so that each difference takes one canvas, and not two.
+
+        Args:
+            pairs: of latents, `batch x latent` each.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+
+        Returns:
+            `batch x pair x height x width` or `batch x pair x length`, and a last axis of `maps` if
+            it has them.
+        """
+        weight = self._smoothed(self._pixels.weight)
+        hidden = self.layers[:-1]
+        features = torch.stack([hidden(one) - hidden(other) for one, other in pairs], 1)
+        stack = len(pairs) * (self.maps or 1)
+        planes = linear(features, weight).reshape(len(features), stack, *self.canvas_shape)
+        seen = look_at(planes, coordinates, self.window, maps=stack).movedim(-1, 1)
+        return seen if self.maps is None else seen.unflatten(1, (-1, self.maps)).movedim(2, -1)
 
 
 def look_at(
@@ -275,8 +298,9 @@ def look_at(
     """Read a canvas at coordinates, by linear interpolation.
 
     Args:
-        canvas: `batch x canvas height x canvas width` or `batch x canvas length`, centred on the
-            coordinates' origin; with an axis of `maps` after the batch's, if there are any.
+        canvas: `batch x canvas height x canvas width` or `batch x canvas length`, or one for all,
+            centred on the coordinates' origin; with an axis of `maps` after the batch's, if there
+            are any.
         coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows of `window`.
         window: the window that sets the coordinates' unit.
         beyond: what to read outside the canvas: its "border", or "zeros".
@@ -290,17 +314,16 @@ def look_at(
         >>> look_at(canvas, torch.tensor([[[-0.5], [0.0], [0.25]]]), (4,))
         tensor([[1.0000, 2.0000, 2.5000]])
     """
-    # grid_sample wants (x, y), with -1 and 1 at the centres of the first and the last pixel.
+    # grid_sample has -1 and 1 at the centres of the first and the last pixel, and wants (x, y): of
+    # the transposed canvas that is (y, x), for which no coordinate need be moved.
     axes = len(window)
     sizes = canvas.shape[-axes:]
     ends = [2 * half_window(window) / max(size - 1, 1) for size in sizes]
-    along = (coordinates * coordinates.new_tensor(ends)).flatten(0, -axes - 2).unbind(-1)
-    canvas = canvas.reshape(-1, maps or 1, *sizes)
+    grid = (coordinates * coordinates.new_tensor(ends)).flatten(0, -axes - 2)
+    canvas = canvas.reshape(-1, maps or 1, *sizes).expand(len(grid), -1, *sizes)
     if axes == 1:  # a signal is an image one pixel high
-        canvas = canvas.unsqueeze(2)
-        along = (torch.zeros_like(along[0]).unsqueeze(1), along[0].unsqueeze(1))
-    grid = torch.stack(along[::-1], dim=-1)
-    seen = grid_sample(canvas, grid, padding_mode=beyond, align_corners=True)
+        canvas, grid = canvas.unsqueeze(-1), pad(grid.unsqueeze(1), (0, 1))
+    seen = grid_sample(canvas.mT, grid, padding_mode=beyond, align_corners=True)
     if maps is None:
         return seen.reshape(coordinates.shape[:-1])
     return seen.movedim(1, -1).reshape(*coordinates.shape[:-1], maps)

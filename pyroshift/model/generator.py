@@ -3,7 +3,7 @@
 Everything here says what a window looks like, given its latents; how these are found, guides know.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -166,6 +166,23 @@ class Generator(Sited):
             points = slope.flatten(1, -2).unflatten(1, (-1, *(1,) * (len(self.window) - 1)))
             slope = self.out_of_drawing(points, code).reshape(slope.shape)
         return output, slope
+
+    def changes(self, pairs: Sequence[tuple[Tensor, Tensor]], coordinates: Tensor) -> Tensor:
+        """The decoder's output for some codes less that for others of the same kind.
+
+        Args:
+            pairs: of codes, `batch x code` each.
+            coordinates: `batch x height x width x 2` or `batch x length x 1`, half-windows.
+
+        Returns:
+            `batch x pair x shape`.
+        """
+        drawing = self.into_drawing(coordinates, pairs[0][0])
+        inputs = [tuple(map(self.decoder_input, each)) for each in pairs]
+        if (changes := getattr(self.decoder, "changes", None)) is not None:
+            return changes(inputs, drawing)
+        decoded = [[self.decoder(one, drawing) for one in each] for each in inputs]
+        return torch.stack([one - other for one, other in decoded], 1)
 
     def _slope_by_autograd(self, inputs: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """What `output_and_slope` gives, of any decoder."""

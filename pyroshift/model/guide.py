@@ -45,6 +45,10 @@ class Pair(Protocol):
         """The sites that act on coordinates, in the order in which they do."""
 
     @property
+    def affine(self) -> bool:
+        """Whether poses, whatever their values, carry coordinates by an affine map."""
+
+    @property
     def contents(self) -> list[Content]:
         """The sites that the decoder gets, one after the other."""
 
@@ -120,6 +124,9 @@ class Pair(Protocol):
 
     def output_and_slope(self, code: Tensor, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """The decoder's output, and its derivative by the coordinates of the same pixel."""
+
+    def changes(self, pairs: Sequence[tuple[Tensor, Tensor]], coordinates: Tensor) -> Tensor:
+        """The decoder's output for some codes less that for others of the same kind."""
 
     def into_drawing(self, coordinates: Tensor, code: Tensor) -> Tensor:
         """Carry coordinates of the motif's frame into that in which the decoder draws its kind."""

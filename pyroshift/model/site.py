@@ -163,15 +163,18 @@ class PoseSite(Site):
     """A site that acts on coordinates: where, or how turned, the motif is.
 
     A subclass whose `transform` is affine in the coordinates may say so by `affine = True`, which
-    saves most of its arithmetic.
+    saves most of its arithmetic; and one that moves all coordinates by as much, whatever they are,
+    by `shifts = True`.
     """
 
     affine = False
+    shifts = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "transform" in vars(cls) and "affine" not in vars(cls):
-            cls.affine = False  # what is known of a parent's transform says nothing of this one
+        for known in ("affine", "shifts"):
+            if "transform" in vars(cls) and known not in vars(cls):
+                setattr(cls, known, False)  # a parent's transform says nothing of this one
 
     @abstractmethod
     def transform(self, coordinates: Tensor, value: Tensor) -> Tensor:

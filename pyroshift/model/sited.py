@@ -89,6 +89,11 @@ class Sited(nn.Module):
         return [site for site in self.sites if isinstance(site, PoseSite)]
 
     @property
+    def affine(self) -> bool:
+        """Whether poses, whatever their values, carry coordinates by an affine map."""
+        return all(site.affine for site in self.pose_sites)
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return self.grid.device
@@ -104,8 +109,8 @@ class Sited(nn.Module):
         def carried(points: Tensor) -> Tensor:
             return carry(points.expand(*batch, *points.shape))
 
-        affine = len(self.window) == 2 and all(site.affine for site in self.pose_sites)
-        return affine_grid(carried, self.grid) if affine else carried(self.grid)
+        short = len(self.window) == 2 and self.affine
+        return affine_grid(carried, self.grid) if short else carried(self.grid)
 
     def into_motif(self, coordinates: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """Carry coordinates of the window into the motif's frame.

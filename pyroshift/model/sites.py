@@ -52,6 +52,7 @@ class Offset(PoseSite):
     """
 
     affine = True
+    shifts = True
 
     def __init__(
         self,

@@ -122,6 +122,10 @@ def _extras_agree(decoder: nn.Module, draw: _Inputs) -> None:
         found, slope = output_and_slope(z, coordinates)
         require_close(found, output, "the output of output_and_slope")
         require(slope.shape == coordinates.shape, f"the slope has shape {tuple(slope.shape)}")
+    if (changes := getattr(twin, "changes", None)) is not None:
+        found = changes([(z, -z), (-z, z)], coordinates)
+        change = output - twin(-z, coordinates)
+        require_close(found, torch.stack([change, -change], 1), "changes")
 
 
 DECODER_CHECKS = (

@@ -193,6 +193,10 @@ def _affine_is_affine(site: Site, classes: tuple[type, ...]) -> None:
         middle = site.transform((points + other) / 2, value)
         ends = (site.transform(points, value) + site.transform(other, value)) / 2
         require_close(middle, ends, "`affine` is True, but a midpoint is not carried to one")
+        if site.shifts:
+            change = site.transform(points, value) - points
+            message = "`shifts` is True, but not all coordinates are moved by as much"
+            require_close(change, change[:, :1].expand_as(change), message)
 
 
 def _reduced_values_stay(site: Site, classes: tuple[type, ...]) -> None:

@@ -331,3 +331,21 @@ def test_bins_are_not_saved_but_made_again():
 def test_without_sites_there_are_no_bins():
     with pytest.raises(SpecificationError, match="neither"):
         PoseBins([], (16, 16), 1, TURN)
+
+
+def test_what_is_known_of_a_sites_transform_is_known_of_it_binned():
+    """Else poses would be carried through every pixel, at several times the cost."""
+    model = RVAE(16, offsets=True, guide="anchor")
+    offset, angle = (site for site in model.pose_sites if isinstance(site, Binned))
+    assert (offset.affine, offset.shifts) == (True, True)
+    assert (angle.affine, angle.shifts) == (True, False)
+    assert model.affine
+
+    class Lens(Offset):
+        def transform(self, coordinates, value):
+            moved = super().transform(coordinates, value)
+            return moved * (1 + 0.1 * moved.square().sum(-1, keepdim=True))
+
+    bent = PoseVAE((16, 16), [Lens(), Content(1)], guide="anchor")
+    assert not bent.affine
+    assert not any(site.shifts for site in bent.pose_sites)

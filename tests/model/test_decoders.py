@@ -236,6 +236,20 @@ def test_slopes_are_central_differences_over_half_a_pixel(window):
         torch.testing.assert_close(slope[..., axis], unit * difference, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("maps", [None, 2])
+@pytest.mark.parametrize("window", [(9,), (8, 6)], ids=str)
+def test_one_canvas_for_motifs_that_are_all_one_gives_what_many_give(window, maps):
+    decoder = CanvasDecoder(window, 2, margin=3, maps=maps)
+    generator = torch.Generator().manual_seed(0)
+    coordinates = pixel_grid(window) + torch.rand(4, *window, len(window), generator=generator)
+    alike, others = torch.ones(4, 2), torch.randn(4, 2, generator=generator)
+    mixed = torch.cat([alike, others])
+    found = decoder.output_and_slope(alike, coordinates)
+    beside = decoder.output_and_slope(mixed, torch.cat([coordinates, coordinates]))
+    for one, many in zip(found, beside, strict=True):
+        torch.testing.assert_close(one, many[:4])
+
+
 def test_beyond_the_canvas_there_is_no_slope():
     decoder = CanvasDecoder((8, 8), 1)
     with torch.no_grad():

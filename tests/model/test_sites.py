@@ -301,6 +301,7 @@ class Lens(Offset):
 def test_a_site_that_bends_is_evaluated_at_every_pixel():
     assert Offset.affine
     assert not Lens.affine
+    assert not Lens.shifts
     model = PoseVAE((6, 8), [Lens(), Content(1)], decoder=Seen())
     values = {"offset": torch.randn(3, 2), "z": torch.zeros(3, 1)}
     grid = model.grid.expand(3, *model.grid.shape)
