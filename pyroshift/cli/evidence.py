@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pyroshift.cli.channels import as_asked, for_model, levelled
 from pyroshift.cli.choices import checked_device
-from pyroshift.cli.work import cut_patches, say, shows_progress
+from pyroshift.cli.telling import say, shows_progress
+from pyroshift.cli.work import cut_patches
 from pyroshift.errors import SpecificationError
 
 if TYPE_CHECKING:

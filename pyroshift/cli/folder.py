@@ -201,6 +201,7 @@ def write_results(
     history: Dataset,
     run: Run,
     measured: Measured | None = None,
+    robust: bool = True,
 ) -> None:
     """Write everything that a run leaves, the dearest first.
 
@@ -213,11 +214,12 @@ def write_results(
         run: what was asked for, for the report.
         measured: what writes into the folder what else is measured by maps, if anything, and gives
             what `write_report` takes of it.
+        robust: as for `encode`.
     """
     for name in (*RESULTS, *MEASURED_RESULTS):
         (folder / name).unlink(missing_ok=True)
     storage.save(model, folder / "model.pt")
-    maps = encode(model, patches)
+    maps = encode(model, patches, robust=robust)
     for name, dataset in (("maps.nc", maps), ("history.nc", history)):
         write_dataset(folder / name, dataset)
     figures: dict[str, Any] = {

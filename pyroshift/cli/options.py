@@ -17,6 +17,7 @@ from pyroshift.cli.groups import (
     search_options,
     training_options,
 )
+from pyroshift.cli.intervals import interval_options
 from pyroshift.cli.patterns import PATTERNS, pattern_options
 from pyroshift.cli.spectra import spectra_options
 from pyroshift.cli.strain import strain_options
@@ -197,6 +198,7 @@ def _encode(parser: ArgumentParser) -> None:
     preparation(data)
     at_positions(data)
     finding_options(parser.add_argument_group("the atoms, with --at-atoms"))
+    interval_options(data)
     parser.add_argument("--device", help="where to compute: cpu, cuda, mps ... (default: cpu)")
     parser.add_argument(
         "--scheduler",
@@ -328,6 +330,7 @@ def _latent_dim(group: _ArgumentGroup, meaning: str) -> Action:
 
 
 def _resume(training: _ArgumentGroup) -> None:
+    interval_options(training)
     training.add_argument(
         "--resume",
         action="store_true",

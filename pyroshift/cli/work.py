@@ -1,7 +1,6 @@
 """What the commands do. Heavy packages are imported when needed, so that `--help` is quick."""
 
 import shlex
-import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -21,9 +20,11 @@ from pyroshift.cli.choices import (
     varied,
 )
 from pyroshift.cli.domains import domains_writer, load_piezoresponse
+from pyroshift.cli.intervals import are_robust
 from pyroshift.cli.options import build_parser, meaning
 from pyroshift.cli.spectra import mean_intensity, prepared, write_spectra
 from pyroshift.cli.strain import strain_writer
+from pyroshift.cli.telling import say, shows_progress
 from pyroshift.cli.typed import AUTO
 from pyroshift.errors import SpecificationError
 
@@ -139,7 +140,8 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
         _encode_blocks(model, image, arguments)
         return
     patches = cut_patches(image, model.window, arguments)
-    maps = encode(model, patches, client=arguments.scheduler)
+    robust = are_robust(model, arguments)
+    maps = encode(model, patches, robust=robust, client=arguments.scheduler)
     write_dataset(arguments.out, maps)
     say(arguments, f"maps of {patches!r} are in {arguments.out}")
 
@@ -183,6 +185,7 @@ def _encode_blocks(model: "PoseVAE", image: "DataArray", arguments: Namespace) -
         overlap=arguments.overlap,
         overwrite=arguments.overwrite,
         progress=shows_progress(arguments),
+        robust=are_robust(model, arguments),
         client=arguments.scheduler,
     )
     if UNFINISHED in maps.attrs:
@@ -284,7 +287,9 @@ def train_and_write(
         for option in arguments.settings
     ]
     run = Run(Path(arguments.image).name, arguments.command_line, settings, notes)
-    write_results(arguments.out, model, patches, image, history, run, measured)
+    write_results(
+        arguments.out, model, patches, image, history, run, measured, are_robust(model, arguments)
+    )
     say(arguments, f"results are in {arguments.out}: open {arguments.out / 'report.html'}")
 
 
@@ -335,14 +340,3 @@ def _positions(image: "DataArray", arguments: Namespace) -> Any:
     found = found_atoms(seen, arguments, shows_progress(arguments))
     say(arguments, f"{found.sizes['atom']} atoms found")
     return found
-
-
-def shows_progress(arguments: Namespace) -> bool:
-    """Whether progress bars are for somebody to see."""
-    return not arguments.quiet and sys.stderr.isatty()
-
-
-def say(arguments: Namespace, text: str) -> None:
-    """Tell something, unless it is to be quiet."""
-    if not arguments.quiet:
-        print(text, flush=True)

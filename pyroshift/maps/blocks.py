@@ -46,6 +46,7 @@ def encode_image(
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = True,
+    robust: bool = False,
     client: Any = None,
 ) -> xr.Dataset:
     """Maps of an image of any size, as `encode` gives them, written block by block to a Zarr store.
@@ -71,6 +72,7 @@ def encode_image(
         seed: seed of the posterior samples that `elbo` is estimated from.
         overwrite: whether a store that exists may be replaced.
         progress: whether to show a progress bar.
+        robust: as for `encode`, each block by the noise that it shows.
         client: a `distributed.Client`, or the address of a scheduler, whose workers are to do it.
             They write the store, so its path must be the same folder on all machines; they are
             asked at the start, and again at each block, whether they see it. An image of Dask
@@ -87,6 +89,7 @@ def encode_image(
             don't see the store, or die again and again.
         DataError: if the image doesn't fit the model, or its windows make no sense.
         FileExistsError: if the path holds anything but an unfinished run of the same settings.
+        SpecificationError: if intervals are to be robust, but a prior is of neighbours together.
         ImportError: if the extra isn't installed.
         OSError: if there is no space; what is written stays, and the same call goes on with it.
 
@@ -109,8 +112,10 @@ def encode_image(
     # there will be, and that the image suits the model.
     regions = list(plan.regions())
     first = plan.pixels(plan.read(regions[0]))
-    template = _template(plan, encode(model, plan.sample(first), batch_size, seed=seed))
+    sample = encode(model, plan.sample(first), batch_size, seed=seed, robust=robust)
+    template = _template(plan, sample)
     settings = {**plan.settings(first), "batch_size": int(batch_size), "seed": int(seed)}
+    settings["robust"] = robust
     settings["model"] = template.attrs["configuration"]
     settings["weights"] = digest(value.cpu().numpy() for value in model.state_dict().values())
     if state is None:
@@ -121,7 +126,7 @@ def encode_image(
     else:
         store.check_same(settings, state["settings"])
     remaining = left(state, len(regions))
-    work = _Work(plan, store.path.absolute(), state.get("mark"), int(batch_size), int(seed))
+    work = _Work(plan, store.path.absolute(), state.get("mark"), int(batch_size), int(seed), robust)
     done = work.here(model, remaining) if client is None else work.there(model, remaining, client)
     with (
         naming(store.path, "make space, and call it again to go on with the blocks that are left"),
@@ -164,6 +169,7 @@ class _Work:
     mark: str | None
     batch_size: int
     seed: int
+    robust: bool
 
     def here(
         self, model: PoseVAE, numbers: Sequence[int]
@@ -207,7 +213,8 @@ class _Work:
         with suppress(MissingPixelsError), warnings.catch_warnings():  # there, it is NaN already
             warnings.filterwarnings("ignore", "the model was trained on pixels")  # told before
             patches = self.plan.patches(self.plan.pixels(values))
-            maps = encode(model, patches, self.batch_size, seed=self.seed + number)
+            seed = self.seed + number
+            maps = encode(model, patches, self.batch_size, seed=seed, robust=self.robust)
             _check_mark(self.path, self.mark)
             _Store(self.path, "maps").add(maps, region)
             missing -= len(patches)

@@ -27,6 +27,7 @@ from pyroshift.model.parts import evaluating
 from pyroshift.training.batches import in_order
 from pyroshift.training.elbo import sample_sites, terms_given
 
+INTERVALS = "intervals"  # the attribute that tells of which kind they are
 _TOGETHER = 8  # batches that are sent to a worker at once
 
 Found = dict[str, np.ndarray]
@@ -67,6 +68,7 @@ def encode(
         deviation under `..._std`; and `elbo`, the bound on each patch's log evidence in nats, a map
         of anomalies; of windows cut with `overlap="once"`, on their tempered data, whose power is
         an attribute. The coordinate `collapsed` tells which latents say nothing of these data.
+        The attribute `intervals` is "robust" where they are.
         NaN where a patch was left out for missing pixels. Poses that a site's period or symmetry
         makes alike go by the one nearest to zero. The anchor guide adds `pose_entropy`, and over
         `mode`, best first, `mode_probability`, `mode_offset` and `mode_angle`. Written and read
@@ -111,7 +113,8 @@ def encode(
         if robust:
             torch.manual_seed(seed)
             widen(model, needed.to(model.device), values)
-    return labelled(model, patches, values)
+    maps = labelled(model, patches, values)
+    return maps.assign_attrs({INTERVALS: "robust"}) if robust else maps
 
 
 def _here(

@@ -87,10 +87,10 @@ def widen(model: PoseVAE, patches: object, values: dict[str, np.ndarray]) -> Non
         ratio = _ratio(slopes, spectrum, batch.power).cpu().numpy()
         begin = 0
         for site in sites:
-            spread = values[f"{site.name}_std"]
+            spread, rows = values[f"{site.name}_std"], index.numpy()  # one Tensor is a mere number
             size = math.prod(site.event_shape)
-            own = ratio[:, begin : begin + size].reshape(spread[index].shape)
-            spread[index], begin = spread[index] * own, begin + size
+            own = ratio[:, begin : begin + size].reshape(spread[rows].shape)
+            spread[rows], begin = spread[rows] * own, begin + size
 
 
 def _noise(
@@ -189,7 +189,7 @@ def _found(
     """Some windows, and what was found of them with all else that decoders are told."""
     batch = as_batch(gathered(patches, index))
     names = [site.name for site in model.sites if site.name in values]
-    found = {name: torch.from_numpy(values[name][index]).to(model.device) for name in names}
+    found = {name: torch.from_numpy(values[name][index.numpy()]).to(model.device) for name in names}
     told = model.covariates(batch.known, len(batch)) | model.global_values()
     return batch, told | found
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from pyroshift.maps.encode import INTERVALS
 from pyroshift.maps.labels import COLLAPSED, KIND, PROBABILITIES
 from pyroshift.model.classes import CLASS
 from pyroshift.plot.fields import collapsed_fields, kind_title, kinds_of
@@ -58,7 +59,18 @@ def latents(maps: xr.Dataset, history: xr.Dataset, blur: xr.DataArray | None) ->
         f"<section><h2>How much each latent tells</h2>{_table(header, rows)}"
         "<p>Standard deviations, the latter averaged over the windows. A latent tells something "
         "where it varies by much more than it is uncertain; a z that is uncertain by about 1 has "
-        f"collapsed and means nothing. {_costs(history)}{_blurred(blur, maps)}</p></section>"
+        f"collapsed and means nothing. {_robust(maps)}{_costs(history)}{_blurred(blur, maps)}"
+        "</p></section>"
+    )
+
+
+def _robust(maps: xr.Dataset) -> str:
+    """What uncertainties allow for, where they are robust."""
+    if maps.attrs.get(INTERVALS) != "robust":
+        return ""
+    return (
+        "Uncertainties allow for what the model leaves unexplained as noise of neighbouring pixels "
+        "together. "
     )
 
 

@@ -107,7 +107,7 @@ class TestFit:
         model = pyroshift.ShiftVAE(16)
         pyroshift.fit(model, patches, epochs=2, progress=False)
         xr.testing.assert_identical(
-            pyroshift.encode(model, patches), xr.load_dataset(result / "maps.nc")
+            pyroshift.encode(model, patches, robust=True), xr.load_dataset(result / "maps.nc")
         )
 
     @pytest.mark.parametrize(
@@ -241,13 +241,22 @@ class TestEncode:
         ("name", "read"),
         [("maps.nc", xr.load_dataset), ("maps.zarr", lambda path: xr.open_zarr(path).load())],
     )
-    def test_equals_the_function(self, image, result, tmp_path, name, read):
+    @pytest.mark.parametrize(("given", "robust"), [([], True), (["--no-robust"], False)])
+    def test_equals_the_function(self, image, result, tmp_path, name, read, given, robust):
         out = tmp_path / "new" / name
-        arguments = ["encode", str(result / "model.pt"), image, "--step", "5", "--quiet"]
+        arguments = ["encode", str(result / "model.pt"), image, "--step", "5", "--quiet", *given]
         assert main([*arguments, "--out", str(out)]) == 0
         patches = pyroshift.extract_patches(pyroshift.load_image(image), 16, 5)
-        expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches)
+        model = pyroshift.load(result / "model.pt")
+        expected = pyroshift.encode(model, patches, robust=robust)
         xr.testing.assert_identical(read(out), expected)
+
+    def test_neighbours_together_have_no_robust_intervals(self, image, tmp_path):
+        model = pyroshift.VAE(16, priors={"z": pyroshift.priors.Matern(2)})
+        pyroshift.save(model, tmp_path / "model.pt")
+        arguments = ["encode", str(tmp_path / "model.pt"), image, "--quiet"]
+        assert main([*arguments, "--out", str(tmp_path / "maps.nc")]) == 0
+        assert "intervals" not in xr.load_dataset(tmp_path / "maps.nc").attrs
 
     def test_does_not_overwrite_unasked(self, image, result, tmp_path, capsys):
         out = tmp_path / "maps.nc"
@@ -330,7 +339,7 @@ class TestEncodeByBlock:
             16,
             normalize=None if normalize == "none" else normalize,
         )
-        expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches)
+        expected = pyroshift.encode(pyroshift.load(result / "model.pt"), patches, robust=True)
         maps = xr.open_zarr(tmp_path / "maps.zarr").load()
         xr.testing.assert_equal(maps, expected)
         assert maps.attrs["source_source"] == "image.zarr"

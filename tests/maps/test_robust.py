@@ -12,6 +12,7 @@ from pyroshift import (
     Patches,
     ShiftVAE,
     encode,
+    encode_image,
     extract_patches,
     fit,
     priors,
@@ -124,6 +125,14 @@ def test_only_widths_change_with_gaps_channels_and_sites_of_all_kinds(likelihood
     np.testing.assert_array_equal(encode(model, patches, robust=True).z_std, robust.z_std)
 
 
+@pytest.mark.parametrize("count", [1, 129])
+def test_any_number_of_windows(count):
+    windows = np.random.default_rng(0).random((count, 12, 12))
+    maps = encode(ShiftVAE(12, 1), Patches.from_array(windows), robust=True)
+    assert (maps.offset_std > 0).all()
+    assert (maps.z_std > 0).all()
+
+
 @pytest.mark.filterwarnings("ignore:.*windows are left out")
 def test_windows_that_were_left_out_stay_so():
     image = np.random.default_rng(0).random((40, 40))
@@ -136,10 +145,27 @@ def test_windows_that_were_left_out_stay_so():
     assert np.isnan(maps.elbo).any()
 
 
-def test_priors_of_neighbours_are_refused():
+def test_block_by_block_by_the_noise_of_each(tmp_path):
+    image = np.random.default_rng(0).random((40, 60))
+    patches = extract_patches(image, 12, 4)
+    model = ShiftVAE(12, 1)
+    fit(model, patches, epochs=1, progress=False)
+    plain, whole = (encode(model, patches, robust=each) for each in (False, True))
+    path, options = tmp_path / "maps.zarr", {"step": 4, "rows": 4, "progress": False}
+    maps = encode_image(model, image, path, robust=True, **options)
+    assert maps.attrs["intervals"] == whole.attrs["intervals"] == "robust"
+    np.testing.assert_allclose(maps.offset, whole.offset, atol=1e-3)
+    np.testing.assert_allclose(maps.offset_std, whole.offset_std, rtol=0.5)
+    assert not np.allclose(maps.offset_std, plain.offset_std, rtol=0.01)
+
+
+def test_priors_of_neighbours_are_refused(tmp_path):
     windows = np.random.default_rng(0).random((4, 4, 8, 8)).astype(np.float32)
     coords = {"y": np.arange(4.0), "x": np.arange(4.0)}
     patches = Patches.from_array(windows, 2, ("y", "x", "down", "across"), coords)
     model = VAE(8, 1, priors={"z": priors.Matern(1)})
     with pytest.raises(SpecificationError, match=r"prior of \['z'\] is of neighbours"):
         encode(model, patches, robust=True)
+    with pytest.raises(SpecificationError, match="of neighbours"):
+        encode_image(model, np.ones((20, 20)), tmp_path / "maps.zarr", robust=True)
+    assert not (tmp_path / "maps.zarr").exists()
