@@ -25,6 +25,8 @@ from distributed import Client, LocalCluster
 
 import pyroshift as ps
 
+PATIENCE = 20  # seconds until a killed worker is taken not to come back
+
 
 def main() -> None:
     """Run a task and print its table."""
@@ -85,9 +87,23 @@ def kill(runs: int, size: int, step: int, guide: str, seed: int) -> None:
             same = contents(Path(folder) / "maps.zarr") == expected
             whole += same
             print(f"| {run} | {moment:.2f} | {took:.2f} | {same} |", flush=True)
-            while victim in processes(client) or len(client.nthreads()) < 2:
-                time.sleep(0.1)
+            replace(client, victim)
     print(f"\n{whole} of {runs} are the same; undisturbed {usual:.2f} s")
+
+
+def replace(client: Client, victim: int) -> None:
+    """Wait until there are two workers again.
+
+    Now and then the nanny of one that was killed says that it starts it again, and no process is
+    there: then another worker is added.
+    """
+    waited = 0.0
+    while victim in processes(client) or len(client.nthreads()) < 2:
+        time.sleep(0.1)
+        waited += 0.1
+        if waited > PATIENCE:
+            client.cluster.scale(len(client.cluster.worker_spec) + 1)
+            waited = 0.0
 
 
 def rate(size: int, step: int, guide: str) -> None:

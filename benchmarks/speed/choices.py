@@ -99,7 +99,7 @@ def _optimizer() -> Iterator[tuple[str, Side, Side]]:
     """Adam over all parameters at once, or one after the other."""
     sides = []
     for fused in (True, False):
-        model = ShiftVAE(WINDOW)
+        model = ShiftVAE(WINDOW, guide="normal")
         for parameter in model.parameters():
             parameter.grad = torch.ones_like(parameter)
         sides.append(torch.optim.Adam(model.parameters(), fused=fused).step)
@@ -108,7 +108,7 @@ def _optimizer() -> Iterator[tuple[str, Side, Side]]:
 
 def _precision() -> Iterator[tuple[str, Side, Side]]:
     """A step in half precision where it was asked for, or in single precision."""
-    step = _step(ShiftVAE(WINDOW))
+    step = _step(ShiftVAE(WINDOW, guide="normal"))
 
     def half() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -121,7 +121,7 @@ def _precision() -> Iterator[tuple[str, Side, Side]]:
 
 def _compiled() -> Iterator[tuple[str, Side, Side]]:
     """A step of networks as they are, or compiled, which takes about a minute first."""
-    plain, compiled = ShiftVAE(WINDOW), ShiftVAE(WINDOW)
+    plain, compiled = ShiftVAE(WINDOW, guide="normal"), ShiftVAE(WINDOW, guide="normal")
     compiled.encoder.compile()
     compiled.decoder.compile()
     yield "networks not compiled", _trained(_step(plain)), _trained(_step(compiled))

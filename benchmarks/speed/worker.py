@@ -24,7 +24,7 @@ def main(job: dict[str, Any]) -> dict[str, float]:
 
     Args:
         job: `side` of the square image, `window` and `step` in pixels; optionally `batch_size`,
-            `epochs`, `threads`, `decoder` and `encode_only`.
+            `epochs`, `threads`, `decoder`, `guide` (normal) and `encode_only`.
 
     Returns:
         Patches, patches per second in training and encoding, and GB of memory: what the imports
@@ -36,7 +36,8 @@ def main(job: dict[str, Any]) -> dict[str, float]:
     rng = np.random.default_rng(0)
     image = rng.random((job["side"], job["side"]), dtype=np.float32)
     patches = pyroshift.extract_patches(image, job["window"], job["step"])
-    model = pyroshift.ShiftVAE(job["window"], decoder=job.get("decoder", "canvas"))
+    decoder, guide = job.get("decoder", "canvas"), job.get("guide", "normal")
+    model = pyroshift.ShiftVAE(job["window"], decoder=decoder, guide=guide)
     found = {"patches": float(len(patches)), "import_gb": footprint}
     epochs = job.get("epochs", 1)
     if not job.get("encode_only", False):

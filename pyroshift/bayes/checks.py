@@ -14,7 +14,7 @@ from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.maps.encode import check_fit, each_alone
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.parts import evaluating
+from pyroshift.model.parts import evaluating, seed_all
 
 LARGEST = 4 * 2**30  # bytes of draws that are held in memory
 
@@ -77,5 +77,5 @@ def drawing_from(model: PoseVAE, seed: int) -> Iterator[None]:
     """A model in evaluation mode, and random numbers of their own."""
     devices = range(torch.cuda.device_count())
     with torch.no_grad(), evaluating(model), torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        seed_all(seed)
         yield

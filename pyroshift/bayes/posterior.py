@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from pyroshift.bayes import tree
@@ -25,6 +24,7 @@ from pyroshift.bayes.store import InStore, identity
 from pyroshift.data.checks import checked_count
 from pyroshift.errors import DataError
 from pyroshift.model.pair import PoseVAE
+from pyroshift.model.parts import seed_all
 
 _AT_ONCE = 2**26  # numbers of predicted windows of a part
 
@@ -152,7 +152,7 @@ def posterior(
     ):
         try:
             for number, part in enumerate(parts[done:], done):
-                torch.manual_seed(seed + number)  # each part's own, so that any can be the next
+                seed_all(seed + number)  # each part's own, so that any can be the next
                 random = np.random.default_rng(seed + number)
                 index = part.index.to(model.device)
                 drawing = Drawing(model, on_device, index, batch_size, bar.update)

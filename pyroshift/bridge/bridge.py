@@ -17,7 +17,7 @@ from pyroshift.model.batch import Batch
 from pyroshift.model.encoders import ENCODERS
 from pyroshift.model.likelihoods import Likelihood
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.parts import as_window, component
+from pyroshift.model.parts import as_window, component, seed_all
 from pyroshift.model.sites import CONTENT, Content, Site
 
 _TURNS = 8
@@ -93,7 +93,7 @@ class Bridge(PoseVAE):
         read, read_channels = _shape(source, "source")
         window, channels = _shape(target, "target")
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_all(seed)
             reader = component(
                 "encoder", encoder, ENCODERS, read, window_channels=len(read_channels) or None
             )

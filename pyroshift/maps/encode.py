@@ -23,7 +23,7 @@ from pyroshift.maps.labels import MODE, labelled
 from pyroshift.maps.robust import check_robust, widen
 from pyroshift.model.batch import Batch, as_batch, gathered
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.parts import evaluating
+from pyroshift.model.parts import evaluating, seed_all
 from pyroshift.training.batches import in_order
 from pyroshift.training.elbo import sample_sites, terms_given
 
@@ -100,7 +100,7 @@ def encode(
     if client is not None:
         check_installed("distributed", extra="big", what="encode with a client")
     with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+        seed_all(seed)
         found = _here if client is None else _by_workers
         needed = model.with_needs(patches)
         batches = found(model, needed, int(batch_size), int(seed), client)
@@ -111,7 +111,7 @@ def encode(
                         values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
                     values[name][index.numpy()] = value[: len(index)]
         if robust:
-            torch.manual_seed(seed)
+            seed_all(seed)
             widen(model, needed.to(model.device), values)
     maps = labelled(model, patches, values)
     return maps.assign_attrs({INTERVALS: "robust"}) if robust else maps
@@ -161,7 +161,7 @@ def _seed(seed: int, number: int) -> int:
 
 def _inferred_by(model: PoseVAE, x: Tensor | Batch, seed: int) -> Found:
     """What is found in a batch, drawn by a seed."""
-    torch.manual_seed(seed)
+    seed_all(seed)
     return {name: value.cpu().numpy() for name, value in _inferred(model, x).items()}
 
 

@@ -17,7 +17,7 @@ from pyroshift.maps.encode import check_fit, each_alone, summarized
 from pyroshift.maps.labels import attributes
 from pyroshift.model.batch import gathered
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.parts import evaluating
+from pyroshift.model.parts import evaluating, seed_all
 from pyroshift.priors.matern import Matern
 
 LARGEST = 5000  # windows, and places: their covariance has 200 MB
@@ -104,7 +104,7 @@ def smooth_field(
     _check_size("places", len(next(iter(places.values.values()))), "fewer")
     on_device = known.to(model.device)
     with evaluating(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+        seed_all(seed)
         alone = _each_by_itself(model, on_device, site.name, batch_size)
         windows = {name: on_device.known[name] for name in places.values}
         asked = {name: torch.from_numpy(each) for name, each in places.values.items()}

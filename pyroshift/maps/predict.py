@@ -17,7 +17,7 @@ from pyroshift.data.pairs import SOURCE, side
 from pyroshift.data.pixels import warn_about_pixels
 from pyroshift.errors import DataError, SpecificationError
 from pyroshift.maps.encode import check_fit
-from pyroshift.model.parts import evaluating
+from pyroshift.model.parts import evaluating, seed_all
 
 _LONG_NAMES = {
     "mean": "expected {}",
@@ -89,7 +89,7 @@ def predict(
     found: dict[str, list[np.ndarray]] = {}
     size = max(1, min(batch_size, _VALUES // (draws * int(np.prod(bridge.shape)))))
     with evaluating(bridge), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+        seed_all(seed)
         for index in torch.arange(len(patches)).split(size):
             for name, values in _predicted(bridge, on_device, index, credible, draws).items():
                 found.setdefault(name, []).append(values.cpu().numpy())

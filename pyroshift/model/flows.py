@@ -12,6 +12,7 @@ from torch.distributions import Distribution, Transform, constraints
 from pyroshift.errors import SpecificationError
 from pyroshift.extras import check_installed
 from pyroshift.model.distributions import Expandable
+from pyroshift.model.parts import seed_all
 
 _START = 0.1  # by which the last layers' weights are scaled, so that a flow begins near nothing
 _NODES = 512  # points of the noise by which moments are taken
@@ -61,7 +62,7 @@ class SplineFlow(nn.Module):
             )
         self.size, self.context = size, context
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_all(seed)
             self.map = _zuko_flows().NSF(
                 size, context, bins=bins, transforms=transforms, hidden_features=tuple(hidden)
             ).transform  # fmt: skip

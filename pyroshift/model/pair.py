@@ -28,6 +28,7 @@ from pyroshift.model.parts import (
     margin,
     paired_priors,
     patches_plate,
+    seed_all,
 )
 from pyroshift.model.pose import pixel_grid
 from pyroshift.model.sites import Site
@@ -123,7 +124,7 @@ class PoseVAE(Generator):
         ):
             self.register_buffer(name, start, persistent=kept > 0)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            seed_all(seed)
             self.likelihood = by_channel(
                 likelihood,
                 channels,

@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from pyroshift.errors import DataError, SpecificationError, TrainingError
+from pyroshift.model.parts import seed_all
 from pyroshift.segmentation.labelled import Labelled
 from pyroshift.segmentation.network import UNet
 from pyroshift.segmentation.scaling import SPACING
@@ -128,7 +129,7 @@ def train_segmenter(
 def _network(start: Segmenter | None, seed: int) -> UNet:
     """A copy of the network to go on from, or a new one."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        seed_all(seed)
         if start is None:
             return UNet()
         network = UNet(start.network.widths, start.network.dilations)

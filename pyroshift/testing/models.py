@@ -17,7 +17,7 @@ from pyroshift.errors import DataError, LatentWarning
 from pyroshift.maps.storage import load, save
 from pyroshift.model.classes import Discrete, Flip
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.parts import evaluating
+from pyroshift.model.parts import evaluating, seed_all
 from pyroshift.testing.report import (
     Check,
     CheckError,
@@ -69,7 +69,7 @@ def _state(model: PoseVAE) -> dict[str, Tensor]:
 def _loss(model: PoseVAE, x: Tensor) -> Tensor:
     """The loss for fixed noise, as of a model in use: in training, a guide may move the frame."""
     with evaluating(model), torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(3)
+        seed_all(3)
         return loss_of(model, x)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pyroshift.errors import PyroshiftError
+from pyroshift.model.parts import seed_all
 
 
 class CheckError(PyroshiftError, AssertionError):
@@ -23,7 +24,7 @@ class Check:
     def __call__(self, *arguments: Any) -> None:
         """Raise unless it holds; torch's random state stays as it is, and is the same each time."""
         with torch.random.fork_rng():
-            torch.manual_seed(0)
+            seed_all(0)
             self.function(*arguments)
 
     def __repr__(self) -> str:

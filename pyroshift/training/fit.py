@@ -19,6 +19,7 @@ from pyroshift.errors import DataError, SpecificationError
 from pyroshift.guides.settling import settle_period, settle_symmetry
 from pyroshift.model.batch import Batch, as_batch, gathered, power_of
 from pyroshift.model.pair import PoseVAE
+from pyroshift.model.parts import seed_all
 from pyroshift.model.sites import AUTO, Angle, Offset
 from pyroshift.training.annealing import Annealing, schedules, warn_if_unfinished
 from pyroshift.training.diagnostics import warn_about_latents
@@ -183,7 +184,7 @@ def _bound(model: PoseVAE, x: Tensor | Batch) -> float:
     """Mean evidence lower bound of some patches, by the same draws whenever it is asked for."""
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices=devices), pyro.validation_enabled(False):
-        torch.manual_seed(0)
+        seed_all(0)
         return float(PatchELBO().terms(model.sample_model, model.sample_guide, x).elbo.mean())
 
 

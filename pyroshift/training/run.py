@@ -19,6 +19,7 @@ from pyroshift.errors import DataError, ModelFileError, TrainingError
 from pyroshift.model.batch import Batch, gathered, known_of, power_of
 from pyroshift.model.distributions import moments
 from pyroshift.model.pair import PoseVAE
+from pyroshift.model.parts import seed_all
 from pyroshift.model.sites import Site
 from pyroshift.training.annealing import Schedule, settled_after, weights_at
 from pyroshift.training.batches import Batches
@@ -171,7 +172,7 @@ class Run:
         """One pass over the training patches, then one over those held out."""
         # All randomness of an epoch follows from the seed and the epoch's number, so that a run
         # goes on from a checkpoint exactly.
-        torch.manual_seed(self.options.seed * 1_000_003 + epoch)
+        seed_all(self.options.seed * 1_000_003 + epoch)
         weights = weights_at(self.annealing, epoch)
         rate = self.options.rate(epoch)
         for group in self.optimizer.param_groups:

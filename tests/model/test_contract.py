@@ -7,6 +7,7 @@ import torch
 
 from pyroshift import RVAE, VAE, Angle, Content, Offset, PoseVAE, ShiftVAE
 from pyroshift.errors import DataError, SpecificationError
+from pyroshift.model.decoders import SpatialDecoder
 from pyroshift.model.encoders import FullyConnectedEncoder
 from pyroshift.model.likelihoods import Gaussian
 from pyroshift.testing import MODEL_CHECKS, Subject
@@ -101,7 +102,7 @@ class Case:
             self.window,
             likelihood=self.likelihood(),
             encoder=self._encoder(seed),
-            decoder=self.decoder,
+            decoder=self._decoder(seed),
             seed=seed,
             **self.options | options,
         )
@@ -111,6 +112,13 @@ class Case:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return FullyConnectedEncoder(self.window, (16, 16))
+
+    def _decoder(self, seed):
+        if self.decoder != "spatial":
+            return self.decoder
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return SpatialDecoder(self.window, self.event_shapes["z"][0], (16, 16))
 
     @property
     def subject(self):
