@@ -161,7 +161,7 @@ def seed_all(seed: int) -> None:
     if torch.accelerator.is_available():
         torch.manual_seed(seed)
     else:
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(int(seed))
 
 
 def paired_priors(sites: Sequence[Site]) -> list[tuple[PairedPrior, Site]]:
