@@ -24,7 +24,9 @@ from pyroshift.model.sites import BRIGHTNESS, Content, Site
 _WINDOWS = 2000  # of which the noise is learned, at most
 _AT_ONCE = 128  # windows
 _STEP = 0.1  # to each side, of latents and of brightness, by which slopes are taken
-_KEPT = 0.2  # of a draw's power at a frequency, at least, after what was fitted of it
+_KEPT = 0.2  # of a draw's power at a frequency, after what was fitted of it, to count as much as
+# what is seen at frequencies about, of noise that reaches this part of two windows:
+_NEAR = 1 / 16
 _LEAST = 0.05  # of what independent noise would do, lest an estimate of correlations be negative
 
 
@@ -80,11 +82,11 @@ def widen(model: PoseVAE, patches: object, values: dict[str, np.ndarray]) -> Non
     count = len(values[model.given_sites[0].name])
     sites = [site for site in model.given_sites if f"{site.name}_std" in values]
     some = torch.randperm(count)[:_WINDOWS].sort().values
-    spectrum = _noise(model, patches, values, sites, some)
+    noise = spectrum(model, patches, values, sites, some)
     for index in torch.arange(count).split(_AT_ONCE):
         batch, given = _found(model, patches, values, index)
         slopes = _slopes(model, batch, given, sites, model.output(given))
-        ratio = _ratio(slopes, spectrum, batch.power).cpu().numpy()
+        ratio = _ratio(slopes, noise, batch.power).cpu().numpy()
         begin = 0
         for site in sites:
             spread, rows = values[f"{site.name}_std"], index.numpy()  # one Tensor is a mere number
@@ -93,7 +95,7 @@ def widen(model: PoseVAE, patches: object, values: dict[str, np.ndarray]) -> Non
             spread[rows], begin = spread[rows] * own, begin + size
 
 
-def _noise(
+def spectrum(
     model: PoseVAE,
     patches: object,
     values: Mapping[str, np.ndarray],
@@ -105,12 +107,19 @@ def _noise(
     Of what windows are off by, a part was fitted away, most of it where they tell most. So it is
     compared with draws of the model itself, from which as much is taken away.
 
+    Args:
+        model: a trained model, in evaluation.
+        patches: the windows.
+        values: what was found of each, by name.
+        sites: that were fitted to them.
+        some: numbers of the windows that are looked at.
+
     Returns:
         `plane x frequencies`, of windows twice as long along each axis.
     """
     axes = len(model.window)
     shape = [2 * size for size in model.window]
-    products: dict[str, Tensor | float] = {"seen": 0.0, "made": 0.0, "taken": 0.0}
+    products: dict[str, Tensor | float] = {"seen": 0.0, "made": 0.0}
     for index in some.split(_AT_ONCE):
         batch, given = _found(model, patches, values, index)
         output = model.output(given)
@@ -120,24 +129,39 @@ def _noise(
         each = {
             "seen": planes(_off(model, batch.x, output), axes),
             "made": slopes.unfitted(planes(_off(model, made, output), axes), batch.power),
-            "taken": planes(model.likelihood.of_known(torch.ones_like(output), batch.x), axes),
         }
         for name, off in each.items():
             products[name] = products[name] + _autocorrelation(off, shape)
-    pairs = torch.as_tensor(products["taken"]).clamp(min=0.5)
-    over = tuple(range(1, 1 + axes))
-    seen, made = (
-        torch.fft.fftn(products[name] / pairs, dim=over).real for name in ("seen", "made")
+    # Pairs of pixels far apart are few, and not made up for: a spectrum is nowhere negative then.
+    over, near = tuple(range(1, 1 + axes)), _near(shape).to(model.device)
+    (seen, made), (seen_about, made_about) = (
+        [torch.fft.fftn(lags * products[name], dim=over).real for name in ("seen", "made")]
+        for lags in (torch.ones_like(near), near)
     )
-    usual = made.mean(over, keepdim=True).clamp(min=1e-6)
-    return seen / torch.maximum(made, _KEPT * usual)
+    # Where a lattice's offsets took next to all there was, what is left tells nothing: there the
+    # noise is as it is at frequencies about.
+    usual = _KEPT * made.mean(over, keepdim=True).clamp(min=1e-6)
+    about = (seen_about / torch.maximum(made_about, usual)).clamp(min=0)
+    return (seen + usual * about) / (made.clamp(min=0) + usual)
 
 
-def _ratio(slopes: _Slopes, spectrum: Tensor, power: float) -> Tensor:
+def _near(shape: list[int]) -> Tensor:
+    """Weights of distances, by which a spectrum is smoothed, `distances`."""
+    weights = torch.ones(shape)
+    for axis, size in enumerate(shape):
+        lag = torch.arange(size)
+        lag = torch.minimum(lag, size - lag) / (_NEAR * size)
+        weights = weights * torch.exp(-lag.square() / 2).reshape(
+            -1, *(1,) * (len(shape) - axis - 1)
+        )
+    return weights
+
+
+def _ratio(slopes: _Slopes, noise: Tensor, power: float) -> Tensor:
     """Robust standard deviations over those by the likelihood, `batch x element`."""
     axes = tuple(range(3, slopes.slopes.dim()))
-    seen = torch.fft.fftn(slopes.slopes, spectrum.shape[1:], dim=axes).flatten(2)
-    weighted = seen * spectrum.flatten() / math.prod(spectrum.shape[1:])
+    seen = torch.fft.fftn(slopes.slopes, noise.shape[1:], dim=axes).flatten(2)
+    weighted = seen * noise.flatten() / math.prod(noise.shape[1:])
     scatter = power**2 * (weighted @ seen.mH).real
     inverse = _inverse(slopes.precision(power))
     by_noise, by_prior = (
