@@ -24,10 +24,9 @@ from pyroshift.model.sites import BRIGHTNESS, Content, Site
 _WINDOWS = 2000  # of which the noise is learned, at most
 _AT_ONCE = 128  # windows
 _STEP = 0.1  # to each side, of latents and of brightness, by which slopes are taken
-_KEPT = 0.2  # of a draw's power at a frequency, after what was fitted of it, to count as much as
-# what is seen at frequencies about, of noise that reaches this part of two windows:
-_NEAR = 1 / 16
-_LEAST = 0.05  # of what independent noise would do, lest an estimate of correlations be negative
+_KEPT = 0.2  # of a draw's usual power: where less is left of it, frequencies about count for more
+_NEAR = 1 / 16  # of two windows: how far noise reaches that frequencies about tell of
+_LEAST = 0.05  # of what independent noise would do: no spectrum is known better
 
 
 class _Slopes(NamedTuple):
