@@ -280,7 +280,8 @@ def _coordinates(pair: Pair, pose: Tensor) -> tuple[Tensor, list[Tensor]]:
     steps = _STEP * torch.eye(pose.shape[-1], dtype=pose.dtype, device=pose.device)
     # A shift, whatever else there is that is affine, changes all of them alike: one tells.
     alike = [site.shifts and pair.affine for site in pair.pose_sites for _ in range(size_of(site))]
-    one = pair.grid[(slice(1),) * len(pair.window)].unsqueeze(0)
+    point = pair.grid[(slice(1),) * len(pair.window)]
+    one = point.expand(*batch, *point.shape)
     columns = [
         changed(one, step) if same else pair.over_window(batch, partial(changed, step=step))
         for step, same in zip(steps, alike, strict=True)
