@@ -7,6 +7,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parents[2]
+
 
 def parser(
     name: str,
@@ -53,3 +55,13 @@ def asked(result: ArgumentParser, tasks: Iterable[str] = ()) -> Namespace:
     if getattr(options, "out", None) is not None:
         options.out.mkdir(parents=True, exist_ok=True)
     return options
+
+
+def checkouts(result: ArgumentParser) -> list[Path]:
+    """The checkouts that were asked for, to be compared; by default the one that this is in.
+
+    Args:
+        result: what `parser` returned.
+    """
+    result.add_argument("checkouts", nargs="*", type=Path, help="default: this one")
+    return [path.resolve() for path in asked(result).checkouts] or [HERE]

@@ -70,10 +70,7 @@ def main() -> None:
     """Measure every case in every checkout, and print a table."""
     from benchmarks.common import command
 
-    parser = command.parser("speed.guides", __doc__, seeds=())
-    parser.add_argument("checkouts", nargs="*", type=Path, help="default: this one")
-    here = Path(__file__).resolve().parents[2]
-    checkouts = [path.resolve() for path in command.asked(parser).checkouts] or [here]
+    checkouts = command.checkouts(command.parser("speed.guides", __doc__, seeds=()))
     print("| model, guide, window | checkout | training, ms | times | mapping, ms | times |")
     print("| --- | --- | --- | --- | --- | --- |")
     for case in CASES:

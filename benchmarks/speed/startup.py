@@ -42,17 +42,14 @@ def start(arguments: list[str], checkout: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Measure every start in every checkout, and print a table."""
-    here = Path(__file__).resolve().parents[2]
-    parser = command.parser("speed.startup", __doc__, seeds=())
-    parser.add_argument("checkouts", nargs="*", type=Path, help="default: this one")
-    checkouts = [path.resolve() for path in command.asked(parser).checkouts] or [here]
-    sides = [(name, here) for name in BESIDE]
+    checkouts = command.checkouts(command.parser("speed.startup", __doc__, seeds=()))
+    sides = [(name, command.HERE) for name in BESIDE]
     sides += [(name, checkout) for checkout in checkouts for name in STARTS]
     found: dict[tuple[str, Path], list[tuple[float, float]]] = {side: [] for side in sides}
     # The peak memory of a process counts from its parent's: import nothing large in this one.
     for name, checkout in sides * ROUNDS:
         found[name, checkout].append(start((BESIDE | STARTS)[name], checkout))
-    python = median(seconds for seconds, _ in found[PYTHON, here])
+    python = median(seconds for seconds, _ in found[PYTHON, command.HERE])
     print("| start | checkout | seconds | times Python's own | memory (MB) |")
     print("| --- | --- | --- | --- | --- |")
     for (name, checkout), runs in found.items():

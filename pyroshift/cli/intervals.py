@@ -21,4 +21,6 @@ def interval_options(group: _ArgumentGroup) -> None:
 
 def are_robust(model: "PoseVAE", arguments: Namespace) -> bool:
     """Whether intervals are to be robust: unless forbidden, or windows have none of their own."""
-    return arguments.robust and not any(site.tiled_by for site in model.contents)
+    from pyroshift.maps.robust import of_neighbours
+
+    return arguments.robust and not of_neighbours(model)

@@ -52,9 +52,18 @@ class _Slopes(NamedTuple):
         return (rest - fitted).reshape(off.shape)
 
 
+def of_neighbours(model: PoseVAE) -> list[str]:
+    """Names of the sites whose prior is of neighbours together.
+
+    Args:
+        model: whose sites these are.
+    """
+    return [site.name for site in model.contents if site.tiled_by]
+
+
 def check_robust(model: PoseVAE) -> None:
     """Raise a SpecificationError where windows have no posterior of their own to be widened."""
-    if tiled := [site.name for site in model.contents if site.tiled_by]:
+    if tiled := of_neighbours(model):
         raise SpecificationError(
             f"robust=True is of windows by themselves, but the prior of {tiled} is of neighbours "
             "together: leave it out"
@@ -118,42 +127,42 @@ def spectrum(
     """
     axes = len(model.window)
     shape = [2 * size for size in model.window]
-    products: dict[str, Tensor | float] = {"seen": 0.0, "made": 0.0}
+    powers = []
     for index in some.split(_AT_ONCE):
         batch, given = _found(model, patches, values, index)
         output = model.output(given)
         slopes = _slopes(model, batch, given, sites, output)
-        made = model.likelihood.distribution(output).sample()
-        made = torch.where(torch.isnan(batch.x), torch.nan, made)
-        each = {
-            "seen": planes(_off(model, batch.x, output), axes),
-            "made": slopes.unfitted(planes(_off(model, made, output), axes), batch.power),
-        }
-        for name, off in each.items():
-            products[name] = products[name] + _autocorrelation(off, shape)
+        draw = model.likelihood.distribution(output).sample()
+        draw = torch.where(torch.isnan(batch.x), torch.nan, draw)
+        off = planes(_off(model, batch.x, output), axes)
+        left = slopes.unfitted(planes(_off(model, draw, output), axes), batch.power)
+        powers.append((_power(off, shape), _power(left, shape)))
     # Pairs of pixels far apart are few, and not made up for: a spectrum is nowhere negative then.
-    over, near = tuple(range(1, 1 + axes)), _near(shape).to(model.device)
-    (seen, made), (seen_about, made_about) = (
-        [torch.fft.fftn(lags * products[name], dim=over).real for name in ("seen", "made")]
-        for lags in (torch.ones_like(near), near)
-    )
+    seen, made = (torch.stack(each).sum(0) for each in zip(*powers, strict=True))
     # Where a lattice's offsets took next to all there was, what is left tells nothing: there the
     # noise is as it is at frequencies about.
-    usual = _KEPT * made.mean(over, keepdim=True).clamp(min=1e-6)
-    about = (seen_about / torch.maximum(made_about, usual)).clamp(min=0)
-    return (seen + usual * about) / (made.clamp(min=0) + usual)
+    usual = _KEPT * made.mean(tuple(range(1, 1 + axes)), keepdim=True).clamp(min=1e-6)
+    about = _smoothed(seen).clamp(min=0) / torch.maximum(_smoothed(made), usual)
+    return (seen + usual * about) / (made + usual)
 
 
-def _near(shape: list[int]) -> Tensor:
-    """Weights of distances, by which a spectrum is smoothed, `distances`."""
-    weights = torch.ones(shape)
-    for axis, size in enumerate(shape):
-        lag = torch.arange(size)
-        lag = torch.minimum(lag, size - lag) / (_NEAR * size)
-        weights = weights * torch.exp(-lag.square() / 2).reshape(
-            -1, *(1,) * (len(shape) - axis - 1)
-        )
-    return weights
+def _power(values: Tensor, shape: list[int]) -> Tensor:
+    """Sum of the power of windows, in larger ones of a shape, `plane x frequencies`."""
+    axes = tuple(range(2, values.dim()))
+    return torch.fft.fftn(values, shape, dim=axes).abs().square().sum(0)
+
+
+def _smoothed(power: Tensor) -> Tensor:
+    """A spectrum of which only how pixels near each other go together is kept."""
+    axes, sizes = tuple(range(1, power.dim())), power.shape[1:]
+    lags = [torch.arange(size, device=power.device) for size in sizes]
+    apart = [
+        torch.minimum(lag, size - lag) / (_NEAR * size)
+        for lag, size in zip(lags, sizes, strict=True)
+    ]
+    square = sum(torch.meshgrid(*(each.square() for each in apart), indexing="ij"))
+    near = torch.exp(-torch.as_tensor(square) / 2)
+    return torch.fft.fftn(near * torch.fft.ifftn(power, dim=axes), dim=axes).real
 
 
 def _ratio(slopes: _Slopes, noise: Tensor, power: float) -> Tensor:
@@ -215,13 +224,6 @@ def _found(
     found = {name: torch.from_numpy(values[name][index.numpy()]).to(model.device) for name in names}
     told = model.covariates(batch.known, len(batch)) | model.global_values()
     return batch, told | found
-
-
-def _autocorrelation(values: Tensor, shape: list[int]) -> Tensor:
-    """Sum of products of pixels, by how far they are apart, `plane x distances`."""
-    axes = tuple(range(2, values.dim()))
-    power = torch.fft.fftn(values, shape, dim=axes).abs().square().sum(0)
-    return torch.fft.ifftn(power, dim=tuple(axis - 1 for axis in axes)).real
 
 
 def _inverse(precision: Tensor) -> Tensor:

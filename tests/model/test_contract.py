@@ -10,6 +10,7 @@ from pyroshift.errors import DataError, SpecificationError
 from pyroshift.model.decoders import SpatialDecoder
 from pyroshift.model.encoders import FullyConnectedEncoder
 from pyroshift.model.likelihoods import Gaussian
+from pyroshift.model.parts import seed_all
 from pyroshift.testing import MODEL_CHECKS, Subject
 from pyroshift.testing.subject import step
 
@@ -101,24 +102,18 @@ class Case:
         return self.kind(
             self.window,
             likelihood=self.likelihood(),
-            encoder=self._encoder(seed),
-            decoder=self._decoder(seed),
             seed=seed,
-            **self.options | options,
+            **self._networks(seed) | self.options | options,
         )
 
-    def _encoder(self, seed):
-        # Small, since it is made some thousand times.
+    def _networks(self, seed):
+        # Small, since they are made some thousand times.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return FullyConnectedEncoder(self.window, (16, 16))
-
-    def _decoder(self, seed):
-        if self.decoder != "spatial":
-            return self.decoder
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return SpatialDecoder(self.window, self.event_shapes["z"][0], (16, 16))
+            seed_all(seed)
+            encoder, decoder = FullyConnectedEncoder(self.window, (16, 16)), self.decoder
+            if decoder == "spatial":
+                decoder = SpatialDecoder(self.window, self.event_shapes["z"][0], (16, 16))
+        return {"encoder": encoder, "decoder": decoder}
 
     @property
     def subject(self):
