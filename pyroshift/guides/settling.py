@@ -35,21 +35,22 @@ def settle_period(pair: PoseVAE, vectors: Tensor) -> None:
 
 
 @torch.no_grad()
-def settle_symmetry(pair: PoseVAE, x: Tensor | Batch) -> None:
+def settle_symmetry(pair: PoseVAE, x: Tensor | Batch, found: Mapping[str, Tensor]) -> None:
     """Let angles that wait for it be meant modulo the symmetry of the trained motif.
 
     Args:
         pair: a trained pair.
         x: data, and what else is known of them.
+        found: by the guide's `summary` of them.
     """
     for site in pair.given_sites:
         if isinstance(site, Angle) and site.symmetry == AUTO:
-            site.symmetry = found_symmetry(pair, x)
+            site.symmetry = found_symmetry(pair, x, found)
     pair.guide_module.respecify(pair)
 
 
 @torch.no_grad()
-def found_symmetry(pair: PoseVAE, x: Tensor | Batch) -> int:
+def found_symmetry(pair: PoseVAE, x: Tensor | Batch, found: Mapping[str, Tensor]) -> int:
     """The highest symmetry by which a trained motif looks the same in its patches, else 1.
 
     Each patch is explained once more by the motif turned by a part of the full turn. If it is the
@@ -58,10 +59,10 @@ def found_symmetry(pair: PoseVAE, x: Tensor | Batch) -> int:
     Args:
         pair: a trained pair.
         x: data, and what else is known of them.
+        found: by the guide's `summary` of them.
     """
     batch = as_batch(x)
-    found = pair.guide_module.summary(pair, batch)
-    found |= pair.covariates(batch.known, len(batch))
+    found = {**found, **pair.covariates(batch.known, len(batch))}
     best = _worth(pair, batch, found, 0.0)
     for symmetry in SYMMETRIES:
         turn = 2 * math.pi / symmetry

@@ -86,22 +86,28 @@ class LatentFrame(nn.Module):
         self.axes = self._aligned(canonical_axes(self.located, self.spread))
 
     @torch.no_grad()
-    def settle(self, z: Tensor, width: Tensor) -> None:
+    def settle(self, z: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
         """Make the frame that of given latents, where it was that of the last steps' batches.
 
         Args:
             z: locations in the frame as it is, `batch x latent`.
             width: their standard deviations, `batch x latent`.
+
+        Returns:
+            Locations and standard deviations in the frame as it is then.
         """
         if len(z) <= self.latent_dim or not bool(self.located.any()):
-            return  # too few to tell, or a guide that doesn't draw in this frame
+            return z, width  # too few to tell, or a guide that doesn't draw in this frame
         located = torch.cov(z.mT).reshape(self.latent_dim, self.latent_dim)
         spread = torch.diag(width.square().mean(0))
-        axes = self.axes @ canonical_axes(located, spread)
-        self.centre = self.outward(z.mean(0))
-        self.located = self.axes @ located @ self.axes.mT
-        self.spread = self.axes @ spread @ self.axes.mT
+        values, before = self.outward(z), self.axes
+        axes = before @ canonical_axes(located, spread)
+        self.centre = values.mean(0)
+        self.located = before @ located @ before.mT
+        self.spread = before @ spread @ before.mT
         self.axes = self._aligned(axes)
+        change = torch.linalg.inv(self.axes) @ before
+        return self.inward(values), (width.square() @ change.square().mT).sqrt()
 
     def _aligned(self, axes: Tensor) -> Tensor:
         """Axes that go the way that they went before, lest latents flip between steps."""

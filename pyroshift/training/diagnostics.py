@@ -1,6 +1,7 @@
 """What is worth a warning after training: latents that collapsed, or that outgrew their prior."""
 
 import warnings
+from collections.abc import Mapping
 
 import pyro.distributions as dist
 import torch
@@ -26,12 +27,15 @@ _WIDER = (
 )
 
 
-def diagnose(pair: PoseVAE, x: Tensor | Batch) -> list[str]:
+def diagnose(
+    pair: PoseVAE, x: Tensor | Batch, found: Mapping[str, Tensor] | None = None
+) -> list[str]:
     """What looks wrong with the latents of some data, in words.
 
     Args:
         pair: a trained pair.
         x: data, and what else is known of them.
+        found: by the guide's `summary` of them, if that is at hand.
 
     Returns:
         One sentence per finding: latents whose posterior is as wide as the prior (collapsed), and
@@ -39,8 +43,8 @@ def diagnose(pair: PoseVAE, x: Tensor | Batch) -> list[str]:
         the likelihood too sure of itself).
     """
     with torch.no_grad():
-        found = pair.guide_module.summary(pair, x)
-        values = pair.global_values() | found
+        found = pair.guide_module.summary(pair, x) if found is None else found
+        values = {**pair.global_values(), **found}
         priors = {site.name: site.prior_given(values) for site in pair.given_sites}
     findings = []
     for site in pair.given_sites:
@@ -108,7 +112,9 @@ def _piled_up(site: Site, share: float, width: float) -> str:
     )
 
 
-def warn_about_latents(pair: PoseVAE, x: Tensor | Batch) -> None:
+def warn_about_latents(
+    pair: PoseVAE, x: Tensor | Batch, found: Mapping[str, Tensor] | None = None
+) -> None:
     """Issue each finding of `diagnose` as a `LatentWarning`."""
-    for finding in diagnose(pair, x):
+    for finding in diagnose(pair, x, found):
         warnings.warn(finding, LatentWarning, stacklevel=3)

@@ -126,6 +126,7 @@ def fit(
     )  # fmt: skip
     annealing = schedules(kl, [site.name for site in model.sites])
     warn_if_unfinished(annealing, options.epochs)
+    called = list(callbacks)
     path = None if checkpoint is None else Path(checkpoint)
     if device is not None:
         model.to(own_device(device, strategy))
@@ -133,51 +134,60 @@ def fit(
         processes(strategy, model) as group,
         torch.random.fork_rng(devices=range(torch.cuda.device_count())),
     ):
-        progress = progress and (group is None or group.rank == 0)
+        first = group is None or group.rank == 0
+        progress = progress and first
         _find_period(model, patches, progress)
         patches = model.with_needs(patches).to(model.device)
         given = (model, patches, options, annealing, optimizer, elbo)
         run = Run(*given) if group is None else SharedRun(group, *given)
         if doubt := model.likelihood.doubt(patches.gather(run.training[:1024])):
             warnings.warn(doubt, stacklevel=2)
-        called = list(callbacks)
         if group is not None:
-            path, called = group.one_path(path), first_decides(group, called)
+            path = group.one_path(path)
         if path is not None and path.exists():
             run.resume(path)
         if group is not None:
             group.wait()  # until all have read what the first will write
-        written = path if group is None or group.rank == 0 else None
-        stopped = run.train(progress, called, written)
+        asked = called if group is None else first_decides(group, called)
+        stopped = run.train(progress, asked, path if first else None)
     model.eval()
     some = gathered(patches, run.training[:_SHOWN])
     model.guide_module.settle(model)
-    _settle(model, some)
-    _find_symmetry(model, some, progress)
-    warn_about_latents(model, some)
+    found = _settled(model, some)
+    if _find_symmetry(model, some, found, progress):
+        found = model.guide_module.summary(model, some)
+    warn_about_latents(model, some, found)
     attrs = {"stopped": stopped, "seed": seed, "batch_size": batch_size}
     power = power_of(patches)
     return run.history.to_xarray(attrs if power == 1 else {**attrs, "power": power})
 
 
 @torch.no_grad()
-def _settle(model: PoseVAE, x: Tensor | Batch) -> None:
+def _settled(model: PoseVAE, x: Tensor | Batch) -> dict[str, Tensor]:
     """Bring latents into the frame of the posteriors as `encode` finds them, if it is no worse.
 
     The frame's centre is also the motif by which an anchor guide finds poses, so that moving it
     may lose some.
+
+    Returns:
+        Posteriors of all sites in the frame in which latents are then.
     """
+    found = model.guide_module.summary(model, x)
     framed = [site for site in model.contents if site.canonical]
     if not framed:
-        return
+        return found
     before = [deepcopy(site.frame.state_dict()) for site in framed]
-    bound, found = _bound(model, x), model.guide_module.summary(model, x)
+    bound, settled = _bound(model, x), dict(found)
     for site in framed:
-        site.frame.settle(found[site.name], found[f"{site.name}_std"])
+        names = site.name, f"{site.name}_std"
+        values = site.frame.settle(*(found[name] for name in names))
+        settled |= dict(zip(names, values, strict=True))
     power = as_batch(x).power
-    if _bound(model, x) < bound - _WORSE * power * math.prod(model.window):
-        for site, state in zip(framed, before, strict=True):
-            site.frame.load_state_dict(state)
+    if _bound(model, x) >= bound - _WORSE * power * math.prod(model.window):
+        return settled
+    for site, state in zip(framed, before, strict=True):
+        site.frame.load_state_dict(state)
+    return found
 
 
 def _bound(model: PoseVAE, x: Tensor | Batch) -> float:
@@ -203,12 +213,15 @@ def _find_period(model: PoseVAE, patches: Any, progress: bool) -> None:
             tqdm.write(f"period: the lattice vectors (y, x) are {rounded} pixels")
 
 
-def _find_symmetry(model: PoseVAE, x: Tensor | Batch, progress: bool) -> None:
-    """Ask the trained motif for its symmetry, where angles wait for it."""
+def _find_symmetry(
+    model: PoseVAE, x: Tensor | Batch, found: Mapping[str, Tensor], progress: bool
+) -> bool:
+    """Ask the trained motif for its symmetry, where angles wait for it; whether they did."""
     waiting = [
         site for site in model.given_sites if isinstance(site, Angle) and site.symmetry == AUTO
     ]
     if waiting:
-        settle_symmetry(model, x)
+        settle_symmetry(model, x, found)
         if progress:
             tqdm.write(f"symmetry: the motif looks the same after 1/{waiting[0].fold} turn")
+    return bool(waiting)

@@ -103,8 +103,14 @@ def test_settling_makes_given_latents_uncorrelated_and_keeps_what_they_decode_to
     frame, z = followed(((0.2, 3.0), (0.1, 3.0)), (0.1, 0.2))
     z = z[:30] @ torch.tensor([[1.0, 0.7], [0.0, 1.0]])
     inputs = frame.outward(z)
-    frame.settle(z, torch.tensor([0.1, 0.9]).expand(30, 2))
-    settled = frame.inward(inputs)
+    width = torch.tensor([0.1, 0.9])
+    draws = frame.outward(
+        width * torch.randn(100_000, 2, generator=torch.Generator().manual_seed(1))
+    )
+    settled, stddev = frame.settle(z, width.expand(30, 2))
+    torch.testing.assert_close(settled, frame.inward(inputs))
+    # To five standard errors.
+    torch.testing.assert_close(stddev[0], frame.inward(draws).std(0), rtol=0.012, atol=0)
     assert abs(float(torch.corrcoef(settled.mT)[0, 1])) < 1e-3
     torch.testing.assert_close(frame.outward(settled), inputs)
 
