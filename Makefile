@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := dev,io,demo,atoms,bayes,big,explore,flows,search
+EXTRAS := dev,io,demo,atoms,bayes,big,explore,flows,search,tensorboard
 # One thread per test process, so that processes times threads don't exceed the cores.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1

@@ -47,6 +47,7 @@ PAGES = (
          ("guides", "model.guide", "model.structured_families")),
     Page("priors", "Priors", "Priors of the latents that learn with the model.", ("priors",), True),
     Page("training", "Training", "Fitting, the bound, and KL weights.", ("training",)),
+    Page("callbacks", "Callbacks", "What to call after each epoch.", ("callbacks",), True),
     Page("maps", "Maps", "From a trained model to maps and pictures of windows, and files.",
          ("maps",)),
     Page("analysis", "Analysis", "What maps say: lattices, strain, walls, smoothness.",

@@ -1,5 +1,6 @@
 # The public names, for type checkers and editors, and for what `__init__.py` loads when it is used.
 
+from . import callbacks as callbacks
 from . import data as data
 from . import errors as errors
 from . import plot as plot

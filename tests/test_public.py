@@ -327,7 +327,7 @@ LAYERS = [
     ["bayes", "search", "atoms", "pathways"],
     ["segmentation"],
     ["plot"],
-    ["explorer"],
+    ["callbacks", "explorer"],
     ["report"],
     ["cli"],
     ["__init__", "__main__"],
@@ -372,8 +372,9 @@ def test_the_import_walk_finds_imports():
     assert "data/readers/load.py" in files_imported("cli/images.py")
 
 
-# Patches know their image, and ask for its lattice when they are asked for it.
-LATE = {"data/gathering.py": {"analysis"}}
+# What is loaded when it is asked for: the lattice of the image that patches know, and pictures of a
+# training.
+LATE = {"data/gathering.py": {"analysis"}, "training/fit.py": {"callbacks"}}
 
 
 @pytest.mark.parametrize("path", MODULES)

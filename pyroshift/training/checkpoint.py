@@ -100,7 +100,8 @@ def read_checkpoint(
     content = read_torch(path, "checkpoint", FORMAT)
     try:
         earlier = dict(json.loads(content["settings"]))
-        records = [EpochRecord(**record) for record in json.loads(content["records"])]
+        each = enumerate(json.loads(content["records"]), start=1)
+        records = [EpochRecord(**{"epoch": number, **record}) for number, record in each]
         state = dict(content["state"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(

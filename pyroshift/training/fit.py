@@ -53,6 +53,7 @@ def fit(
     elbo: ELBO | None = None,
     precision: str = "float32",
     strategy: str | None = None,
+    live: bool = False,
 ) -> xr.Dataset:
     """Train a model on patches, in place, by stochastic variational inference.
 
@@ -72,7 +73,7 @@ def fit(
         validation_fraction: share of the patches held out to measure `validation_loss`.
         progress: whether to show a progress bar.
         callbacks: called after each epoch with the model and its `EpochRecord`; one that returns
-            True stops the training.
+            True stops the training. See `pyroshift.callbacks`.
         checkpoint: file to write after each epoch. If it exists, the run goes on from there, to
             the same result as if it had never stopped.
         patience: stop once the validation loss has not improved for so many epochs after the KL
@@ -91,6 +92,8 @@ def fit(
             first process alone shows progress, calls back and writes the checkpoint, which all must
             see. With "cuda" as device, each takes the GPU of its number on its machine. By default
             this process trains alone.
+        live: in a notebook, draw loss, KL terms and manifold anew as the training goes on, as
+            `callbacks.Live` does.
 
     Returns:
         What was measured, over `epoch`: `loss` (negative ELBO, or of the bound given as `elbo`),
@@ -126,7 +129,7 @@ def fit(
     )  # fmt: skip
     annealing = schedules(kl, [site.name for site in model.sites])
     warn_if_unfinished(annealing, options.epochs)
-    called = list(callbacks)
+    called = [*callbacks, *_live(live)]
     path = None if checkpoint is None else Path(checkpoint)
     if device is not None:
         model.to(own_device(device, strategy))
@@ -157,9 +160,21 @@ def fit(
     if _find_symmetry(model, some, found, progress):
         found = model.guide_module.summary(model, some)
     warn_about_latents(model, some, found)
+    for callback in called if first else []:
+        if hasattr(callback, "finish"):
+            callback.finish(model)
     attrs = {"stopped": stopped, "seed": seed, "batch_size": batch_size}
     power = power_of(patches)
     return run.history.to_xarray(attrs if power == 1 else {**attrs, "power": power})
+
+
+def _live(wanted: bool) -> list[Callback]:
+    """What draws in a notebook, if it is wanted."""
+    if not wanted:
+        return []
+    from pyroshift.callbacks import Live  # from above, as it takes what draws
+
+    return [Live()]
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ class EpochRecord:
         kl_scale: the KL weight of each site in this epoch.
         validation_loss: negative bound of the patches held out; NaN where there are none.
         learning_rate: learning rate of this epoch.
+        epoch: its number, the first is 1.
     """
 
     loss: float
@@ -29,6 +30,7 @@ class EpochRecord:
     kl_scale: dict[str, float]
     validation_loss: float
     learning_rate: float
+    epoch: int
 
 
 _LONG_NAMES = {
@@ -55,7 +57,7 @@ class History:
 
     def to_xarray(self, attrs: dict[str, Any] | None = None) -> xr.Dataset:
         """The records as a Dataset over `epoch`, with `kl` and `kl_scale` over `site` too."""
-        epochs = len(self.records)
+        numbers = [record.epoch for record in self.records]
         variables: dict[str, Any] = {
             name: ("epoch", np.array([getattr(record, name) for record in self.records], float))
             for name in _LONG_NAMES
@@ -64,11 +66,11 @@ class History:
             values = [
                 [getattr(record, name)[site] for site in self.sites] for record in self.records
             ]
-            shape = (epochs, len(self.sites))
+            shape = (len(numbers), len(self.sites))
             variables[name] = (("epoch", "site"), np.array(values, float).reshape(shape))
         history = xr.Dataset(
             variables,
-            coords={"epoch": np.arange(1, epochs + 1), "site": list(self.sites)},
+            coords={"epoch": np.array(numbers, int), "site": list(self.sites)},
             attrs=attrs or {},
         )
         for name, long_name in _LONG_NAMES.items():

@@ -197,6 +197,7 @@ class Run:
             kl_scale=dict.fromkeys(self.history.sites, 1.0) | weights,
             validation_loss=self._validate(weights),
             learning_rate=rate,
+            epoch=epoch + 1,
         )
         if len(self.validation) and not math.isfinite(record.validation_loss):
             self._give_up(epoch, "the validation", weights)

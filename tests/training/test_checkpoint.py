@@ -362,7 +362,7 @@ def test_files_that_are_absent_or_something_else_are_named(tmp_path):
 
 
 def test_records_come_back(tmp_path):
-    records = [EpochRecord(1.5, -1.0, {"z": 0.5}, {"z": 0.1}, math.inf, 1e-3)]
+    records = [EpochRecord(1.5, -1.0, {"z": 0.5}, {"z": 0.1}, math.inf, 1e-3, 1)]
     settings = {"seed": 0, "kl": {"z": [1, 2.5]}, "schedule": None}
     path = tmp_path / "run.ckpt"
     module.write_checkpoint(path, settings, records, {"best": None, "model": {}})
