@@ -6,7 +6,6 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.data.synthetic._common import (
-    Array,
     centred,
     check,
     check_counts,
@@ -15,9 +14,10 @@ from pyroshift.data.synthetic._common import (
     rotate,
     variable,
 )
+from pyroshift.data.synthetic._outlines import club, diamond, filled, heart, spade
 
 _RADIUS = 0.27  # of a suit, in windows
-_EDGE = 0.7  # pixels over which a suit's edge is smooth
+_SUITS = {"clubs": club, "diamonds": diamond, "hearts": heart, "spades": spade}
 
 
 def cards(
@@ -71,8 +71,7 @@ def cards(
         x = x - shear[part, None, None] * y
         for number, depth in enumerate(_SUITS.values()):
             own = suit[part] == number
-            inside = depth(y[own], x[own]) * _RADIUS * window / _EDGE
-            patch[part][own] = 1 / (1 + np.exp(-np.clip(4 * inside, -50, 50)))
+            patch[part][own] = filled(depth(y[own], x[own]) * _RADIUS * window)
     patch += noise * rng.standard_normal(patch.shape, np.float32)
     truth = {
         "shear": variable("sample", shear, "shear of x by y"),
@@ -80,44 +79,3 @@ def cards(
     }
     truth["suit"][2]["flag_meanings"] = " ".join(_SUITS)
     return labelled_patches(patch, offset, angle, truth, {"generator": "cards", "seed": seed})
-
-
-# Each suit by how deep a point (y, x) lies within it, y downwards, in its own radius; near its edge
-# about the distance to it, below 0 outside.
-
-
-def _diamond(y: Array, x: Array) -> Array:
-    return (1 - np.abs(y) - np.abs(x) / 0.72) / math.hypot(1, 1 / 0.72)
-
-
-def _disk(y: Array, x: Array, row: float, column: float, radius: float) -> Array:
-    return radius - np.hypot(y - row, x - column)
-
-
-def _heart(y: Array, x: Array) -> Array:
-    """Two lobes, and below them the wedge whose sides are tangents to both."""
-    row, column, radius, tip = -0.35, 0.42, 0.45, 0.95
-    away = math.hypot(tip - row, column)
-    slant = math.atan2(column, tip - row) + math.asin(radius / away)
-    touching = tip - math.sqrt(away**2 - radius**2) * math.cos(slant)
-    lobes = np.maximum(_disk(y, x, row, -column, radius), _disk(y, x, row, column, radius))
-    wedge = np.minimum((tip - y) * math.sin(slant) - np.abs(x) * math.cos(slant), y - touching)
-    return np.maximum.reduce([lobes, wedge, _disk(y, x, touching, 0, 0.2)])
-
-
-def _stem(y: Array, x: Array) -> Array:
-    """From the middle downwards, and wider there."""
-    return np.minimum(np.minimum(y, 0.95 - y), 0.06 + 0.3 * np.maximum(y, 0) - np.abs(x))
-
-
-def _spade(y: Array, x: Array) -> Array:
-    """A smaller heart upside down, on a stem."""
-    return np.maximum(0.85 * _heart((-0.15 - y) / 0.85, x / 0.85), _stem(y, x))
-
-
-def _club(y: Array, x: Array) -> Array:
-    leaves = [_disk(y, x, *at, 0.42) for at in ((-0.5, 0.0), (0.12, -0.48), (0.12, 0.48))]
-    return np.maximum(np.maximum.reduce([*leaves, _disk(y, x, 0, 0, 0.2)]), _stem(y, x))
-
-
-_SUITS = {"clubs": _club, "diamonds": _diamond, "hearts": _heart, "spades": _spade}
