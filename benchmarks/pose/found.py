@@ -20,6 +20,7 @@ class Found:
         angle: sample, radians, counter-clockwise; None for models that do not turn.
         angle_std: the posterior's standard deviation of it.
         category: sample, the class where a model has one.
+        scale: sample, the magnification where a model has one.
         extras: means of whatever else was encoded, such as the poses' entropy.
     """
 
@@ -30,6 +31,7 @@ class Found:
     angle: Array | None = None
     angle_std: Array | None = None
     category: Array | None = None
+    scale: Array | None = None
     extras: Mapping[str, float] = field(default_factory=dict)
 
 

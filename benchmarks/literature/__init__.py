@@ -1,0 +1,1 @@
+"""Pose benchmarks of the machine-learning literature."""
