@@ -48,6 +48,7 @@ from .explorer.explore import explore as explore
 from .explorer.explorer import Explorer as Explorer
 from .guides.anchor import AnchorGuide as AnchorGuide
 from .guides.normal import NormalGuide as NormalGuide
+from .guides.refined import RefinedGuide as RefinedGuide
 from .maps.blocks import encode_image as encode_image
 from .maps.decode import decode as decode
 from .maps.decode import manifold as manifold

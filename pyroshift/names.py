@@ -12,7 +12,7 @@ LIKELIHOODS = (
 )  # fmt: skip
 ENCODERS = ("fully_connected", "convolutional")
 DECODERS = ("canvas", "spatial")
-GUIDES = ("normal", "anchor")
+GUIDES = ("normal", "anchor", "refined")
 BRIGHTNESS = ("site",)
 NORMALIZATIONS = ("patch", "image")
 SCHEDULES = ("cosine",)

@@ -14,10 +14,10 @@ from benchmarks.pose import peers
 from benchmarks.pose.found import Found, Trained
 from pyroshift import RVAE, AnchorGuide, CanvasDecoder, Patches, PoseVAE, ShiftVAE, encode
 
-GUIDES = ("anchor", "normal", "pyroved")
+GUIDES = ("anchor", "normal", "refined", "pyroved")
 
 # Variables of `encode` with a place of their own in `Found`; means of the others are its extras.
-_KNOWN = ("offset", "angle", "z")
+_KNOWN = ("offset", "angle", "scale", "z")
 _CATEGORIES = ("class", "category")
 
 
@@ -44,7 +44,8 @@ def train(guide: str, data: Array, seed: int, settings: Settings) -> Trained:
 
 def make(guide: str, window: tuple[int, ...], seed: int, settings: Settings) -> PoseVAE:
     """An untrained ShiftVAE, or an RVAE with offsets if motifs turn."""
-    options: dict[str, Any] = settings["model"] | settings["guides"][guide]
+    same = "normal" if guide == "refined" else guide  # which trains as that does
+    options: dict[str, Any] = settings["model"] | settings["guides"][same]
     search, margin = options.pop("search", {}), options.pop("margin", None)
     if margin is not None:
         with torch.random.fork_rng():
@@ -73,6 +74,7 @@ def found(maps: xr.Dataset) -> Found:
         z=maps.z.values,
         z_std=maps.z_std.values,
         category=_category(maps),
+        scale=maps["scale"].values if "scale" in maps else None,
         extras=extras,
         **turned,
     )

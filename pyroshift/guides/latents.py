@@ -17,7 +17,7 @@ from pyroshift.model.batch import Batch
 from pyroshift.model.distributions import moments
 from pyroshift.model.families import NormalFamily
 from pyroshift.model.guide import Pair
-from pyroshift.model.shapes import Latents, Matrices, Vectors
+from pyroshift.model.shapes import Latents, Matrices, Vectors, Widths
 from pyroshift.model.sites import CONTENT
 from pyroshift.model.structured_families import FullNormal, FullNormalFamily
 
@@ -32,6 +32,8 @@ def scored(
     values: Mapping[str, Tensor],
     pose: Vectors,
     prior: Independent,
+    reach: Widths | None = None,
+    steps: int = _STEPS,
 ) -> tuple[Distribution, Vectors]:
     """The posterior of the latents whatever the pose is about a mode, and the mode.
 
@@ -44,13 +46,16 @@ def scored(
         values: of all other sites but the pose's, and of covariates.
         pose: `batch x element`.
         prior: the pose's prior.
+        reach: largest change of each of its elements by a step; by default two widths of the
+            prior in a bin. Farther it may be another mode.
+        steps: how many of them.
     """
     content = pair.contents[0]
     if content.tiled_by or not isinstance(content.family, NormalFamily | FullNormalFamily):
         return posterior, pose
     z, spread = content.family.summary(posterior)
-    elements, reach = pose.shape[-1], 2 * widths_within(pair)  # farther it may be another mode
-    for _ in range(_STEPS):
+    elements, reach = pose.shape[-1], 2 * widths_within(pair) if reach is None else reach
+    for _ in range(steps):
         known = _about(content.prior_given({**values, **unpack(pair, pose)}), z)
         code = pair.code({**values, CONTENT: z})
         laplace = refine_with_latents(pair, batch, code, pose, prior, known, spread, reach)

@@ -234,7 +234,7 @@ def quadrature(
             continue
         at, along, known = laplace.mean[rows], axis[rows], replace(prior, mean=prior.mean[rows])
         own = replace(batch, x=batch.x[rows])
-        density = [_log_density(pair, own, z[rows], at + s * along, known) for s in steps]
+        density = [log_density(pair, own, z[rows], at + s * along, known) for s in steps]
         weight = torch.stack(density, -1).softmax(-1)
         first = (weight @ steps).unsqueeze(-1)
         second = (weight @ steps.square()).unsqueeze(-1) - first.square()
@@ -255,7 +255,7 @@ def _moved(pair: Pair, pose: Vectors, step: Vectors) -> PerPatch:
     return half_window(pair.window) * (square / math.prod(pair.window)).sqrt()
 
 
-def _log_density(
+def log_density(
     pair: Pair, batch: Batch, z: Latents, pose: Vectors, prior: Independent
 ) -> PerPatch:
     """Log likelihood and log prior of a pose, up to a constant, `batch`."""

@@ -16,7 +16,7 @@ from torch.distributions.transforms import identity_transform
 
 from pyroshift.guides.bins import Binned
 from pyroshift.model.distributions import moments
-from pyroshift.model.families import onto_support, real_moments
+from pyroshift.model.families import ProjectedNormalFamily, onto_support, real_moments
 from pyroshift.model.guide import Pair
 from pyroshift.model.shapes import PerPatch, Vectors, Widths
 from pyroshift.model.sites import PoseSite
@@ -37,7 +37,12 @@ class Independent:
 
 def transform_of(site: PoseSite) -> Transform:
     """The transform from the vector's elements to a site's values, element by element."""
-    return identity_transform if isinstance(site, Binned) else onto_support(site.prior)
+    return identity_transform if _endless(site) else onto_support(site.prior)
+
+
+def _endless(site: PoseSite) -> bool:
+    """Whether a site's values can be gone through as they are: in bins, or all of a circle."""
+    return isinstance(site, Binned) or isinstance(site.family, ProjectedNormalFamily)
 
 
 def size_of(site: PoseSite) -> int:
@@ -114,7 +119,7 @@ def specified(pair: Pair, count: int) -> Independent:
     """The prior of the vector by the sites' own; a wide one, where one searched has no width."""
     means, widths, priors = [], [], pair.priors()
     for site in pair.pose_sites:
-        measure = moments if isinstance(site, Binned) else real_moments
+        measure = moments if _endless(site) else real_moments
         mean, width = measure(priors[site.name])
         means.append(mean.to(pair.grid).reshape(-1).nan_to_num(0.0))
         width = width.to(pair.grid).reshape(-1)

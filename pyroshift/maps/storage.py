@@ -21,7 +21,7 @@ from pyroshift._version import __version__
 from pyroshift.bridge import bridge, reading, turns
 from pyroshift.data.pixels import checked_pixels
 from pyroshift.errors import ModelFileError, SpecificationError
-from pyroshift.guides import anchor, normal
+from pyroshift.guides import anchor, normal, refined
 from pyroshift.model import (
     bayesian,
     brightness,
@@ -51,7 +51,7 @@ from pyroshift.training.checkpoint import read_torch, write_torch
 FORMAT = "pyroshift model 1"
 _MODULES = (
     site, sites, priors, families, structured_families, likelihood, likelihoods, noise, counts,
-    phases, channels, classes, encoders, decoders, anchor, normal, brightness, pair, vae,
+    phases, channels, classes, encoders, decoders, anchor, normal, refined, brightness, pair, vae,
     ard, flow, hierarchical, matern, mixture, vamp, bayesian, bridge, reading, turns,
 )  # fmt: skip
 

@@ -52,6 +52,20 @@ class GuideFamily(ABC):
         return f"{type(self).__name__}()"
 
 
+class LocatedFamily(GuideFamily):
+    """A family whose distributions a location and a standard deviation tell."""
+
+    @abstractmethod
+    def located(self, location: Tensor, stddev: Tensor, prior: Distribution) -> Distribution:
+        """The posterior that `summary` sums up so.
+
+        Args:
+            location: `batch x event shape`.
+            stddev: `batch x event shape`.
+            prior: the site's prior.
+        """
+
+
 def _finite_or(value: Tensor, otherwise: float) -> Tensor:
     """A value, replaced where it is infinite or no number, as moments of heavy tails are."""
     return torch.where(torch.isfinite(value), value, otherwise)
@@ -74,7 +88,7 @@ def _bounded(width: Tensor) -> Tensor:
     return width + (width.clamp(min=_NARROWEST) - width).detach()
 
 
-class NormalFamily(GuideFamily):
+class NormalFamily(LocatedFamily):
     """Independent Normals: the papers' guide, for sites on the whole real line.
 
     Example:
@@ -94,14 +108,18 @@ class NormalFamily(GuideFamily):
         loc, scale = _loc_and_scale(raw, prior.event_shape)
         mean, stddev = (moment.to(raw) for moment in moments(prior))
         centre, width = _finite_or(mean, 0.0), _width_or_one(stddev)
-        return dist.Normal(centre + width * loc, width * scale).to_event(len(prior.event_shape))
+        return self.located(centre + width * loc, width * scale, prior)
+
+    def located(self, location: Tensor, stddev: Tensor, prior: Distribution) -> Distribution:
+        """A Normal of the prior's event shape."""
+        return dist.Normal(location, stddev).to_event(len(prior.event_shape))
 
     def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation."""
         return distribution.mean, distribution.stddev
 
 
-class TransformedNormalFamily(GuideFamily):
+class TransformedNormalFamily(LocatedFamily):
     """Normals carried onto the prior's support: for positive sites and for bounded ones.
 
     The prior's location and width are carried back through the transform, so that untrained
@@ -122,12 +140,14 @@ class TransformedNormalFamily(GuideFamily):
         """A transformed Normal of the prior's event shape."""
         loc, scale = _loc_and_scale(raw, prior.event_shape)
         centre, width = (moment.to(raw) for moment in real_moments(prior))
-        centre, width = centre + width * loc, width * scale
+        return _transformed(centre + width * loc, width * scale, prior)
+
+    def located(self, location: Tensor, stddev: Tensor, prior: Distribution) -> Distribution:
+        """A transformed Normal of the prior's event shape, of this median."""
         transform = onto_support(prior)
-        if isinstance(transform, ExpTransform):
-            return dist.LogNormal(centre, width).to_event(len(prior.event_shape))
-        transformed = dist.TransformedDistribution(dist.Normal(centre, width), [transform])
-        return transformed.to_event(len(prior.event_shape))
+        centre = transform.inv(location)
+        slope = transform.log_abs_det_jacobian(centre, location).exp()
+        return _transformed(centre, stddev / slope, prior)
 
     def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
         """Median, and the standard deviation to first order in the transform."""
@@ -135,6 +155,15 @@ class TransformedNormalFamily(GuideFamily):
         normal, transform = transformed.base_dist, transformed.transforms[0]
         median = transform(normal.loc)
         return median, normal.scale * transform.log_abs_det_jacobian(normal.loc, median).exp()
+
+
+def _transformed(centre: Tensor, width: Tensor, prior: Distribution) -> Distribution:
+    """Normals carried onto a prior's support, of its event shape."""
+    transform = onto_support(prior)
+    if isinstance(transform, ExpTransform):
+        return dist.LogNormal(centre, width).to_event(len(prior.event_shape))
+    transformed = dist.TransformedDistribution(dist.Normal(centre, width), [transform])
+    return transformed.to_event(len(prior.event_shape))
 
 
 def onto_support(prior: Distribution) -> Transform:
@@ -200,7 +229,7 @@ def middle_of(prior: Distribution) -> Tensor:
     return onto_support(prior)(real_moments(prior)[0])
 
 
-class ProjectedNormalFamily(GuideFamily):
+class ProjectedNormalFamily(LocatedFamily):
     """Angles of bivariate Normals: for sites on the circle, without a cut at pi.
 
     Example:
@@ -218,6 +247,12 @@ class ProjectedNormalFamily(GuideFamily):
         """A projected Normal of the prior's event shape."""
         shape = raw.shape[:-1] + prior.event_shape
         concentration = raw.reshape((*shape, 2)) + _concentration(_base(prior))
+        return ProjectedNormalAngle(concentration).to_event(len(prior.event_shape))
+
+    def located(self, location: Tensor, stddev: Tensor, prior: Distribution) -> Distribution:
+        """A projected Normal of the prior's event shape; as wide as said where it is narrow."""
+        direction = torch.stack((location.cos(), location.sin()), -1)
+        concentration = direction / stddev.unsqueeze(-1)
         return ProjectedNormalAngle(concentration).to_event(len(prior.event_shape))
 
     def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:

@@ -36,7 +36,10 @@ from pyroshift.model.story import as_html
 
 # By where they are: guides know what a pair is, and a pair none of them until it is asked for one.
 GUIDES = names.by_name(
-    names.GUIDES, "pyroshift.guides.normal:NormalGuide", "pyroshift.guides.anchor:AnchorGuide"
+    names.GUIDES,
+    "pyroshift.guides.normal:NormalGuide",
+    "pyroshift.guides.anchor:AnchorGuide",
+    "pyroshift.guides.refined:RefinedGuide",
 )
 
 # Pyro's parameter store knows modules by name, and a second model of the same name would be given

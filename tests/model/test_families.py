@@ -273,3 +273,25 @@ def test_what_is_as_narrow_as_it_gets_can_widen_again():
         torch.distributions.kl_divergence(posterior, prior).sum().backward()
         optimizer.step()
     assert float(posterior.stddev.detach()) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("prior", ON_THE_LINE[:2] + BOUNDED)
+def test_a_location_and_a_width_tell_the_distribution(prior):
+    family = family_for(prior)
+    raw = 0.3 * torch.randn(
+        5, family.size(prior.event_shape), generator=torch.Generator().manual_seed(2)
+    )
+    location, stddev = family.summary(family.distribution(raw, prior))
+    again = family.located(location, stddev, prior)
+    for value, expected in zip(family.summary(again), (location, stddev), strict=True):
+        torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(
+        again.log_prob(location), family.distribution(raw, prior).log_prob(location)
+    )
+
+
+def test_so_they_do_of_narrow_angles():
+    location, stddev = torch.tensor([-3.1, 0.4, 3.1]), torch.tensor([0.05, 0.01, 0.1])
+    posterior = ProjectedNormalFamily().located(location, stddev, dist.Uniform(-math.pi, math.pi))
+    torch.testing.assert_close(posterior.mean, location)
+    torch.testing.assert_close(posterior.stddev, stddev, rtol=0.02, atol=0)
