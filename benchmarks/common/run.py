@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,15 @@ def asked_for(
     options = command.asked(parser, names)
     run = Run(tuple(options.guides), options.out, options.small, tuple(options.cases))
     return options.tasks, options.seeds, run
+
+
+def measured(
+    tasks: Mapping[str, Callable[[int, Run], Iterator[Job]]], task: str, seeds: list[int], run: Run
+) -> Iterator[Row]:
+    """A row for each training of a task."""
+    for seed in seeds:
+        for case, job in tasks[task](seed, run):
+            yield attempt(task, case, seed, job)
 
 
 def attempt(task: str, case: str, seed: int, job: Callable[[], Row]) -> Row:

@@ -8,8 +8,8 @@ prints one row per training, of data that were not trained on, each figure besid
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.common.run import Job, Run, asked_for, attempt
-from benchmarks.common.table import Row, written
+from benchmarks.common.run import Job, Run, asked_for, measured
+from benchmarks.common.table import written
 from benchmarks.common.training import collapse_expected, print_versions
 from benchmarks.literature.galaxies import galaxies
 from benchmarks.literature.particles import particles
@@ -31,14 +31,7 @@ def main() -> None:
     print_versions()
     for task in names:
         with collapse_expected():
-            written(measured(task, seeds, run), run.out / f"{task}.csv")
-
-
-def measured(task: str, seeds: list[int], run: Run) -> Iterator[Row]:
-    """A row for each training of a task."""
-    for seed in seeds:
-        for case, job in TASKS[task](seed, run):
-            yield attempt(task, case, seed, job)
+            written(measured(TASKS, task, seeds, run), run.out / f"{task}.csv")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ import xarray as xr
 from benchmarks.common.metrics import circular_correlation, predictability
 from benchmarks.common.run import Job, Run, Settings
 from benchmarks.common.table import Row
+from benchmarks.literature.measure import measure
 from benchmarks.pose import metrics
 from benchmarks.pose.found import Found
-from benchmarks.pose.guides import train
-from benchmarks.pose.tasks import add_state
 from pyroshift import synthetic
 
 PARTICLES: Settings = {
@@ -50,18 +49,9 @@ def particles(seed: int, run: Run) -> Iterator[Job]:
         data = settings["data"] | {"noise": noise}
         training = synthetic.particles(seed=seed, **data)
         test = synthetic.particles(seed=seed + 100, **{**data, "n": settings["test"]})
+        measured = partial(measure, "particles", _add_particles, training, test, seed)
         for guide, case in wanted:
-            yield case, partial(_measure, case, guide, training, test, seed, settings)
-
-
-def _measure(
-    case: str, guide: str, training: xr.Dataset, test: xr.Dataset, seed: int, settings: Settings
-) -> Row:
-    trained = train(guide, training.patch.values, seed, settings)
-    row = Row("particles", case, seed, trained.seconds)
-    _add_particles(row, trained.find(test.patch.values), test)
-    add_state(row, trained)
-    return row
+            yield case, partial(measured, case, guide, settings)
 
 
 def _add_particles(row: Row, found: Found, truth: xr.Dataset) -> None:

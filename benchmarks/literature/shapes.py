@@ -10,10 +10,9 @@ import xarray as xr
 from benchmarks.common.metrics import squared_correlation
 from benchmarks.common.run import Job, Run, Settings, merged
 from benchmarks.common.table import Row
+from benchmarks.literature.measure import measure
 from benchmarks.pose import metrics
 from benchmarks.pose.found import Found
-from benchmarks.pose.guides import train
-from benchmarks.pose.tasks import add_state
 from pyroshift import synthetic
 
 _ANYWHERE = {"angle": dist.Uniform(-np.pi, np.pi), "offset": dist.Uniform(-0.4, 0.4)}
@@ -43,23 +42,14 @@ def shapes(seed: int, run: Run) -> Iterator[Job]:
     data = settings["data"]
     training = synthetic.shapes(seed=seed, **data)
     test = synthetic.shapes(seed=seed + 100, **{**data, "n": settings["test"]})
+    measured = partial(measure, "shapes", _add_shapes, training, test, seed)
     for guide, case in run.wanted(""):
-        yield case, partial(_measure, case, guide, training, test, seed, settings)
+        yield case, partial(measured, case, guide, settings)
     ours = [guide for guide in run.guides if guide in ("anchor", "normal")]
     for guide, case in run.wanted("kinds and scales", ours):
         priors = {"guides": {guide: {"priors": {"scale": settings["scale"]}}}}
         named = merged(settings, {"model": settings["sites"], **priors})
-        yield case, partial(_measure, case, guide, training, test, seed, named)
-
-
-def _measure(
-    case: str, guide: str, training: xr.Dataset, test: xr.Dataset, seed: int, settings: Settings
-) -> Row:
-    trained = train(guide, training.patch.values, seed, settings)
-    row = Row("shapes", case, seed, trained.seconds)
-    _add_shapes(row, trained.find(test.patch.values), test)
-    add_state(row, trained)
-    return row
+        yield case, partial(measured, case, guide, named)
 
 
 def _add_shapes(row: Row, found: Found, truth: xr.Dataset) -> None:

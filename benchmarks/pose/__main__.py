@@ -9,8 +9,8 @@ cost.py. `--small` shrinks every task to test the script itself.
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.common.run import Job, Run, asked_for, attempt
-from benchmarks.common.table import Row, written
+from benchmarks.common.run import Job, Run, asked_for, measured
+from benchmarks.common.table import written
 from benchmarks.common.training import collapse_expected, print_versions
 from benchmarks.pose import tasks
 from benchmarks.pose.cost import cost
@@ -37,16 +37,9 @@ def main() -> None:
     print_versions()
     for task in names:
         with collapse_expected():
-            rows = written(measured(task, seeds, run), run.out / f"{task}.csv")
+            rows = written(measured(TASKS, task, seeds, run), run.out / f"{task}.csv")
         if task == "sines" and rows:
             sines_maps(rows, run)
-
-
-def measured(task: str, seeds: list[int], run: Run) -> Iterator[Row]:
-    """A row for each training of a task."""
-    for seed in seeds:
-        for case, job in TASKS[task](seed, run):
-            yield attempt(task, case, seed, job)
 
 
 if __name__ == "__main__":
