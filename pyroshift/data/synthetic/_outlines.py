@@ -5,17 +5,50 @@ radius; near its edge about the distance to it, below 0 outside.
 """
 
 import math
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-from pyroshift.data.synthetic._common import Array
+from pyroshift.data.synthetic._common import Array, centred, chunks, rotate
 
+Outline = Callable[[Array, Array], Array]
 _EDGE = 0.7  # pixels over which a figure's edge is smooth
 
 
-def filled(depth: Array) -> Array:
-    """Grey levels of figures, 1 within and 0 outside, of how many pixels points lie within."""
-    return 1 / (1 + np.exp(-np.clip(4 * depth / _EDGE, -50, 50)))
+def drawn(
+    window: int,
+    outlines: Collection[Outline],
+    kind: Array,
+    offset: Array,
+    angle: Array,
+    radius: Array | float,
+    shear: Array | float = 0.0,
+) -> Array:
+    """Figures in grey levels, 1 within and 0 outside (sample × y × x).
+
+    Args:
+        window: height and width in pixels.
+        outlines: of each kind.
+        kind: number of the outline (sample).
+        offset: where figures are (sample × axis), pixels from the window's centre.
+        angle: how they are turned (sample), radians.
+        radius: how large they are, pixels, of each (sample) or all.
+        shear: of x by y before they are turned, of each (sample) or all.
+    """
+    n = len(kind)
+    radius, shear = np.broadcast_to(radius, n), np.broadcast_to(shear, n)
+    pixels = np.stack(np.meshgrid(centred(window), centred(window), indexing="ij"), -1)
+    patch = np.empty((n, window, window), np.float32)
+    for part in chunks(n, 8 * window**2):
+        size = radius[part, None, None]
+        shifted = pixels - offset[part, None, None]
+        y, x = np.moveaxis(rotate(shifted, -angle[part, None, None]), -1, 0) / size
+        x = x - shear[part, None, None] * y
+        for number, depth in enumerate(outlines):
+            own = kind[part] == number
+            within = 4 * depth(y[own], x[own]) * size[own] / _EDGE
+            patch[part][own] = 1 / (1 + np.exp(-np.clip(within, -50, 50)))
+    return patch
 
 
 def square(y: Array, x: Array) -> Array:

@@ -6,15 +6,12 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.data.synthetic._common import (
-    centred,
     check,
     check_counts,
-    chunks,
     labelled_patches,
-    rotate,
     variable,
 )
-from pyroshift.data.synthetic._outlines import club, diamond, filled, heart, spade
+from pyroshift.data.synthetic._outlines import club, diamond, drawn, heart, spade
 
 _RADIUS = 0.27  # of a suit, in windows
 _SUITS = {"clubs": club, "diamonds": diamond, "hearts": heart, "spades": spade}
@@ -63,15 +60,7 @@ def cards(
     suit, shear = rng.integers(0, len(_SUITS), n), rng.uniform(-max_shear, max_shear, n)
     angle = rng.uniform(-max_angle, max_angle, n)
     offset = rng.uniform(-max_offset, max_offset, (n, 2))
-    pixels = np.stack(np.meshgrid(centred(window), centred(window), indexing="ij"), -1)
-    patch = np.empty((n, window, window), np.float32)
-    for part in chunks(n, 8 * window**2):
-        shifted = pixels - offset[part, None, None]
-        y, x = np.moveaxis(rotate(shifted, -angle[part, None, None]), -1, 0) / (_RADIUS * window)
-        x = x - shear[part, None, None] * y
-        for number, depth in enumerate(_SUITS.values()):
-            own = suit[part] == number
-            patch[part][own] = filled(depth(y[own], x[own]) * _RADIUS * window)
+    patch = drawn(window, _SUITS.values(), suit, offset, angle, _RADIUS * window, shear)
     patch += noise * rng.standard_normal(patch.shape, np.float32)
     truth = {
         "shear": variable("sample", shear, "shear of x by y"),

@@ -6,17 +6,13 @@ import numpy as np
 import xarray as xr
 
 from pyroshift.data.synthetic._common import (
-    Array,
-    centred,
     check,
     check_counts,
-    chunks,
     extremes,
     labelled_patches,
-    rotate,
     variable,
 )
-from pyroshift.data.synthetic._outlines import ellipse, filled, heart, square
+from pyroshift.data.synthetic._outlines import drawn, ellipse, heart, square
 
 _RADIUS = 0.2  # of a shape of scale 1, in windows
 _SHAPES = {"square": square, "ellipse": ellipse, "heart": heart}
@@ -66,15 +62,7 @@ def shapes(
     kind, size = rng.integers(0, len(_SHAPES), n), rng.uniform(*extremes("scale", scale, 0.1, 2), n)
     angle = rng.uniform(-max_angle, max_angle, n)
     offset = rng.uniform(-max_offset, max_offset, (n, 2))
-    pixels = np.stack(np.meshgrid(centred(window), centred(window), indexing="ij"), -1)
-    patch = np.empty((n, window, window), np.float32)
-    for part in chunks(n, 8 * window**2):
-        radius = _RADIUS * window * size[part, None, None]
-        shifted = pixels - offset[part, None, None]
-        y, x = np.moveaxis(rotate(shifted, -angle[part, None, None]), -1, 0) / radius
-        for number, depth in enumerate(_SHAPES.values()):
-            own: Array = kind[part] == number
-            patch[part][own] = filled(depth(y[own], x[own]) * radius[own])
+    patch = drawn(window, _SHAPES.values(), kind, offset, angle, _RADIUS * window * size)
     patch += noise * rng.standard_normal(patch.shape, np.float32)
     truth = {
         "scale": variable("sample", size, "magnification"),
