@@ -10,7 +10,7 @@ import xarray as xr
 from benchmarks.common.metrics import circular_correlation, predictability
 from benchmarks.common.run import Job, Run, Settings
 from benchmarks.common.table import Row
-from benchmarks.literature.measure import measure
+from benchmarks.literature.measure import add_offsets, measure
 from benchmarks.pose import metrics
 from benchmarks.pose.found import Found
 from pyroshift import synthetic
@@ -61,11 +61,5 @@ def _add_particles(row: Row, found: Found, truth: xr.Dataset) -> None:
     row.add("angle, mean resultant", metrics.resultant(found.angle, angle))
     turn = np.abs(metrics.angle_error(found.angle, angle))
     row.add("median angle error, degrees", float(np.degrees(np.median(turn))))
-    for axis, name in enumerate("yx"):
-        shift = metrics.pearson(found.offset[:, axis], truth.offset.values[:, axis])
-        row.add(f"offset {name}", shift, lowest=0.9)
-    distance = np.linalg.norm(
-        metrics.offset_error(found.offset, truth.offset.values, angle), axis=1
-    )
-    row.add("median offset error, px", float(np.median(distance)))
+    add_offsets(row, found, truth, wanted=0.9)
     row.add("opening from z R2", predictability(found.z, truth.opening.values), lowest=0.8)

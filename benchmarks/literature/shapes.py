@@ -10,7 +10,7 @@ import xarray as xr
 from benchmarks.common.metrics import squared_correlation
 from benchmarks.common.run import Job, Run, Settings, merged
 from benchmarks.common.table import Row
-from benchmarks.literature.measure import measure
+from benchmarks.literature.measure import add_offsets, measure
 from benchmarks.pose import metrics
 from benchmarks.pose.found import Found
 from pyroshift import synthetic
@@ -62,13 +62,7 @@ def _add_shapes(row: Row, found: Found, truth: xr.Dataset) -> None:
         row.add(f"angle of {name}, mean resultant", metrics.resultant(turned, true), lowest=0.9)
         size = np.median(np.abs(metrics.angle_error(turned, true))) / fold
         row.add(f"median, degrees, {name}", float(np.degrees(size)))
-    for axis, name in enumerate("yx"):
-        shift = metrics.pearson(found.offset[:, axis], truth.offset.values[:, axis])
-        row.add(f"offset {name}", shift, lowest=0.97)
-    distance = np.linalg.norm(
-        metrics.offset_error(found.offset, truth.offset.values, angle), axis=1
-    )
-    row.add("median offset error, px", float(np.median(distance)))
+    add_offsets(row, found, truth, wanted=0.97)
     size = [squared_correlation(value, truth.scale.values) for value in found.z.T]
     if found.scale is not None:
         within = np.concatenate([found.scale[kind == k] / found.scale[kind == k].mean()
