@@ -4,7 +4,9 @@ A model travels as the bytes that `save` writes, and each worker builds it once.
 left undone, since it died, another one does; the scheduler sees to that.
 """
 
+import ctypes
 import importlib
+import os
 import threading
 import time
 import uuid
@@ -32,6 +34,12 @@ _AHEAD = 2  # tasks for each thread of the workers: one is done, and one waits
 _WANTED = {"pyroshift": __version__, "torch": str(torch.__version__).split("+")[0]}
 _HELD: dict[str, PoseVAE] = {}  # on a worker: the models that it was sent
 _ALONE = threading.Lock()  # torch's random state and Pyro's handlers are the process's
+# What Dask sets for its workers has them give back each array's memory at once. Arrays of a batch
+# are made and dropped all the time, and mapping would take 2.3 times as long.
+_TRIM = "MALLOC_TRIM_THRESHOLD_"
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_KEPT, _WHOLE = 64 * 2**20, 32 * 2**20  # bytes: the most that glibc would come to by itself
+_GLIBCS_WHOLE = 128 * 2**10  # where it starts
 
 
 @contextmanager
@@ -147,10 +155,27 @@ class _Model(WorkerPlugin):
         self.written, self.classes, self.device = written, classes, device
 
     def setup(self, worker: Any) -> None:
+        keep_freed_memory(True)
         _HELD[self.key] = from_bytes(self.written, classes=self.classes, device=self.device)
 
     def teardown(self, worker: Any) -> None:
         _HELD.pop(self.key, None)
+        if not _HELD:
+            keep_freed_memory(False)
+
+
+def keep_freed_memory(kept: bool) -> None:
+    """Have a worker of Dask keep some memory of arrays that are dropped, for those that follow.
+
+    Args:
+        kept: whether it does, or what Dask has set holds again.
+    """
+    if _TRIM not in os.environ:
+        return
+    with suppress(AttributeError, OSError, TypeError, ValueError):  # no glibc, or no number
+        limit = ctypes.CDLL(None).mallopt
+        limit(_M_MMAP_THRESHOLD, _WHOLE if kept else _GLIBCS_WHOLE)
+        limit(_M_TRIM_THRESHOLD, _KEPT if kept else int(os.environ[_TRIM]))
 
 
 def _again(call: Callable[..., Any], *arguments: Any) -> Any:

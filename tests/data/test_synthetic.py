@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.transform import rotate
 
 from pyroshift.data import synthetic
+from pyroshift.data.synthetic import _common
 from pyroshift.errors import DataError
 
 SPOILT = {
@@ -472,3 +473,11 @@ def test_bad_arguments_say_what_to_do(generate, options, message):
 def test_vectors_that_span_no_lattice(vectors):
     with pytest.raises(DataError, match="span no lattice"):
         synthetic.reduce_modulo_lattice([1.0, 2.0], vectors)
+
+
+def test_a_large_picture_is_drawn_as_a_small_one(monkeypatch):
+    """By tiles, which must not show."""
+    whole = synthetic.lattice_image((90, 130), distortion=2.0, phases=2).image
+    monkeypatch.setattr(_common, "_TILE", 32)
+    by_tiles = synthetic.lattice_image((90, 130), distortion=2.0, phases=2).image
+    np.testing.assert_allclose(by_tiles, whole, atol=1e-6)

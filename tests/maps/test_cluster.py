@@ -1,7 +1,10 @@
 """By the workers of a Dask cluster as in this process, whatever befalls them."""
 
 import os
+import platform
 import signal
+import subprocess
+import sys
 
 import dask.array
 import numpy as np
@@ -158,6 +161,37 @@ class TestWorkersThatDie:
         path = tmp_path / "maps.zarr"
         ps.encode_image(MODEL, deadly(tmp_path, times=1), path, **OPTIONS, client=client)
         assert files(path) == files(tmp_path / "alone.zarr")
+
+
+FAULTS = """
+import resource
+import numpy as np
+from pyroshift.maps.cluster import keep_freed_memory
+
+def faults():
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        np.zeros(2**18) + 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start
+
+for kept in (False, True, False):
+    keep_freed_memory(kept)
+    print(faults())
+"""
+
+
+@pytest.mark.skipif("glibc" not in platform.libc_ver(), reason="of glibc's malloc alone")
+def test_memory_of_arrays_is_not_asked_for_again_and_again():
+    """Dask sets for its workers that it is; by it, each array's pages were new ones."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS],
+        env=os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, kept, after = map(int, done.stdout.split())
+    assert kept < 0.1 * min(before, after)
 
 
 class TestErrors:

@@ -14,6 +14,8 @@ from pyroshift.errors import DataError
 Array = NDArray[Any]
 
 SMALLEST = 1e-6  # a length must be at least this to count as more than zero
+_TILE = 256  # pixels
+_REACH = 8  # widths of an atom, where it is 1e-14 of its height
 
 
 def labelled_patches(
@@ -44,7 +46,26 @@ def lattice_points(vectors: Array, radius: float) -> Array:
 
 
 def render(atoms: Array, brightness: Array, rows: Array, columns: Array, width: float) -> Array:
-    """Gaussian atoms (… × atom × axis) summed to pictures (… × y × x)."""
+    """Gaussian atoms (… × atom × axis) summed to pictures (… × y × x).
+
+    Of a single picture each tile is drawn by the atoms near it, or a large one would take as many
+    products as it has atoms times pixels.
+    """
+    if atoms.ndim > 2 or max(len(rows), len(columns)) <= _TILE:
+        return _drawn(atoms, brightness, rows, columns, width)
+    picture = np.empty((len(rows), len(columns)))
+    for y in range(0, len(rows), _TILE):
+        for x in range(0, len(columns), _TILE):
+            tile = slice(y, y + _TILE), slice(x, x + _TILE)
+            here = rows[tile[0]], columns[tile[1]]
+            first, last = np.array([(pixels[0], pixels[-1]) for pixels in here]).T
+            near = (np.abs(atoms - (first + last) / 2) < (last - first) / 2 + _REACH * width).all(1)
+            picture[tile] = _drawn(atoms[near], brightness[near], *here, width)
+    return picture
+
+
+def _drawn(atoms: Array, brightness: Array, rows: Array, columns: Array, width: float) -> Array:
+    """All of the atoms in all of the pixels."""
     along_y = np.exp(-0.5 * ((rows - atoms[..., :1]) / width) ** 2) * brightness[..., None]
     along_x = np.exp(-0.5 * ((columns - atoms[..., 1:]) / width) ** 2)
     return np.swapaxes(along_y, -1, -2) @ along_x
