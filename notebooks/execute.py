@@ -9,6 +9,8 @@ from io import BytesIO
 from pathlib import Path
 
 import nbformat
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from PIL import Image
 
@@ -22,35 +24,58 @@ SETTINGS = {
 }
 
 
-def executed(path, short=False):
-    """A notebook as it is after execution.
+class Kernel:
+    """A kernel, in which notebooks are executed one after another.
 
-    It runs in a copy of this folder elsewhere, whence no private data beside the project are found.
-
-    Args:
-        path: of the notebook.
-        short: put the source in a cell's metadata under "short" in that cell's place, which says
-            the same with settings that cost less time.
-
-    Raises:
-        nbclient.exceptions.CellExecutionError: if a cell raises.
+    Of those before, modules stay, and nothing else. Each runs in a copy of this folder elsewhere,
+    whence no private data beside the project are found.
     """
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells if short else []:
-        cell.source = cell.metadata.get("short", cell.source)
-    with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(temporary, "project", "notebooks")
-        shutil.copytree(FOLDER, copy)
-        client = NotebookClient(
-            notebook,
-            timeout=HANGING,
-            kernel_name="python3",
-            record_timing=False,  # which would change the file at each execution
+
+    def __enter__(self):
+        self.folder = tempfile.mkdtemp()
+        self.manager = AsyncKernelManager(kernel_name="python3")
+        run_sync(self.manager.start_kernel)(
+            env={**os.environ, **SETTINGS, "IPYTHONDIR": self.folder},
             extra_arguments=["--log-level=ERROR"],
-            resources={"metadata": {"path": str(copy)}},
         )
-        client.execute(env={**os.environ, **SETTINGS, "IPYTHONDIR": temporary})
-    return notebook
+        return self
+
+    def __exit__(self, *error):
+        run_sync(self.manager.shutdown_kernel)(now=True)
+        shutil.rmtree(self.folder)
+
+    def executed(self, path, short=False):
+        """A notebook as it is after execution.
+
+        Args:
+            path: of the notebook.
+            short: put the source in a cell's metadata under "short" in that cell's place, which
+                says the same with settings that cost less time.
+
+        Raises:
+            nbclient.exceptions.CellExecutionError: if a cell raises.
+        """
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells if short else []:
+            cell.source = cell.metadata.get("short", cell.source)
+        copy = Path(tempfile.mkdtemp(dir=self.folder), "project", "notebooks")
+        shutil.copytree(FOLDER, copy)
+        self._execute(nbformat.v4.new_notebook(cells=[afresh(copy)]))
+        self._execute(notebook)
+        return notebook
+
+    def _execute(self, notebook):
+        # Without times, which would change the file at each execution.
+        client = NotebookClient(notebook, km=self.manager, timeout=HANGING, record_timing=False)
+        try:
+            client.execute()
+        finally:
+            client.kc.stop_channels()
+
+
+def afresh(folder):
+    """A cell after which the kernel is as one that was started in a folder."""
+    return nbformat.v4.new_code_cell(f"%reset -f\nimport os\nos.chdir({str(folder)!r})\ndel os")
 
 
 def with_small_pictures(notebook):
@@ -74,4 +99,5 @@ def smaller(png):
 if __name__ == "__main__":
     for path in sys.argv[1:]:
         print(path, flush=True)
-        nbformat.write(with_small_pictures(executed(path)), path)
+        with Kernel() as kernel:
+            nbformat.write(with_small_pictures(kernel.executed(path)), path)

@@ -12,7 +12,6 @@ import matplotlib
 import pyro
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 if os.environ.get("PYROSHIFT_CHECK_SHAPES"):  # see test_shapes.py; before the package is imported
     from checked import check_shapes
@@ -78,16 +77,3 @@ def largest_file():
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limit
-
-
-class Blank:
-    """In place of `pyroshift.plot`: every figure is empty."""
-
-    def __getattr__(self, name):
-        return lambda *given, **options: Figure(figsize=(1, 1))
-
-
-@pytest.fixture
-def blank_figures(monkeypatch):
-    """Results of the command line come with empty figures."""
-    monkeypatch.setattr("pyroshift.cli.folder.plot", Blank())

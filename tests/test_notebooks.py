@@ -40,16 +40,17 @@ def without_latent_warnings(text):
 
 
 @pytest.fixture(scope="module")
-def executed():
+def kernel():
     spec = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.executed
+    with module.Kernel() as shared:  # as in one of its own, each would import torch anew
+        yield shared
 
 
 @notebooks
-def test_it_runs_without_errors_and_warnings(path, executed):
-    notebook = executed(path, short=True)
+def test_it_runs_without_errors_and_warnings(path, kernel):
+    notebook = kernel.executed(path, short=True)
     assert "".join(map(without_latent_warnings, complaints(notebook))) == ""
 
 

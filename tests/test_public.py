@@ -287,9 +287,7 @@ def test_every_name_is_there_at_once_if_asked_for():
         "[getattr(pyroshift, name) for name in pyroshift.__all__]; "
         "print(sorted(set(sys.modules) - before))"
     )
-    assert run(code, EAGER_IMPORT="1") == "[]"
-    assert run(code) != "[]"
-    assert run(f"import sys, pyroshift; {LOADED}", EAGER_IMPORT="1") != "[]"
+    assert run(code, EAGER_IMPORT="1") == "[]"  # without it nothing is: see above
 
 
 def test_star_brings_every_name():

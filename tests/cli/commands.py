@@ -1,11 +1,6 @@
 """What tests of several commands ask of them."""
 
-import pytest
-
 from pyroshift.cli import main
-
-# For tests that look at anything but figures: to draw them takes most of a short run.
-without_figures = pytest.mark.usefixtures("blank_figures")
 
 
 def rejected(capsys, *argv):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from commands import rejected, without_figures
+from commands import rejected
 
 import pyroshift
 from pyroshift.cli import choices, command, folder, groups, main, options, work
@@ -145,14 +145,12 @@ class TestFit:
         assert "note: 1 of 3 positions are left out" in capsys.readouterr().err
         assert "1 of 3 positions are left out" in (tmp_path / "run" / "report.html").read_text()
 
-    @without_figures
     def test_says_where_the_results_are(self, image, tmp_path, capsys):
         arguments = [word for word in QUICK if word != "--quiet"]
         assert main(["fit", image, *arguments, "--out", str(tmp_path / "run")]) == 0
         assert str(tmp_path / "run" / "report.html") in capsys.readouterr().out
 
 
-@without_figures
 class TestExistingResults:
     def test_are_refused_before_the_work_and_left_alone(self, image, result, capsys):
         before = contents(result)
@@ -183,7 +181,6 @@ class TestExistingResults:
         assert "is a file" in rejected(capsys, "fit", image, *QUICK, "--out", tmp_path / "run")
 
 
-@without_figures
 class TestResume:
     def test_goes_on_to_the_same_result(self, image, result, tmp_path, interrupt_at):
         arguments = ["fit", image, *QUICK, "--out", str(tmp_path)]
@@ -529,7 +526,6 @@ class TestSearch:
         found = xr.load_dataset(out / "search.nc", engine="h5netcdf")
         assert dict(found.score.sizes) == {"initial": 2, "final": 1, "latent_dim": 2, "decoder": 2}
 
-    @without_figures
     def test_window_that_suits_the_lattice(self, tmp_path, capsys):
         lattice = pyroshift.synthetic.lattice_image((120, 130), period=9.0, noise=0.1).image
         np.save(tmp_path / "lattice.npy", lattice)
@@ -544,7 +540,6 @@ class TestSearch:
         assert "--resume to go on with it" in told
         assert contents(searched) == before
 
-    @without_figures
     def test_goes_on(self, image, searched, tmp_path, monkeypatch):
         partly = tmp_path / "search"
         argv = ["search", image, *QUICK_SEARCH, "--out", str(partly)]
@@ -565,7 +560,6 @@ class TestSearch:
         rejected(capsys, *argv, "--vary", "colour", "1")
         assert contents(searched) == before
 
-    @without_figures
     def test_is_replaced_if_told_to(self, image, tmp_path):
         out = tmp_path / "search"
         argv = ["search", image, *QUICK_SEARCH, "--out", str(out)]
@@ -724,7 +718,6 @@ class TestPositions:
 
 
 class TestWindow:
-    @without_figures
     def test_auto_is_that_for_the_lattice(self, tmp_path, capsys):
         truth = pyroshift.synthetic.lattice_image((96, 112), period=9, noise=0.3)
         np.save(tmp_path / "lattice.npy", truth["image"])
@@ -751,18 +744,18 @@ class TestDemo:
     def test_its_options_are_known(self):
         options.build_parser().parse_args(["fit", "image", "--out", "demo", *work.DEMO])
 
+    @pytest.mark.pictures
     @pytest.mark.skipif(
         find_spec("spiepy") is None,
         reason="THE DEMO IS NOT TESTED: SPIEPy is missing, pip install pyroshift[demo]",
     )
-    def test_small(self, tmp_path, monkeypatch, request):
+    def test_small(self, tmp_path, monkeypatch):
         small = ["--window", "16", "--step", "64", "--level", "1", "--epochs", "1"]
         monkeypatch.setattr(work, "DEMO", small)
         monkeypatch.chdir(tmp_path)
         assert main(["demo", "--quiet"]) == 0
         assert set(contents(tmp_path / "demo")) == {*RESULTS, CHECKPOINT}
         assert main(["demo", "--quiet"]) == 2
-        request.getfixturevalue("blank_figures")  # those of before have been drawn
         assert main(["demo", "--quiet", "--overwrite"]) == 0
 
 

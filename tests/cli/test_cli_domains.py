@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from commands import rejected, without_figures
+from commands import rejected
 
 from pyroshift import synthetic
 from pyroshift.cli import main
@@ -53,6 +53,7 @@ def scans(tmp_path_factory):
     return paths, truth
 
 
+@pytest.mark.pictures
 def test_a_folder_of_results_with_a_report(scans, tmp_path):
     (before, after), truth = scans
     out = tmp_path / "domains"
@@ -78,7 +79,6 @@ def test_a_folder_of_results_with_a_report(scans, tmp_path):
     assert "AmplitudeRetrace and PhaseRetrace" in page
 
 
-@without_figures
 def test_one_scan_leaves_nothing_of_two(scans, tmp_path):
     (before, after), _ = scans
     command = ["domains", str(before), *QUICK, "--out", str(tmp_path)]
@@ -89,7 +89,6 @@ def test_one_scan_leaves_nothing_of_two(scans, tmp_path):
     assert not left & {"switched.nc", "switched.png"}
 
 
-@without_figures
 def test_channels_of_other_names_and_radians(scans, tmp_path):
     image = synthetic.domains((48, 50), noise=0.05).image.values
     path = saved(tmp_path / "odd.h5", image[0], np.deg2rad(image[1]), names=("R", "Theta"))

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
-from commands import rejected, without_figures
+from commands import rejected
 
 import pyroshift as ps
 from pyroshift.cli import main
@@ -86,7 +86,7 @@ def test_of_one_model_where_its_guide_can_be_trusted(image, models, tmp_path, ca
     assert f"{float(expected.elbo.mean()):.2f}" in out
 
 
-def test_a_fit_holds_out_what_evidence_takes(image, tmp_path, blank_figures):
+def test_a_fit_holds_out_what_evidence_takes(image, tmp_path):
     """The same model as by `split_patches` and `fit`, and maps of all windows."""
     run = tmp_path / "run"
     assert (
@@ -103,7 +103,6 @@ def test_a_fit_holds_out_what_evidence_takes(image, tmp_path, blank_figures):
     assert "--held-out" in (run / "report.html").read_text(encoding="utf-8")
 
 
-@without_figures
 def test_results_are_replaced_only_when_asked(image, models, tmp_path, capsys):
     arguments = ["evidence", models["plain"], image, *DRAWS, "--quiet", "--out", tmp_path]
     assert main([str(word) for word in arguments]) == 0
@@ -112,7 +111,6 @@ def test_results_are_replaced_only_when_asked(image, models, tmp_path, capsys):
     assert main([str(word) for word in [*arguments, "--overwrite"]]) == 0
 
 
-@without_figures
 def test_models_of_one_name_go_by_their_paths(image, models, tmp_path):
     copy = tmp_path / "other" / "plain" / "model.pt"
     copy.parent.mkdir(parents=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from commands import rejected, without_figures
+from commands import rejected
 
 from pyroshift import synthetic
 from pyroshift.cli import main
@@ -19,6 +19,7 @@ def scan(tmp_path_factory):
     return path
 
 
+@pytest.mark.pictures
 def test_a_folder_of_results_with_a_report(scan, tmp_path):
     out = tmp_path / "deflection"
     steps = ("--scan-step", "0.5", "nm", "--detector-step", "0.8", "mrad")
@@ -34,7 +35,6 @@ def test_a_folder_of_results_with_a_report(scan, tmp_path):
     assert "moiré" not in page  # what offsets say of a lattice
 
 
-@without_figures
 def test_bins_masks_and_regions(scan, tmp_path):
     mask = np.zeros((16, 16), np.uint8)
     mask[8:, 7:9] = 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from commands import rejected, without_figures
+from commands import rejected
 
 from pyroshift import synthetic
 from pyroshift.cli import main
@@ -21,6 +21,7 @@ def file(tmp_path_factory):
     return path
 
 
+@pytest.mark.pictures
 def test_a_folder_of_results_with_a_report(file, tmp_path, capsys):
     out = tmp_path / "out"
     options = ["--classes", "2", "--range", "0", "55", "--peak", "5", "30"]
@@ -39,7 +40,6 @@ def test_a_folder_of_results_with_a_report(file, tmp_path, capsys):
     assert "lattice" not in page
 
 
-@without_figures
 def test_without_classes_latents_are_clustered_and_other_numbers_are_no_counts(tmp_path):
     values = xr.DataArray(np.log1p(CUBE.counts.values))
     np.save(tmp_path / "cube.npy", values)
@@ -67,7 +67,6 @@ def test_spectra_that_do_not_shift_have_no_peak(file, tmp_path, capsys):
         assert f"{more[0]} is of spectra that shift" in rejected(capsys, *command)
 
 
-@without_figures
 def test_uneven_axes_and_units(tmp_path, capsys):
     h5py = pytest.importorskip("h5py")
     path, out = tmp_path / "cube.h5", tmp_path / "out"
@@ -91,7 +90,6 @@ def test_uneven_axes_and_units(tmp_path, capsys):
     assert xr.load_dataset(out / "maps.nc").y.units == "nm"
 
 
-@without_figures
 def test_fit_clears_what_spectra_left(file, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["spectra", str(file), *QUICK, "--classes", "2", "--out", str(out)]) == 0

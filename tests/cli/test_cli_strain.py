@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import xarray as xr
-from commands import rejected, without_figures
+from commands import rejected
 
 from pyroshift import synthetic
 from pyroshift.cli import main
@@ -22,6 +22,7 @@ def image(tmp_path_factory):
     return path
 
 
+@pytest.mark.pictures
 def test_a_folder_of_results_with_a_report(image, tmp_path):
     out = tmp_path / "strain"
     assert main(["strain", str(image), *QUICK, "--out", str(out), "--resolution", "20"]) == 0
@@ -40,7 +41,6 @@ def test_a_folder_of_results_with_a_report(image, tmp_path):
     assert "exx" in page
 
 
-@without_figures
 def test_vectors_region_and_their_names(image, tmp_path):
     out = tmp_path / "strain"
     lattice = ["--vectors", "10.5", "0", "0", "10", "--fixed", "--finite", "--credible", "0.5"]
@@ -54,7 +54,6 @@ def test_vectors_region_and_their_names(image, tmp_path):
     assert abs(float(again.eyy.mean())) < 0.01
 
 
-@without_figures
 def test_fit_clears_what_strain_left(image, tmp_path, capsys):
     out = tmp_path / "strain"
     assert main(["strain", str(image), *QUICK, "--out", str(out)]) == 0

@@ -8,7 +8,7 @@ import tifffile
 import torch
 import xarray as xr
 import zarr
-from commands import rejected, without_figures
+from commands import rejected
 
 import pyroshift as ps
 from pyroshift.cli import folder, main, options
@@ -104,7 +104,6 @@ class TestFit:
         maps = xr.load_dataset(result / "maps.nc", engine="h5netcdf")
         xr.testing.assert_identical(ps.encode(model, patches, robust=True), maps)
 
-    @without_figures
     def test_channels_by_number(self, image, tmp_path):
         given = ["--channel", "2", "--channel", "0", "--likelihood", "2=student_t"]
         assert main(["fit", image, *QUICK, *given, "--out", str(tmp_path / "run")]) == 0
@@ -112,7 +111,6 @@ class TestFit:
         assert likelihood.channels == ["Phase", "Height"]
         assert [type(part) for part in likelihood.likelihoods] == [ps.StudentT, ps.Gaussian]
 
-    @without_figures
     def test_a_likelihood_for_the_only_channel(self, image, tmp_path):
         given = ["--channel", "Phase", "--likelihood", "Phase=von_mises", "--normalize", "none"]
         assert main(["fit", image, *QUICK, *given, "--out", str(tmp_path / "run")]) == 0
@@ -128,7 +126,6 @@ class TestFit:
             (["--level", "0", "--level", "Height=2"], {"Height": 2, "Amplitude": 0}),
         ],
     )
-    @without_figures
     def test_tilts_of_all_channels_or_of_some(self, image, tmp_path, given, levelled):
         arguments = ["--channel", "Height", "--channel", "Amplitude", "--normalize", "image"]
         assert main(["fit", image, *QUICK, *arguments, *given, "--out", str(tmp_path)]) == 0
@@ -141,10 +138,8 @@ class TestFit:
         maps = xr.load_dataset(tmp_path / "maps.nc", engine="h5netcdf")
         np.testing.assert_allclose(ps.encode(model, patches).z, maps.z, atol=1e-3)
 
-    @pytest.mark.parametrize("least", [None, 0.9, 0.1])
-    def test_stack_with_gaps(self, gaps, tmp_path, capsys, request, least):
-        if least is not None:
-            request.getfixturevalue("blank_figures")  # those of the first show gaps already
+    @pytest.mark.parametrize("least", [pytest.param(None, marks=pytest.mark.pictures), 0.9, 0.1])
+    def test_stack_with_gaps(self, gaps, tmp_path, capsys, least):
         given = [] if least is None else ["--min-valid", str(least)]
         assert main(["fit", gaps, *QUICK, *given, "--out", str(tmp_path)]) == 0
         with pytest.warns(UserWarning, match="left out"):
@@ -275,7 +270,6 @@ class TestEncode:
         with pytest.raises(ReaderError, match="different shapes"):
             open_image(str(tmp_path / "scan.zarr"), ["Height", "Small"])
 
-    @without_figures
     @pytest.mark.parametrize("name", ["maps.nc", "maps.zarr"])
     def test_gaps(self, gaps, tmp_path, capsys, name):
         run = tmp_path / "run"
@@ -295,7 +289,6 @@ class TestEncode:
         assert "give --channel Amplitude --channel Phase" in told
         assert not (tmp_path / name).exists()
 
-    @without_figures
     def test_a_model_of_one_channel(self, image, tmp_path, capsys):
         run = tmp_path / "run"
         assert main(["fit", image, *QUICK, "--model", "vae", "--out", str(run)]) == 0
@@ -312,6 +305,7 @@ class TestOthers:
         assert "in one channel, but --channel was given 2 times (Amplitude, Phase)" in told
         assert not (tmp_path / "atoms").exists()
 
+    @pytest.mark.pictures
     def test_a_search_over_channels_and_classes(self, image, tmp_path):
         given = [*PHASES, "--classes", "2", "--min-valid", "0.3", "--latent-dim", "1"]
         weights = ["--initial", "0.5", "1", "--final", "1", "--workers", "1"]
