@@ -40,12 +40,12 @@ class Live:
             raise SpecificationError(f"share must be above 0 and at most 1, got {share}")
         _check_notebook()
         self.size, self.share = size, share
-        self._records: list[EpochRecord] = []
-        self._began, self._drawing = monotonic(), 0.0  # seconds
-        self._place: Any = None  # of the pictures, in the notebook
+        self._begin()
 
     def __call__(self, model: PoseVAE, record: EpochRecord) -> None:
         """Take note of an epoch, and draw if it is time to."""
+        if self._records and record.epoch <= self._records[-1].epoch:
+            self._begin()  # the training before ended in an error
         self._records.append(record)
         if self._place is None or self._drawing <= self.share * (monotonic() - self._began):
             self._draw(model)
@@ -54,8 +54,12 @@ class Live:
         """Draw the trained model, and begin anew with the next."""
         if self._records:
             self._draw(model)
-        self._records, self._place = [], None
-        self._began, self._drawing = monotonic(), 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._records: list[EpochRecord] = []
+        self._began, self._drawing = monotonic(), 0.0  # seconds
+        self._place: Any = None  # of the pictures, in the notebook
 
     def _draw(self, model: PoseVAE) -> None:
         from IPython.display import HTML, display

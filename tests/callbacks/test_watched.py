@@ -75,6 +75,17 @@ def test_each_training_has_a_place_of_its_own(pages, quick):
     assert [len(page.drawn) for page in pages] == [4, 2]
 
 
+def test_one_after_an_error_has_its_own_place_too(pages, quick):
+    def fail(model, record):
+        raise OSError("no space")
+
+    callback = Live(share=1.0)
+    with pytest.raises(OSError, match="no space"):
+        ps.fit(ps.VAE(8), patches(), epochs=3, callbacks=[callback, fail], progress=False)
+    ps.fit(ps.VAE(8), patches(), epochs=1, callbacks=[callback], progress=False)
+    assert [len(page.drawn) for page in pages] == [1, 2]
+
+
 def test_drawing_takes_no_more_than_its_share(pages, quick, monkeypatch):
     clock = iter(np.arange(0, 1e6, 1.0))  # a second from each look to the next
     monkeypatch.setattr(live, "monotonic", lambda: next(clock))
