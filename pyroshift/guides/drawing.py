@@ -68,10 +68,15 @@ def _conditional(site: PoseSite, mean: Tensor, factor: Tensor) -> Distribution:
     return dist.TransformedDistribution(normal, [transform])
 
 
-def check_particles(value: Tensor) -> None:
-    """Raise a SpecificationError if several particles are drawn at once."""
-    if value.dim() > 1:
+def check_particles(value: Tensor, event_dim: int = 0) -> None:
+    """Raise a SpecificationError if several particles are drawn at once.
+
+    Args:
+        value: of a site, `batch x event shape`.
+        event_dim: number of the event's axes.
+    """
+    if value.dim() > 1 + event_dim:
         raise SpecificationError(
-            "guide='anchor' draws one particle after the other: give the bound "
-            "vectorize_particles=False, which takes as many"
+            "this guide draws one particle after the other: give the bound "
+            "vectorize_particles=False, or Predictive parallel=False, which take as many"
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pyroshift.guides.drawing import check_particles
 from pyroshift.guides.kinds import draw_kind, kind_logits, most_probable, probabilities
 from pyroshift.model.batch import Batch, as_batch
 from pyroshift.model.brightness import Brightness, draw_brightness, posterior_given
@@ -76,6 +77,8 @@ class NormalGuide(Guide):
             with pair.latent_scale(kl_weight, name):
                 values[name] = pyro.sample(name, distribution)  # type: ignore[arg-type]
         if pair.discrete:
+            for site in _amortised(pair):
+                check_particles(values[site.name], len(site.event_shape))
             values |= draw_kind(pair, kind_logits(pair, batch, values), kl_weight)
         draw_brightness(pair, batch, values, kl_weight)
 

@@ -1,6 +1,6 @@
 """From latents and poses back to data: `decode`, and `manifold` over a grid of latents."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pyroshift.errors import DataError
 from pyroshift.maps.labels import COLLAPSED, KIND, PERIOD, phase_periods
 from pyroshift.model.classes import CLASS, FLIP
 from pyroshift.model.distributions import moments
+from pyroshift.model.families import middle_of
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating
 from pyroshift.model.pose import half_window
@@ -62,6 +63,7 @@ def decode(
         >>> decode(ShiftVAE((16, 20)), np.zeros((5, 2)), offset=np.ones((5, 2))).shape
         (5, 16, 20)
     """
+    own: dict[str, Any] = {}  # values of the user's own sites
     if isinstance(z, xr.Dataset):
         maps = z
         z = _latents_of(model, maps)
@@ -70,10 +72,11 @@ def decode(
         scale = maps.get(SCALE) if scale is None else scale
         brightness = maps.get(BRIGHTNESS) if brightness is None else brightness
         # An axis of this name is that of classes which `classify` found: none of the model's.
-        own = maps.data_vars if model.class_site is None else maps
-        kind = own.get(CLASS) if kind is None else kind
+        classes = maps.data_vars if model.class_site is None else maps
+        kind = classes.get(CLASS) if kind is None else kind
         flip = maps.get(FLIP) if flip is None else flip
         covariates = covariates or {name: maps[name] for name in model.condition if name in maps}
+        own = {site.name: maps[site.name] for site in model.given_sites if site.name in maps}
     dims, coords = _leading(z)
     latents = np.asarray(z, dtype=np.float32)
     if latents.ndim < 1 or latents.shape[-1] != model.latent_dim:
@@ -83,12 +86,15 @@ def decode(
     shape = latents.shape[:-1]
     unit = half_window(model.window)
     if offset is not None:
+        offset = offset if isinstance(offset, xr.DataArray) else np.asarray(offset)
         pixel_size = getattr(offset, "attrs", {}).get("pixel_size", 1.0)
-        offset = np.asarray(offset) / np.asarray(pixel_size) / unit
-    given = {
+        offset = offset / np.asarray(pixel_size) / unit
+    given = own | {
         OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness, CLASS: kind, FLIP: flip,
     }  # fmt: skip
-    neutral: dict[str, Any] = {SCALE: 1.0, BRIGHTNESS: (1.0, 0.0)}
+    neutral: dict[str, Any] = {
+        OFFSET: 0.0, ANGLE: 0.0, SCALE: 1.0, BRIGHTNESS: (1.0, 0.0), FLIP: 0.0,
+    }  # fmt: skip
     if (kinds := model.class_site) is not None:
         neutral[CLASS] = int(kinds.log_weights.argmax())
     names = [site.name for site in model.given_sites]
@@ -99,10 +105,13 @@ def decode(
     values = dict(zip((site.name for site in model.contents), parts, strict=True))
     for site in model.given_sites:
         if site.name not in values:
-            value = given.get(site.name)
-            filled = neutral.get(site.name, 0.0) if value is None else value
-            values[site.name] = _expanded(site.name, filled, shape, site.event_shape)
-    values |= _covariates(model, covariates or {}, shape)
+            value = _over(dims, shape, given.get(site.name))
+            if value is None:
+                middle = neutral.get(site.name)
+                value = middle_of(site.prior).cpu() if middle is None else middle
+            values[site.name] = _expanded(site.name, value, shape, site.event_shape)
+    known = {name: _over(dims, shape, value) for name, value in (covariates or {}).items()}
+    values |= _covariates(model, known, shape)
     with evaluating(model):
         seen = torch.cat(list(_decoded(model, values)))
     window_dims: tuple[str, ...] = ("window_y", "window_x")[-len(model.window) :]
@@ -178,6 +187,15 @@ def _leading(z: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
         if set(coordinate.dims) <= set(dims)
     }
     return dims, kept
+
+
+def _over(dims: Sequence[str], shape: Sequence[int], value: Any) -> Any:
+    """A DataArray over the latents' dimensions, which come first, whichever of them it has."""
+    if not isinstance(value, xr.DataArray) or not set(value.dims) & set(dims):
+        return value
+    others = [name for name in value.dims if name not in dims]
+    missing = {name: size for name, size in zip(dims, shape, strict=True) if name not in value.dims}
+    return value.variable.set_dims({**missing, **value.sizes}).transpose(*dims, *others)
 
 
 def _expanded(

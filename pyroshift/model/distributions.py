@@ -51,6 +51,7 @@ class ProjectedNormalAngle(Expandable):
     Args:
         concentration: `... x 2`, mean (cosine, sine) of the Normal; its length is the
             concentration, its direction the mean angle.
+        start: where the turn begins in which angles are told, radians.
 
     Example:
         >>> angle = ProjectedNormalAngle(torch.tensor([0.0, 5.0]))
@@ -62,18 +63,27 @@ class ProjectedNormalAngle(Expandable):
 
     each = ("concentration",)
     arg_constraints: ClassVar = {"concentration": constraints.real_vector}
-    support = constraints.interval(-math.pi, math.pi)
     has_rsample = True
 
-    def __init__(self, concentration: Tensor, validate_args: bool | None = None) -> None:
-        self.concentration = concentration
+    def __init__(
+        self,
+        concentration: Tensor,
+        start: float = -math.pi,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.concentration, self.start = concentration, start
         super().__init__(concentration.shape[:-1], torch.Size(), validate_args=validate_args)
 
+    @constraints.dependent_property(is_discrete=False, event_dim=0)
+    def support(self) -> constraints.Constraint:
+        """The turn."""
+        return constraints.interval(self.start, self.start + 2 * math.pi)
+
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Angles in (-pi, pi], differentiable in the concentration."""
+        """Angles of the turn, differentiable in the concentration."""
         mean = self.concentration.expand((*self._extended_shape(torch.Size(sample_shape)), 2))
         cosine, sine = (mean + torch.randn_like(mean)).unbind(-1)
-        return torch.atan2(sine, cosine)
+        return self._told(torch.atan2(sine, cosine))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density per radian."""
@@ -83,7 +93,7 @@ class ProjectedNormalAngle(Expandable):
     @property
     def mean(self) -> Tensor:
         """Mean direction, radians."""
-        return torch.atan2(self.concentration[..., 1], self.concentration[..., 0])
+        return self._told(torch.atan2(self.concentration[..., 1], self.concentration[..., 0]))
 
     @property
     def stddev(self) -> Tensor:
@@ -97,6 +107,12 @@ class ProjectedNormalAngle(Expandable):
     def variance(self) -> Tensor:
         """Square of the circular standard deviation."""
         return self.stddev.square()
+
+    def _told(self, angle: Tensor) -> Tensor:
+        """Angles in (-pi, pi] as they are told."""
+        if self.start == -math.pi:
+            return angle
+        return self.start + (angle - self.start).remainder(2 * math.pi)
 
 
 class HomoscedasticNormal(dist.Normal):

@@ -90,9 +90,11 @@ class Likelihood(nn.Module):
 
     def filled(self, x: Pixelwise) -> Pixelwise:
         """Data with possible values where pixels weren't taken, for what then disregards them."""
-        # The floor of a mean is a count, and in the range of data of other kinds' as well.
-        possible = self.location if self._by_standard_units else self.location.floor()
-        return torch.where(torch.isnan(x), possible, x)
+        gaps = torch.isnan(x)
+        possible = self.location
+        if not self._by_standard_units and not bool(gaps.all()):
+            possible = torch.where(gaps, torch.inf, x).min()  # what was observed is possible
+        return torch.where(gaps, possible, x)
 
     def of_known(self, values: Tensor, x: Tensor) -> Tensor:
         """Values where pixels were taken, and 0 where not.

@@ -152,8 +152,10 @@ def fit(
         if group is not None:
             group.wait()  # until all have read what the first will write
         asked = called if group is None else first_decides(group, called)
-        stopped = run.train(progress, asked, path if first else None)
-    model.eval()
+        try:
+            stopped = run.train(progress, asked, path if first else None)
+        finally:
+            model.eval()
     some = gathered(patches, run.training[:_SHOWN])
     model.guide_module.settle(model)
     found = _settled(model, some)

@@ -9,6 +9,10 @@ from pyroshift import names
 from pyroshift.errors import SpecificationError
 
 PRECISIONS = ("float32", "bfloat16")
+_KINDS = {
+    "epochs": int, "batch_size": int, "seed": int, "patience": int, "learning_rate": float,
+    "validation_fraction": float, "clip_norm": float,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +36,6 @@ class Options:
                 raise SpecificationError(
                     f"{name} must be a whole number of at least 1, got {value!r}"
                 )
-            object.__setattr__(self, name, int(value))  # a number of numpy's has no JSON
         if not 0 < self.learning_rate < math.inf:
             raise SpecificationError(f"learning_rate must be positive, got {self.learning_rate}")
         if not 0 <= self.validation_fraction < 1:
@@ -56,11 +59,14 @@ class Options:
             raise SpecificationError(
                 f"unknown precision {self.precision!r}: choose one of {PRECISIONS}"
             )
+        for name, kind in _KINDS.items():  # numbers of numpy's have no JSON
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, kind(getattr(self, name)))
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, the first being 0."""
         if self.schedule is None:
             return self.learning_rate
         if callable(self.schedule):
-            return self.learning_rate * self.schedule(epoch)
+            return float(self.learning_rate * self.schedule(epoch))
         return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2

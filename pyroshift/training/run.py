@@ -1,7 +1,6 @@
 """One training run: the loop, its numbers, and how it goes on from a checkpoint."""
 
 import copy
-import dataclasses
 import inspect
 import math
 from collections.abc import Callable
@@ -16,17 +15,16 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from pyroshift.errors import DataError, ModelFileError, TrainingError
-from pyroshift.model.batch import Batch, gathered, known_of, power_of
-from pyroshift.model.distributions import moments
+from pyroshift.model.batch import Batch, gathered, known_of
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import seed_all
-from pyroshift.model.sites import Site
 from pyroshift.training.annealing import Schedule, settled_after, weights_at
 from pyroshift.training.batches import Batches
 from pyroshift.training.checkpoint import read_checkpoint, write_checkpoint
 from pyroshift.training.elbo import EvidenceTerms, PatchELBO
 from pyroshift.training.history import EpochRecord, History
 from pyroshift.training.options import Options
+from pyroshift.training.settings import check_schedules, settings_of
 from pyroshift.training.totals import Totals
 
 # An untrained model is shown so many patches before the first step, of large ones only so many
@@ -146,6 +144,7 @@ class Run:
             ModelFileError: if it is damaged, or from a different run.
         """
         self.history.records, state = read_checkpoint(checkpoint, self._settings())
+        check_schedules(checkpoint, self.history.records, self.annealing, self.options)
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -298,24 +297,8 @@ class Run:
         return patience is not None and self._epochs_since_best() >= patience
 
     def _settings(self) -> dict[str, Any]:
-        """What must be the same for a run to go on from a checkpoint to the same result."""
-        settings = dataclasses.asdict(self.options)
-        if callable(self.options.schedule):
-            settings["schedule"] = _named(self.options.schedule)
-        if (power := power_of(self.patches)) != 1:
-            settings["power"] = power
-        if self.options.schedule != "cosine":
-            del settings["epochs"]  # more epochs may be added to a run that doesn't depend on them
-        return settings | {
-            "kl": {name: _named(kl) for name, kl in self.annealing.items()},
-            "patches": len(self.patches),
-            "data": self.statistics,
-            "model": [_fingerprint(site) for site in self.model.given_sites]
-            + [repr(self.model.likelihood), repr(self.model.guide_module)],
-            "elbo": type(self.elbo).__name__,
-            "optimizer": type(self.optimizer).__name__,
-            "weights": {name: list(value.shape) for name, value in self.model.state_dict().items()},
-        }
+        given = (self.model, self.patches, self.statistics, self.options)
+        return settings_of(*given, self.annealing, self.elbo, self.optimizer)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -334,16 +317,3 @@ class Run:
             f"weights that are too large ({weights}), outliers in the data (check their range, or "
             "clip them), or a prior whose support the guide's samples can leave"
         )
-
-
-def _named(schedule: Any) -> Any:
-    """A schedule in plain values: a function by its name."""
-    if dataclasses.is_dataclass(schedule) and not isinstance(schedule, type):
-        return dataclasses.asdict(schedule)
-    return getattr(schedule, "__name__", "function")
-
-
-def _fingerprint(site: Site) -> str:
-    """A site in words that change with what its prior started as."""
-    start = [value.tolist() for value in moments(site.reference)]
-    return f"{site.name}: {site!r}, mean and width {start}"

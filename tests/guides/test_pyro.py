@@ -622,3 +622,23 @@ def test_pyros_own_guides_agree_with_the_pairs(trained, peaks, autoguide):
     width = (high - low) / 2
     assert bool(((middle - own["offset"]).abs() < 4 * width).all())
     assert 0.5 < float((width / own["offset_std"]).median()) < 2
+
+
+@pytest.mark.parametrize("options", [{"classes": 2}, {"flips": True}], ids=["classes", "flips"])
+def test_kinds_refuse_several_particles_at_once(options):
+    """Which took sums over windows for sums over pixels, where there were as many of either."""
+    model = RVAE(8, 1, guide="normal", **options)
+    x = torch.rand(4, 8, 8)
+    elbo = Trace_ELBO(num_particles=4, vectorize_particles=True, max_plate_nesting=1)
+    with pytest.raises(SpecificationError, match="vectorize_particles=False"):
+        elbo.loss(model.model, model.guide, x)
+
+
+def test_any_whole_turn_will_do_as_prior_of_the_angle():
+    turn = dist.Uniform(0.0, 2 * math.pi)
+    x = torch.rand(20, 8, 8)
+    for guide in ("normal", "refined"):
+        model = RVAE(8, 1, guide=guide, priors={"angle": turn})
+        fit(model, Patches.from_array(x), epochs=1, progress=False)
+        drawn = Predictive(model.model, guide=model.guide, num_samples=20)(x, observe=False)
+        assert bool(turn.support.check(drawn["angle"]).all())

@@ -388,3 +388,42 @@ def test_a_prior_without_known_moments_trains_with_a_checkpoint(tmp_path):
     settings = {"checkpoint": tmp_path / "run.ckpt", "epochs": 2}
     history = train(small(priors={"z": twice}), **settings)
     xr.testing.assert_identical(train(small(priors={"z": twice}), **settings), history)
+
+
+@pytest.mark.parametrize("given", [{"dose": np.arange(48.0)[::-1]}, {"dose": np.full(48, 2.0)}])
+def test_other_covariates_are_another_run(tmp_path, given):
+    settings = {"checkpoint": tmp_path / "run.ckpt", "progress": False, "schedule": None}
+    first = patches().assign(dose=np.arange(48.0))
+    fit(small(condition="dose"), first, epochs=2, **settings)
+    with pytest.raises(ModelFileError, match="different run"):
+        fit(small(condition="dose"), patches().assign(**given), epochs=3, **settings)
+    fit(small(condition="dose"), first, epochs=3, **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second", "told"),
+    [
+        ("kl", lambda epoch: 0.1, lambda epoch: 5.0, "KL weight of 'offset' of epoch 1 was 0.1"),
+        ("schedule", lambda epoch: 1.0, lambda epoch: 0.5, "learning rate of epoch 1 was 0.001"),
+    ],
+)
+def test_functions_are_told_by_what_they_give(tmp_path, name, first, second, told):
+    settings = {**DEFAULTS, "checkpoint": tmp_path / "run.ckpt"}
+    fit(small(), patches(), **settings | {"epochs": 2, name: first})
+    with pytest.raises(ModelFileError, match=told):
+        fit(small(), patches(), **settings | {"epochs": 3, name: second})
+    fit(small(), patches(), **settings | {"epochs": 3, name: first})
+
+
+def test_numbers_of_numpys_are_written(tmp_path):
+    settings = {
+        "learning_rate": np.float32(1e-3),
+        "seed": np.int64(3),
+        "patience": np.int64(2),
+        "validation_fraction": np.float32(0.25),
+        "clip_norm": np.float32(1.0),
+        "schedule": lambda epoch: np.float32(0.5),
+    }
+    fit(small(), patches(), epochs=1, progress=False, checkpoint=tmp_path / "run.ckpt", **settings)
+    history = fit(small(), patches(), epochs=1, progress=False, **settings)
+    assert history.seed == 3

@@ -21,6 +21,7 @@ from pyroshift import (
     Angle,
     FullyConnectedEncoder,
     KLAnnealing,
+    Likelihood,
     Patches,
     ShiftVAE,
     extract_patches,
@@ -797,3 +798,26 @@ def test_counts_are_counts_however_few(rate):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", LatentWarning)
         fit(small(likelihood="poisson"), Patches.from_array(values), epochs=1, progress=False)
+
+
+def test_a_training_that_fails_leaves_a_model_that_no_draw_changes():
+    model = VAE((LENGTH,), 1)
+    with pytest.raises(TrainingError):
+        fit(model, noise(20), epochs=2, progress=False, learning_rate=1e30, clip_norm=None)
+    assert not any(part.training for part in model.modules())
+
+
+class LogNormal(Likelihood):
+    """Of data above zero, in their own unit."""
+
+    def distribution(self, output):
+        return dist.LogNormal(output, 0.3)
+
+
+@pytest.mark.parametrize("where", [(0, 0), (30, 5)])
+def test_gaps_in_data_of_any_support_count_for_nothing(where):
+    values = np.random.default_rng(0).lognormal(-1, 0.3, (40, LENGTH))
+    values[where] = np.nan
+    patches = Patches.from_array(values.astype(np.float32))
+    history = fit(VAE((LENGTH,), 1, likelihood=LogNormal()), patches, epochs=2, progress=False)
+    assert np.isfinite(history.loss).all()
