@@ -158,6 +158,14 @@ def normalization(arguments: Namespace) -> str | tuple[float, float] | None:
     return None if arguments.normalize == NO_NORMALIZATION else arguments.normalize
 
 
+def normalize_as_trained(arguments: Namespace, model: "PoseVAE") -> None:
+    """Grey levels are stretched as in a model's training, unless it is told otherwise."""
+    if arguments.normalize is not None:
+        return
+    known = (model.trained_on or {}).get("normalize", names.NORMALIZATIONS[0])
+    arguments.normalize = tuple(known) if isinstance(known, list) else known or NO_NORMALIZATION
+
+
 def schedule(arguments: Namespace) -> str | None:
     """How the learning rate goes, as `fit` calls it."""
     return None if arguments.schedule == CONSTANT else arguments.schedule

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyroshift.cli.channels import as_asked, for_model, levelled
-from pyroshift.cli.choices import checked_device
+from pyroshift.cli.choices import checked_device, normalize_as_trained
 from pyroshift.cli.telling import say, shows_progress
 from pyroshift.cli.work import cut_patches
 from pyroshift.errors import SpecificationError
@@ -37,6 +37,7 @@ def evidence(arguments: Namespace, notes: list[str]) -> None:
     arguments.model = arguments.models[0]  # that messages are of
     image = levelled(open_image(arguments.image, as_asked(arguments, first)), arguments)
     image = for_model(image, first, arguments)
+    normalize_as_trained(arguments, first)
     patches = _windows(image, first, arguments)
     options = {
         "draws": arguments.draws,

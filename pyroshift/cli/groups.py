@@ -18,8 +18,9 @@ MODELS = {"shift": "ShiftVAE", "rvae": "RVAE", "vae": "VAE"}
 CONSTANT = "constant"  # what can be typed for None
 
 
-def preparation(group: _ArgumentGroup) -> list[Action]:
-    """How an image becomes windows, but for their size."""
+def preparation(group: _ArgumentGroup, trained: bool = False) -> list[Action]:
+    """How an image becomes windows, but for their size; a trained model knows part of it."""
+    default = "as in the model's training" if trained else "%(default)s"
     return [
         group.add_argument(
             "--step",
@@ -32,12 +33,12 @@ def preparation(group: _ArgumentGroup) -> list[Action]:
         group.add_argument(
             "--normalize",
             type=normalization,
-            default=names.NORMALIZATIONS[0],
+            default=None if trained else names.NORMALIZATIONS[0],
             metavar="|".join((*names.NORMALIZATIONS, NO_NORMALIZATION, "LOW-HIGH")),
             help="grey levels to [0, 1]: of each window, which drops differences in brightness "
             "between windows, for STM; of the whole image, which keeps them, for STEM; or as "
             "they are (none); two percentiles such as 0.1-99.9 for the whole image but for what is "
-            "beyond, such as hot pixels; each channel by itself (default: %(default)s)",
+            f"beyond, such as hot pixels; each channel by itself (default: {default})",
         ),
         group.add_argument(
             "--min-valid",

@@ -195,7 +195,7 @@ def _encode(parser: ArgumentParser) -> None:
         "images of any size (needs pyroshift[big])",
     )
     data = parser.add_argument_group("the image and its windows")
-    preparation(data)
+    preparation(data, trained=True)
     at_positions(data)
     finding_options(parser.add_argument_group("the atoms, with --at-atoms"))
     interval_options(data)
@@ -217,7 +217,7 @@ def _evidence(parser: ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="image file, such as .tif, .dm4, .sxm, .npy")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
     data = parser.add_argument_group("the image and its windows")
-    preparation(data)
+    preparation(data, trained=True)
     at_positions(data)
     _held_out(
         data,

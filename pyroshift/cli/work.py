@@ -15,6 +15,7 @@ from pyroshift.cli.choices import (
     checked_device,
     kl_weight,
     normalization,
+    normalize_as_trained,
     rank,
     schedule,
     varied,
@@ -136,6 +137,7 @@ def encode(arguments: Namespace, notes: list[str]) -> None:
     model = storage.load(arguments.model, device=checked_device(arguments.device) or "cpu")
     image = levelled(open_image(arguments.image, as_asked(arguments, model)), arguments)
     image = for_model(image, model, arguments)
+    normalize_as_trained(arguments, model)
     if by_block:
         _encode_blocks(model, image, arguments)
         return

@@ -340,7 +340,7 @@ class Patches(Shown):
     @property
     def pixels(self) -> Pixels:
         """What a model keeps of the pixels that it is trained on."""
-        return described(self.pixel_size, self.units, self.power)
+        return described(self.pixel_size, self.units, self.power, self.normalize)
 
     @property
     def pixel_dims(self) -> tuple[str, ...]:

@@ -4,29 +4,43 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from pyroshift.data.normalization import checked_normalize
 from pyroshift.data.readers.units import comparable, length_unit, metres
 
 Pixels = dict[str, Any]
 """Under `size` and `units`, those of a pixel along each axis, as JSON holds them; under `power`, if
-there is one, by how much of its pixels each window counts."""
+there is one, by how much of its pixels each window counts; under `normalize`, how grey levels were
+stretched, where it is known."""
+
+Normalize = str | Sequence[float] | None
+UNKNOWN = "unknown"
 
 _ALIKE = 0.05  # relative difference; calibrations are no better
 
 
-def described(sizes: Sequence[float], units: Sequence[str], power: float | None) -> Pixels:
+def described(
+    sizes: Sequence[float],
+    units: Sequence[str],
+    power: float | None,
+    normalize: Normalize = UNKNOWN,
+) -> Pixels:
     """What a model keeps of the pixels that it is trained on.
 
     Args:
         sizes: step from pixel to pixel along each axis, in `units`.
         units: of each axis.
         power: by how much of its pixels each window counts; None where nothing was said of it.
+        normalize: how grey levels were stretched, as `extract_patches` takes it.
 
     Example:
-        >>> described([-0.1], ["nm"], None)
-        {'size': [0.1], 'units': ['nm']}
+        >>> described([-0.1], ["nm"], None, "image")
+        {'size': [0.1], 'units': ['nm'], 'normalize': 'image'}
     """
-    counted = {} if power is None else {"power": power}
-    return {"size": [abs(float(size)) for size in sizes], "units": list(units), **counted}
+    told: Pixels = {} if power is None else {"power": power}
+    if normalize != UNKNOWN:
+        stretched = normalize is None or isinstance(normalize, str)
+        told["normalize"] = normalize if stretched else list(map(float, normalize or ()))
+    return {"size": [abs(float(size)) for size in sizes], "units": list(units), **told}
 
 
 def checked_pixels(value: Any) -> Pixels | None:
@@ -48,11 +62,16 @@ def checked_pixels(value: Any) -> Pixels | None:
         raise ValueError(f"{value!r} are no sizes of pixels")
     if not (power is None or (isinstance(power, float) and 0 < power <= 1)):
         raise ValueError(f"{power!r} is no share of a window's pixels")
-    return described(sizes, units, power)
+    normalize = value.get("normalize", UNKNOWN)
+    if normalize != UNKNOWN:
+        checked_normalize(normalize)
+    return described(sizes, units, power, normalize)
 
 
 def warn_about_pixels(known: Pixels | None, found: Pixels | None, stacklevel: int) -> None:
     """Warn where pixels are of another size than those that a model was trained on, or count more.
+
+    And where their grey levels were stretched in another way.
 
     Args:
         known: what is known of the latter, if anything.
@@ -66,6 +85,13 @@ def warn_about_pixels(known: Pixels | None, found: Pixels | None, stacklevel: in
             "the model was trained on pixels that count once, but these count in every window that "
             'holds them: cut the windows with overlap="once" too, or bounds and posteriors are of '
             "more data than it knows of",
+            stacklevel=stacklevel + 1,
+        )
+    stretched, otherwise = (each.get("normalize") for each in (known, found))
+    if stretched and otherwise and stretched != otherwise:
+        warnings.warn(
+            f"the model was trained on grey levels stretched by normalize={stretched!r}, but these "
+            f"are by {otherwise!r}, which look otherwise: cut the windows with the former",
             stacklevel=stacklevel + 1,
         )
     for size, unit, other, its_unit in zip(

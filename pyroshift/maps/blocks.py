@@ -10,7 +10,7 @@ import shutil
 import socket
 import uuid
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,10 +26,11 @@ from pyroshift.data.files import naming
 from pyroshift.errors import ClusterError, MissingPixelsError
 from pyroshift.extras import check_installed
 from pyroshift.maps.encode import encode
-from pyroshift.maps.labels import COLLAPSED, collapsed_latents
+from pyroshift.maps.labels import COLLAPSED
 from pyroshift.maps.unfinished import UNFINISHED, UnfinishedStore, left, tick
 from pyroshift.model.pair import PoseVAE
-from pyroshift.model.sites import CONTENT
+
+_Told = tuple[int, list[int]]  # of a block: windows that miss pixels, and where latents collapsed
 
 
 def encode_image(
@@ -121,6 +122,8 @@ def encode_image(
     if state is None:
         mark = uuid.uuid4().hex
         state = {"done": 0, "beyond": [], "missing": 0, "mark": mark, "settings": settings}
+        if COLLAPSED in sample.coords:
+            state["collapsed"] = [0] * sample[COLLAPSED].size  # of how many windows so far
         with naming(store.path, "what was begun is removed"):
             store.create(template, state)
     else:
@@ -139,12 +142,15 @@ def encode_image(
         closing(done),
     ):
         try:
-            for number, missing in done:
+            for number, (missing, collapsed) in done:
                 state["missing"] += missing
+                if collapsed:
+                    before = state.get("collapsed", [0] * len(collapsed))
+                    state["collapsed"] = list(map(sum, zip(before, collapsed, strict=True)))
                 tick(state, number)
                 store.note(state)
                 bar.update()
-            store.add_collapsed(model)
+            store.add_collapsed(state)
             store.finish()
         except KeyboardInterrupt:
             if progress:
@@ -173,8 +179,8 @@ class _Work:
 
     def here(
         self, model: PoseVAE, numbers: Sequence[int]
-    ) -> Generator[tuple[int, int], None, None]:
-        """Numbers of blocks as they are done, and how many windows miss pixels there."""
+    ) -> Generator[tuple[int, _Told], None, None]:
+        """Numbers of blocks as they are done, and what is told of them."""
         regions = list(self.plan.regions())
         for number in numbers:
             region = regions[number]
@@ -182,7 +188,7 @@ class _Work:
 
     def there(
         self, model: PoseVAE, numbers: Sequence[int], client: Any
-    ) -> Generator[tuple[int, int], None, None]:
+    ) -> Generator[tuple[int, _Told], None, None]:
         """The same by the workers of a cluster."""
         from pyroshift.maps.cluster import workers
 
@@ -200,28 +206,33 @@ class _Work:
 
             yield from at_work.completed(_block_there, calls())
 
-    def block(self, model: PoseVAE, number: int, region: Region, values: np.ndarray) -> int:
-        """Encode and write a block, and give how many windows miss pixels there.
+    def block(self, model: PoseVAE, number: int, region: Region, values: np.ndarray) -> _Told:
+        """Encode and write a block.
 
         Args:
             model: the model.
             number: of the block.
             region: of the maps, which it is.
             values: its part of the image.
+
+        Returns:
+            How many windows miss pixels there, and of how many windows each latent has collapsed.
         """
-        missing = self.plan.count(region)
+        missing, collapsed = self.plan.count(region), list[int]()
         with suppress(MissingPixelsError), warnings.catch_warnings():  # there, it is NaN already
-            warnings.filterwarnings("ignore", "the model was trained on pixels")  # told before
+            warnings.filterwarnings("ignore", "the model was trained on")  # told before
             patches = self.plan.patches(self.plan.pixels(values))
             seed = self.seed + number
             maps = encode(model, patches, self.batch_size, seed=seed, robust=self.robust)
             _check_mark(self.path, self.mark)
             _Store(self.path, "maps").add(maps, region)
             missing -= len(patches)
-        return missing
+            if COLLAPSED in maps.coords:
+                collapsed = [len(patches) * int(gone) for gone in maps[COLLAPSED].values]
+        return missing, collapsed
 
 
-def _block_there(key: str, work: _Work, number: int, region: Region, values: np.ndarray) -> int:
+def _block_there(key: str, work: _Work, number: int, region: Region, values: np.ndarray) -> _Told:
     """On a worker: a block by the model that it holds."""
     from pyroshift.maps.cluster import held
 
@@ -288,15 +299,14 @@ class _Store(UnfinishedStore):
             where = tuple(region.get(str(dim), slice(None)) for dim in variable.dims)
             zarr.open_array(self.path / str(name), mode="r+")[where] = variable.values
 
-    def add_collapsed(self, model: PoseVAE) -> None:
-        """Write down which latents say nothing of all that there is."""
-        maps = self.open()
-        if COLLAPSED not in maps.coords:
-            return
-        spread = maps[f"{CONTENT}_std"]
-        mean = spread.mean([name for name in spread.dims if name != "latent"], dtype=float)
-        coordinate = collapsed_latents(model, mean.values)
-        xr.Dataset(coords={COLLAPSED: coordinate}).to_zarr(self.path, mode="r+", consolidated=False)
+    def add_collapsed(self, state: Mapping[str, Any]) -> None:
+        """Write down which latents say nothing of most windows."""
+        import zarr
+
+        if counts := state.get("collapsed"):
+            windows = self.open()["elbo"].size - state["missing"]
+            gone = [count > windows / 2 for count in counts]
+            zarr.open_array(self.path / COLLAPSED, mode="r+")[:] = gone
 
     def open(self) -> xr.Dataset:
         """The maps, not read yet."""

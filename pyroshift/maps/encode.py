@@ -24,6 +24,7 @@ from pyroshift.maps.robust import check_robust, widen
 from pyroshift.model.batch import Batch, as_batch, gathered
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.parts import evaluating, seed_all
+from pyroshift.model.sites import CONTENT
 from pyroshift.training.batches import in_order
 from pyroshift.training.elbo import sample_sites, terms_given
 
@@ -110,10 +111,13 @@ def encode(
                     if name not in values:
                         values[name] = np.empty((len(patches), *value.shape[1:]), np.float32)
                     values[name][index.numpy()] = value[: len(index)]
+        # Whether latents tell anything is for the guide to say: noise can make any of them vague.
+        own = values.get(f"{CONTENT}_std")
+        spread = None if own is None else own.mean(0, dtype=float)
         if robust:
             seed_all(seed)
             widen(model, needed.to(model.device), values)
-    maps = labelled(model, patches, values)
+    maps = labelled(model, patches, values, spread)
     return maps.assign_attrs({INTERVALS: "robust"}) if robust else maps
 
 

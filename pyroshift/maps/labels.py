@@ -43,17 +43,25 @@ PERIOD = "phase_period"  # after which expected data are the same, where these a
 MODE = "mode_"  # what names of values at each mode of a posterior begin with
 
 
-def labelled(model: PoseVAE, patches: Patches, values: dict[str, np.ndarray]) -> xr.Dataset:
-    """Values per patch as a Dataset over the patches' dimensions, in the user's units."""
+def labelled(
+    model: PoseVAE, patches: Patches, values: dict[str, np.ndarray], spread: np.ndarray | None
+) -> xr.Dataset:
+    """Values per patch as a Dataset over the patches' dimensions, in the user's units.
+
+    Args:
+        model: that found them.
+        patches: that they are of.
+        values: by name, `patch x ...`.
+        spread: of the latents by the guide, the mean of its standard deviations, `latent`.
+    """
     variables = {}
     for name, value in values.items():
         trailing, factor, attrs = labels_of(name, patches, value.ndim - 1)
         data = patches.unflatten((value * factor).astype(np.float32))
         variables[name] = xr.Variable((*patches.layout, *trailing), data, attrs)
     coords = coordinates(model, patches, values)
-    if CONTENT in values:
-        spread = values[f"{CONTENT}_std"]
-        coords[COLLAPSED] = collapsed_latents(model, spread.mean(0, dtype=float))
+    if spread is not None:
+        coords[COLLAPSED] = collapsed_latents(model, spread)
     return xr.Dataset(variables, coords, attrs=attributes(model, patches))
 
 

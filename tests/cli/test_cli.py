@@ -248,6 +248,17 @@ class TestEncode:
         expected = pyroshift.encode(model, patches, robust=robust)
         xr.testing.assert_identical(read(out), expected)
 
+    @pytest.mark.parametrize("given", ["image", "none", "1.0-99.0"])
+    @pytest.mark.parametrize("name", ["maps.nc", "maps.zarr"])
+    def test_grey_levels_are_stretched_as_in_the_training(self, image, tmp_path, given, name):
+        out = tmp_path / "run"
+        few = ["--window", "12", "--step", "6", "--epochs", "1", "--model", "vae", "--quiet"]
+        assert main(["fit", image, *few, "--normalize", given, "--out", str(out)]) == 0
+        arguments = ["encode", str(out / "model.pt"), image, "--step", "6", "--quiet"]
+        assert main([*arguments, "--out", str(tmp_path / name)]) == 0
+        found = xr.open_dataset(tmp_path / name, engine="zarr" if "zarr" in name else "h5netcdf")
+        np.testing.assert_allclose(found.z, xr.load_dataset(out / "maps.nc").z, atol=1e-5)
+
     def test_neighbours_together_have_no_robust_intervals(self, image, tmp_path):
         model = pyroshift.VAE(16, priors={"z": pyroshift.priors.Matern(2)})
         pyroshift.save(model, tmp_path / "model.pt")
@@ -322,6 +333,7 @@ class TestEncodeByBlock:
         assert main([*arguments, *["--quiet"] * quiet]) == 0
         assert ("1/1" in capsys.readouterr().err) == (not quiet)
 
+    @pytest.mark.filterwarnings("ignore:the model was trained on grey levels")
     @pytest.mark.parametrize("level", [[], ["--level", "1"]])
     @pytest.mark.parametrize("normalize", ["patch", "image", "none"])
     def test_of_a_zarr_array(self, image, result, tmp_path, level, normalize):

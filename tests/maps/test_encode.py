@@ -782,3 +782,14 @@ def test_known_mirror_images_are_those_of_the_map():
     told = np.isfinite(known)
     np.testing.assert_array_equal(maps.flip[told], np.array(known)[told])
     assert "flip" in encode(ShiftVAE(8, guide="normal"), patches).coords
+
+
+def test_grey_levels_stretched_otherwise_than_in_the_training_are_told():
+    image = np.random.default_rng(0).random((32, 32))
+    model = VAE(8)
+    trained, others = (extract_patches(image, 8, normalize=each) for each in ("image", "patch"))
+    fit(model, trained, epochs=1, progress=False)
+    encode(model, trained)
+    with pytest.warns(UserWarning, match="normalize='image', but these are by 'patch'"):
+        encode(model, others)
+    encode(model, trained.gather().numpy())  # of which nothing is known

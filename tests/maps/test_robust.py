@@ -194,3 +194,25 @@ def test_priors_of_neighbours_are_refused(tmp_path):
     with pytest.raises(SpecificationError, match="of neighbours"):
         encode_image(model, np.ones((20, 20)), tmp_path / "maps.zarr", robust=True)
     assert not (tmp_path / "maps.zarr").exists()
+
+
+def test_whether_latents_tell_anything_is_for_the_guide_to_say():
+    """Noise that is wider than its likelihood makes them vague, and not empty."""
+    model, patches, _ = linear(correlated((60, LENGTH), 0.0), sigma=0.5)
+    with torch.no_grad():
+        model.guide_module.heads["z"].bias[1] = -2.0
+    loud = Patches.from_array(20 * patches.gather())
+    plain, robust = (encode(model, loud, robust=each) for each in (False, True))
+    assert float(robust.z_std.mean()) > 1 > float(plain.z_std.mean())
+    assert not plain.collapsed.any()
+    assert not robust.collapsed.any()
+
+
+def test_whether_latents_tell_anything_is_the_same_block_by_block(tmp_path):
+    image = np.random.default_rng(0).normal(size=(40, 24))
+    model = VAE(8, latent_dim=2, guide="normal")
+    with torch.no_grad():
+        model.guide_module.heads["z"].bias[2:] = torch.tensor([-2.0, 0.0])
+    options = {"rows": 2, "progress": False, "robust": True}
+    maps = encode_image(model, image, tmp_path / "maps.zarr", **options)
+    assert list(maps.collapsed.values) == [False, True]
