@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pyroshift.analysis.grids import check_units
-from pyroshift.data.checks import as_labelled
+from pyroshift.data.checks import as_image, as_labelled
 from pyroshift.errors import DataError
 
 Array = NDArray[Any]
@@ -47,6 +47,9 @@ def field_of(array: Any, name: str = "field") -> Field:
         DataError: if it is none, too small, or NaN everywhere.
     """
     labelled = as_labelled(array, 2, None, None, name=name)
+    if labelled.ndim == 2:  # whatever rows and columns are called
+        labelled = as_image(labelled)
+        labelled = labelled.rename(dict(zip(labelled.dims, ("y", "x"), strict=True)))
     if extra := [str(dim) for dim in labelled.dims if dim not in ("y", "x")]:
         raise DataError(
             f"the {name} has the dimension {extra[0]!r}: pick one of its entries, as by "

@@ -60,6 +60,8 @@ def piezoresponse(
     weight = np.ones(values.shape)
     if amplitude is not None:
         # By place, as files may give channels coordinates of their own.
+        if isinstance(amplitude, xr.DataArray) and set(amplitude.dims) == set(array.dims):
+            amplitude = amplitude.transpose(*array.dims)
         weight = _numbers(amplitude, "amplitude")
         if weight.shape != values.shape:
             raise DataError(

@@ -76,6 +76,10 @@ def _common(first: Array, second: Array, shift: Array) -> list[tuple[Array, Arra
 def _least_squares(first: tuple[Array, Array], second: tuple[Array, Array]) -> Array:
     """By how much further the second is shifted, but for its gain and background."""
     (image, both), (moved, _) = first, second
+    if not (spread := float(image[both].std())):
+        return np.zeros(2)
+    # In units of its own: of small values slopes would be lost beside the background.
+    image, moved = ((each - image[both].mean()) / spread for each in (image, moved))
     slopes = np.gradient((image + moved) / 2)
     known = both & np.isfinite(slopes).all(0)
     if not known.any():

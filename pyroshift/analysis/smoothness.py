@@ -110,8 +110,14 @@ def scored(
         name: its name.
         **options: as the score takes them.
     """
+    data = data.compute()  # of Dask arrays, too
     shares = xr.apply_ufunc(
-        share, data, kwargs=options, input_core_dims=[plane], vectorize=True, output_dtypes=[float]
+        share,
+        data.compute(),
+        kwargs=options,
+        input_core_dims=[plane],
+        vectorize=True,
+        output_dtypes=[float],
     )
     if not shares.ndim:
         return float(shares)
@@ -156,6 +162,8 @@ def _is_constant(values: Array) -> bool:
     known = values[np.isfinite(values)].astype(float)
     if not known.size:
         return True
+    if values.dtype.kind in "iub":
+        return bool(np.ptp(known) == 0)
     precision = np.finfo(np.result_type(values.dtype, np.float16)).eps
     return bool(np.ptp(known) <= 8 * precision * np.abs(known).max())
 

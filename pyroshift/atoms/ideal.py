@@ -135,13 +135,18 @@ def _checked_vectors(vectors: Any, atoms: xr.Dataset) -> Array:
         if vectors.attrs["units"] != unit:
             raise DataError(f"the vectors are in {vectors.attrs['units']}, the atoms in {unit}")
         return values
-    sizes = [atoms[name].attrs.get("pixel_size") for name in "yx"]
+    about = [atoms[name].attrs for name in "yx"]
+    sizes = [each.get("pixel_size") for each in about]
     if None in sizes and unit != "px":
         raise DataError(
             f"vectors in pixels need the pixel size, which the atoms' y and x lack: give a "
             f"DataArray of vectors in {unit} with the attribute `units`"
         )
-    return values * [1.0 if size is None else float(size) for size in sizes]
+    signs = [-1.0 if each.get("descending") else 1.0 for each in about]
+    return values * [
+        sign if size is None else sign * float(size)
+        for sign, size in zip(signs, sizes, strict=True)
+    ]
 
 
 def _check_steps(vectors: Array, alike: list[Array], tolerance: float) -> None:
@@ -228,7 +233,8 @@ def _fit(positions: Array, places: Places, cell: Cell, fixed: bool) -> tuple[Arr
         root = np.sqrt(weight)[:, None]
         solution = np.linalg.lstsq(root * design, root * target)[0]
         off = np.linalg.norm(target - design @ solution, axis=1)
-        deviation = max(float(np.median(off)) / 1.1774, 1e-12)  # the median of a Rayleigh
+        least = 1e-12 * float(np.abs(cell.vectors).max())
+        deviation = max(float(np.median(off)) / 1.1774, least)  # the median of a Rayleigh
         weight = np.minimum(1, HUBER * deviation / np.maximum(off, 1e-300))
     lattice = cell.vectors if fixed else solution[-2:]
     return solution[0], lattice, design @ solution + positions - target

@@ -143,12 +143,13 @@ def _linked(position: np.ndarray, frame: np.ndarray, reach: float, memory: int) 
     import trackpy
 
     indices = list(_frames(frame))
-    given = ((number, position[index]) for number, index in enumerate(indices))
+    # In units of the reach: trackpy adds a millionth to it, which would be far in metres.
+    given = ((number, position[index] / reach) for number, index in enumerate(indices))
     track = np.empty(len(frame), int)
     level = trackpy.logger.level
     trackpy.logger.setLevel(logging.WARNING)  # it tells of every frame otherwise
     try:
-        found = trackpy.link_iter(given, reach, memory=memory)
+        found = trackpy.link_iter(given, 1.0, memory=memory)
         for index, (_, labels) in zip(indices, found, strict=True):
             track[index] = labels
     except trackpy.SubnetOversizeException as error:

@@ -44,6 +44,8 @@ def labelled_atoms(
     for axis, (letter, name) in enumerate(zip("yx", image.dims[-2:], strict=True), start=1):
         origin, spacing, unit = _axis(image, str(name))
         attrs = {"units": unit, "long_name": f"{letter} of the atom", "pixel_size": abs(spacing)}
+        if spacing < 0:
+            attrs["descending"] = 1  # from pixel to pixel
         coords[letter] = xr.Variable(ATOM, origin + spacing * positions[:, axis], attrs)
     return xr.Dataset(dict(variables), coords)
 

@@ -137,4 +137,5 @@ def _shifted(spectra: Array, shift: Array) -> Array:
     ends = [np.clip(lower + more, 0, channels - 1) for more in (0, 1)]
     before, after = (np.take_along_axis(spectra, end, -1) for end in ends)
     inside = (places >= 0) & (places <= channels - 1)
-    return np.where(inside, (1 - share) * before + share * after, np.nan)
+    mixed = np.where(share > 0, (1 - share) * before + share * after, before)
+    return np.where(inside, mixed, np.nan)

@@ -42,7 +42,8 @@ class Tracks:
 def flattened(maps: xr.Dataset) -> xr.Dataset:
     """Maps of a sequence over "atom", with the coordinate `frame` counted from 0.
 
-    On a grid, every window's place is a track of its own.
+    On a grid, every window's place is a track of its own. Frames keep their numbers, between which
+    there may be gaps; where these are times, they are counted.
 
     Raises:
         DataError: if the maps aren't of a sequence of frames.
@@ -64,10 +65,13 @@ def flattened(maps: xr.Dataset) -> xr.Dataset:
             "the coordinate frame, or over `frame`, `y` and `x`"
         )
     frames, places = maps.sizes[FRAME], maps.sizes["y"] * maps.sizes["x"]
+    numbers = maps[FRAME].values
+    if numbers.dtype.kind not in "iu":
+        numbers = np.arange(frames)
     flat = maps.stack({ATOM: (FRAME, "y", "x")}, create_index=False).transpose(ATOM, ...)
     return flat.assign_coords(
         {
-            FRAME: (ATOM, np.repeat(np.arange(frames), places)),
+            FRAME: (ATOM, np.repeat(numbers, places)),
             TRACK: (ATOM, np.tile(np.arange(places), frames)),
         }
     )

@@ -99,3 +99,11 @@ def test_given_data_are_untouched():
     piezoresponse(phase, amplitude)
     xr.testing.assert_identical(before[0], phase)
     xr.testing.assert_identical(before[1], amplitude)
+
+
+def test_amplitudes_are_taken_by_their_names():
+    rows = np.arange(40)[:, None] + np.zeros((1, 30))
+    phase = xr.DataArray(np.where(rows > 20, 30.0, 210.0), dims=("y", "x"), attrs={"units": "deg"})
+    amplitude = xr.DataArray(1 + rows, dims=("y", "x"))
+    expected = piezoresponse(phase, amplitude)
+    xr.testing.assert_identical(piezoresponse(phase, amplitude.transpose("x", "y")), expected)

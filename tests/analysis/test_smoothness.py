@@ -236,3 +236,18 @@ def test_what_is_no_map(map, message):
 def test_what_is_no_wavelength(wavelength):
     with pytest.raises(DataError, match="wavelength"):
         smoothness(ramp((12, 12)), wavelength=wavelength)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.float32])
+def test_maps_of_two_values_are_none_that_is_constant(dtype):
+    halves = np.indices((40, 40))[1] > 20
+    values = (halves if dtype is bool else 200 + halves).astype(dtype)
+    assert smoothness(values) == pytest.approx(smoothness(200.0 + halves))
+    assert np.isnan(smoothness(np.full((40, 40), 7, np.uint8)))
+
+
+def test_maps_may_be_read_from_disk_when_they_are_needed():
+    array = pytest.importorskip("dask.array")
+    values = np.random.default_rng(0).normal(size=(40, 40))
+    lazy = xr.DataArray(array.from_array(values, chunks=20), dims=("y", "x"))
+    assert smoothness(lazy) == smoothness(values)

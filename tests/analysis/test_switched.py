@@ -134,3 +134,21 @@ def larger(factor, units="px"):
 def test_what_is_wrong_is_told(before, after, options, told):
     with pytest.raises(DataError, match=told):
         switched(before, after, **options)
+
+
+@pytest.mark.parametrize(("scale", "base"), [(1, 0), (1e-9, 0), (1, 1e4), (1e-9, 1e-6)])
+def test_the_drift_is_found_to_fractions_of_a_pixel_in_any_unit(scale, base):
+    y, x = np.mgrid[:90, :100]
+
+    def scan(y, x):
+        wave = np.sin(x / 9 + np.cos(y / 14)) * np.cos(y / 11)
+        return base + scale * np.tanh(3 * wave + 1.5 * np.sin(y / 17 + x / 23))
+
+    found = switched(scan(y, x) - base, scan(y - 1.4, x + 2.4) - base).drift
+    by = switched(
+        scan(y, x) - base,
+        scan(y - 1.4, x + 2.4) - base,
+        by=(scan(y, x), scan(y - 1.4, x + 2.4)),
+    ).drift
+    np.testing.assert_allclose(found, [1.4, -2.4], atol=0.05)
+    np.testing.assert_allclose(by, [1.4, -2.4], atol=0.05)

@@ -219,3 +219,9 @@ HALF = np.where(np.arange(120) < 60, 1.0, np.nan)[:, None] * np.ones(120)
 def test_what_is_wrong_is_told(field, options, told):
     with pytest.raises(DataError, match=told):
         walls(field, **options)
+
+
+@pytest.mark.parametrize("dims", [("dim_0", "dim_1"), ("row", "col")])
+def test_rows_and_columns_may_be_called_otherwise(dims):
+    values = np.tanh(np.add(*np.mgrid[:60, :60]) - 59.2)
+    xr.testing.assert_identical(walls(xr.DataArray(values, dims=dims)), walls(values))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyroshift import fit_lattice, suggest_window, synthetic
+from pyroshift.data.atoms import labelled_atoms
 from pyroshift.errors import DataError
 
 SQUARE = np.array([[12.0, 0.0], [0.0, 12.0]])
@@ -344,3 +345,31 @@ def test_errors_of_units():
 def test_wrong_vectors():
     with pytest.raises(DataError, match=r"\[4.3, 17.1\] leads from hardly any atom"):
         fit_lattice(as_atoms(PERFECT), [[12.0, 0.0], [4.3, 17.1]])
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (-1, 1), (1, -1)])
+def test_vectors_in_pixels_go_with_the_pixels_along_axes_that_descend(signs):
+    turn = np.deg2rad(2)
+    vectors = 12 * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    places = np.indices((12, 12)).reshape(2, -1).T @ vectors + [30, 5]
+    axes = {
+        name: (name, sign * 0.1 * np.arange(180), {"units": "nm"})
+        for name, sign in zip("yx", signs, strict=True)
+    }
+    image = xr.DataArray(np.zeros((180, 180)), coords=axes, dims=("y", "x"))
+    atoms = labelled_atoms(image, np.pad(places, ((0, 0), (1, 0))), {})
+    found = fit_lattice(atoms, vectors, fixed=True)
+    np.testing.assert_allclose(found.displacement, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-12])
+def test_atoms_in_the_wrong_place_do_not_pull_the_lattice_in_any_unit(scale):
+    places = np.indices((9, 9)).reshape(2, -1).T * 12.0 + 10
+    moved = places + 0.02 * np.random.default_rng(0).normal(size=places.shape)
+    moved[::7] += [1.5, 0.8]
+    coords = {
+        name: ("atom", scale * values, {"units": "m"})
+        for name, values in zip("yx", moved.T, strict=True)
+    }
+    off = fit_lattice(xr.Dataset(coords=coords)).displacement.values / scale
+    assert np.hypot(*np.delete(off, np.s_[::7], 0).T).mean() < 0.03

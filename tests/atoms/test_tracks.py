@@ -187,3 +187,14 @@ def test_units_that_differ_are_refused():
     atoms.y.attrs["units"] = "nm"
     with pytest.raises(DataError, match="same unit"):
         link_atoms(atoms)
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(0.1, "nm"), (1e-10, "m")])
+def test_who_is_who_does_not_depend_on_the_unit(scale, unit):
+    places = np.array([[20, 20], [20, 40], [60, 60], [20.2, 20.1], [60.1, 60.2], [100, 100]])
+    coords = {
+        name: ("atom", scale * values, {"units": unit})
+        for name, values in zip("yx", places.T, strict=True)
+    }
+    atoms = xr.Dataset(coords={"frame": ("atom", [0, 0, 0, 1, 1, 1]), **coords})
+    assert link_atoms(atoms).track.values.tolist() == [0, -1, 1, 0, 1, -1]

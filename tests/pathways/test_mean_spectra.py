@@ -204,3 +204,11 @@ def test_missing_spectra_have_no_peak(model, cube):
     peak = peak_position(model, encode(model, patches), counts, AROUND).peak
     assert int(peak.isnull().sum()) == 1
     assert np.isnan(peak[2, 3])
+
+
+def test_a_missing_channel_is_missing_alone():
+    cube = xr.DataArray(np.ones((4, 5, 50)), {"e": np.arange(50.0)}, dims=("y", "x", "e"))
+    cube[:, :, 20] = np.nan
+    maps = xr.Dataset({"class_index": (("y", "x"), np.zeros((4, 5), int))})
+    mean = mean_spectra(maps, cube, align=False)["mean"][0]
+    assert np.flatnonzero(np.isnan(mean)).tolist() == [20]

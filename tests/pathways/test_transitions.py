@@ -226,3 +226,19 @@ def test_options_that_make_no_sense(options, message):
 def test_maps_without_transitions(change, options, message):
     with pytest.raises(DataError, match=message):
         transition_matrix(change(a_movie()), **options)
+
+
+@pytest.mark.parametrize("along", ["windows", "atoms"])
+def test_what_happens_in_a_gap_between_frames_is_not_known(along):
+    states = np.zeros((4, 3, 3), int)
+    states[2:] = 1
+    numbers = np.array([0, 1, 10, 11])
+    if along == "windows":
+        maps = xr.Dataset({"class_index": (("frame", "y", "x"), states)}, {"frame": numbers})
+    else:
+        coords = {
+            "frame": ("atom", np.repeat(numbers, 9)),
+            "track": ("atom", np.tile(np.arange(9), 4)),
+        }
+        maps = xr.Dataset({"class_index": ("atom", states.ravel())}, coords)
+    assert transition_matrix(maps)["count"].values.tolist() == [[9, 0], [0, 9]]
