@@ -92,8 +92,9 @@ def training(task: str, way: str, seed: int, options: Namespace) -> Row:
     told = np.sqrt(explained_by_blur(maps, patches).values[alive])
     row.add("z with local mean", max(told, default=0.0), highest=0.5)
     z = maps.z.values.reshape(-1, len(alive))[:, alive]
-    others = np.abs(np.corrcoef(z.T).reshape(len(z.T), -1) - np.eye(len(z.T)))
-    row.add("z with z", others.max(initial=0.0))
+    if len(z.T) > 1:
+        others = np.abs(np.corrcoef(z.T) - np.eye(len(z.T)))
+        row.add("z with z", others.max())
     if "brightness" in maps:
         for name, part in zip(
             maps.component.values, np.moveaxis(maps.brightness.values, -1, 0), strict=True

@@ -46,13 +46,19 @@ MEASURED_RESULTS = (*STRAIN_RESULTS, *DOMAINS_RESULTS, *PATTERN_RESULTS, *SPECTR
 ATOMS_RESULTS = ("atoms.nc", "atoms.csv", "atoms.png", "tracks.png")
 EVIDENCE_RESULTS = ("evidence.csv", "evidence.nc", "evidence.png")
 _SEARCH_RESULTS = ("search.nc", "search.png", "model.pt")
+_NETCDF = (".nc", ".nc4", ".h5", ".hdf5", ".netcdf")
 Measured = Callable[[Path, Dataset], Mapping[str, Any]]
 
 
 def check_file(path: Path, overwrite: bool) -> None:
-    """Raise a FileExistsError, before the work starts, if a file may not be written."""
+    """Raise an error, before the work starts, if maps may not be written to a file."""
     if path.is_dir():
         raise FileExistsError(f"{path} is a folder: give the path of a file")
+    if path.suffix.lower() not in _NETCDF:
+        raise SpecificationError(
+            f"maps are written as netCDF or Zarr, not as {path.name!r}: give --out a name that "
+            "ends in .nc or .zarr"
+        )
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists: choose another --out, or pass --overwrite")
 
@@ -70,6 +76,8 @@ def check_folder(folder: Path, overwrite: bool, resume: bool) -> None:
         FileNotFoundError: if there is no run to go on with.
     """
     _check_no_file(folder)
+    if overwrite and resume:
+        raise SpecificationError("--overwrite replaces the run that --resume would go on with")
     found = [name for name in (*RESULTS, *MEASURED_RESULTS, CHECKPOINT) if (folder / name).exists()]
     if resume and CHECKPOINT not in found:
         raise FileNotFoundError(

@@ -150,7 +150,7 @@ def model_options(group: _ArgumentGroup) -> list[Action]:
             choices=names.GUIDES,
             help="how poses are found: anchor by searching all of them, for wide offsets, any "
             "angle, and smooth maps of z at --kl 1; normal by a network, as in the papers, two to "
-            "four times as quick per epoch (default: anchor, but normal with vae)",
+            "five times as quick per epoch (default: anchor, but normal with vae)",
         ),
         group.add_argument(
             "--period",

@@ -1,5 +1,6 @@
 """What the commands do. Heavy packages are imported when needed, so that `--help` is quick."""
 
+import math
 import shlex
 import warnings
 from argparse import Namespace
@@ -308,7 +309,11 @@ def _window(image: "DataArray", arguments: Namespace) -> Sequence[int]:
     if arguments.window != AUTO:
         return arguments.window
     found = suggest_window(image)
-    say(arguments, f"window {found.window}, for a lattice with a period of {found.period:.3g} px")
+    short, long = sorted(math.hypot(*vector) for vector in found.vectors)
+    periods = f"a period of {found.period:.3g}"
+    if long > 1.05 * short:
+        periods = f"periods of {short:.3g} and {long:.3g}"
+    say(arguments, f"window {found.window}, for a lattice with {periods} px")
     return found.window, found.window
 
 

@@ -49,7 +49,7 @@ export class MotifView {
     }
     if (this.sizes.length > 2) {
       const options = tiles.latents.map((latent, n) => [n, latentName(latent)]);
-      this.tools.append(...["across", "down"].map((name, axis) =>
+      this.tools.append(...["across", "up"].map((name, axis) =>
         choice(`latent ${name} the plane`, options, this.plane[axis], (n) => this.turn(axis, Number(n)))));
     }
     const follows = element("input", { type: "checkbox", checked: true });
@@ -179,7 +179,7 @@ export class MotifView {
   }
 
   moveTo([x, y]) {
-    const { left, top, wide, tall } = this.box(), shares = [(x - left) / wide, (y - top) / tall];
+    const { left, top, wide, tall } = this.box(), shares = [(x - left) / wide, 1 - (y - top) / tall];
     this.set(() => this.plane.forEach((n, axis) => {
       const values = this.tiles.axes[n], half = (values[1] - values[0]) / 2;
       const [low, high] = [values[0] - half, values[values.length - 1] + half];
@@ -193,7 +193,8 @@ export class MotifView {
     if (!direction) return false;
     this.set(() => this.plane.forEach((n, axis) => {
       const values = this.tiles.axes[n], latent = this.tiles.latents[n];
-      const moved = this.z[latent] + direction[axis] * ((values[1] - values[0]) / 4);
+      const along = axis ? -direction[axis] : direction[axis]; // the second goes up
+      const moved = this.z[latent] + along * ((values[1] - values[0]) / 4);
       this.z[latent] = Math.min(values[values.length - 1], Math.max(values[0], moved));
     }));
     return true;
@@ -221,14 +222,14 @@ export class MotifView {
   }
 
   paintTiles(context, nearest) {
-    const { left, top, wide, tall } = this.box(), [across, down] = this.plane;
-    const columns = this.sizes[across], rows = down === undefined ? 1 : this.sizes[down];
+    const { left, top, wide, tall } = this.box(), [across, up] = this.plane;
+    const columns = this.sizes[across], rows = up === undefined ? 1 : this.sizes[up];
     const [w, h] = [wide / columns, tall / rows], limits = this.tiles.limits[this.channel];
     for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) {
       const indices = [...nearest];
       indices[across] = column;
-      if (down !== undefined) indices[down] = row;
-      this.paintTile(context, this.tile(indices), limits, [left + column * w, top + row * h, w, h]);
+      if (up !== undefined) indices[up] = row;
+      this.paintTile(context, this.tile(indices), limits, [left + column * w, top + (rows - 1 - row) * h, w, h]);
     }
     context.strokeStyle = "#9aa3b2";
     context.lineWidth = 1;
@@ -237,11 +238,11 @@ export class MotifView {
   }
 
   paintPlane(context) {
-    const { left, top, wide, tall } = this.box(), [across, down] = this.plane;
-    const w = wide / this.sizes[across], h = down === undefined ? tall : tall / this.sizes[down];
+    const { left, top, wide, tall } = this.box(), [across, up] = this.plane;
+    const w = wide / this.sizes[across], h = up === undefined ? tall : tall / this.sizes[up];
     context.drawImage(this.tilesDrawn(), 0, 0, this.map.width, this.map.height);
-    const at = (n, size, start) => { const [before, share] = this.along(n); return start + size * (before + share + 0.5); };
-    const [x, y] = [at(across, w, left), down === undefined ? top + tall / 2 : at(down, h, top)];
+    const at = (n, size) => { const [before, share] = this.along(n); return size * (before + share + 0.5); };
+    const [x, y] = [left + at(across, w), up === undefined ? top + tall / 2 : top + tall - at(up, h)];
     drawRing(context, [x, y], 7, ACCENT, 2.5);
   }
 
@@ -260,7 +261,7 @@ export class MotifView {
   }
 
   paintAxes(context) {
-    const { left, top, wide, tall } = this.box(), [across, down] = this.plane;
+    const { left, top, wide, tall } = this.box(), [across, up] = this.plane;
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = "#444c5a";
     const along = (n, length) => {
@@ -271,11 +272,11 @@ export class MotifView {
     context.textAlign = "center";
     for (const [tick, at] of along(across, wide)) context.fillText(readable(tick), left + at, top + tall + 13);
     context.fillText(latentName(this.tiles.latents[across]), left + wide / 2, top + tall + 28);
-    if (down === undefined) return;
+    if (up === undefined) return;
     context.textAlign = "right";
-    for (const [tick, at] of along(down, tall)) context.fillText(readable(tick), left - 4, top + at + 4);
+    for (const [tick, at] of along(up, tall)) context.fillText(readable(tick), left - 4, top + tall - at + 4);
     context.textAlign = "left";
-    context.fillText(latentName(this.tiles.latents[down]), 0, top + tall / 2 + 4);
+    context.fillText(latentName(this.tiles.latents[up]), 0, top + tall / 2 + 4);
   }
 
   paintMotif() {

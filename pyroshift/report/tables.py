@@ -173,11 +173,12 @@ def walls(found: xr.Dataset) -> str:
             f"{np.rad2deg(float(one['angle_std'].median())):.1f}°",
         )
         rows.append(_row(cells, ""))
+    count = "There is 1 wall" if len(lengths) == 1 else f"There are {len(lengths)} walls"
     header = ("Wall", "length", "mean angle", "how straight (1: quite)", "angles known to within")
     more = f" The {_MOST_WALLS} longest are shown." if len(lengths) > _MOST_WALLS else ""
     return (
-        f"<section><h2>How long walls are</h2>{_table(header, rows)}<p>There are {len(lengths)} "
-        f"walls, {found.attrs['total_length']:.3g} {escape(unit)} altogether, at a resolution of "
+        f"<section><h2>How long walls are</h2>{_table(header, rows)}<p>{count}, "
+        f"{found.attrs['total_length']:.3g} {escape(unit)} altogether, at a resolution of "
         f"{found.attrs['resolution']:.3g} {escape(unit)}.{more}</p></section>"
     )
 

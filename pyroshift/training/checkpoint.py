@@ -115,6 +115,6 @@ def read_checkpoint(
         )
         raise ModelFileError(
             f"the checkpoint {path} is from a different run ({changes}): give another path, or "
-            "delete it to start afresh"
+            "delete it (--overwrite does) to start afresh"
         )
     return records, state

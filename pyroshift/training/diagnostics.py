@@ -12,6 +12,7 @@ from pyroshift.errors import LatentWarning
 from pyroshift.model.batch import Batch
 from pyroshift.model.classes import Discrete
 from pyroshift.model.distributions import moments
+from pyroshift.model.likelihoods import Gaussian
 from pyroshift.model.pair import PoseVAE
 from pyroshift.model.sites import Angle, Content, Offset, Scale, Site
 
@@ -58,7 +59,8 @@ def diagnose(
         empty = torch.atleast_1d(collapsed(prior, spread))
         if bool(empty.any()):
             which = [int(index) for index in empty.nonzero()]
-            findings.append(_collapsed(site, which, bool(empty.all())))
+            gaussian = isinstance(pair.likelihood, Gaussian)
+            findings.append(_collapsed(site, which, bool(empty.all()), gaussian))
         if isinstance(site, Content) and site.canonical:
             continue  # as wide as the latents themselves: what is far out is rare, not saturated
         beyond = ((location - mean).abs() > PILE_UP_WIDTHS * width).float().mean(0)
@@ -83,13 +85,13 @@ def collapsed(prior: Distribution, spread: Tensor) -> Tensor:
     return (spread / width.to(spread.device)).mean(0) > COLLAPSED_STD
 
 
-def _collapsed(site: Site, which: list[int], whole: bool) -> str:
+def _collapsed(site: Site, which: list[int], whole: bool, gaussian: bool) -> str:
     name = repr(site.name) if whole else f"{site.name!r} {which}"
     return (
         f"{name} collapsed onto the prior (posterior as wide as the prior): the data hold no more "
         "factors of variation that this likelihood deems worth a latent. Harmless if expected; "
-        "else try likelihood='gaussian', a smaller KL weight such as kl=0.3, or a smaller one at "
-        "first, such as kl=KLAnnealing(0.1, 1, epochs=20)"
+        f"else try {'' if gaussian else 'a Gaussian likelihood, '}a smaller KL weight (kl=0.3, "
+        "--kl 0.3), or a smaller one at first (kl=KLAnnealing(0.1, 1, epochs=20), --kl-initial 0.1)"
     )
 
 

@@ -205,6 +205,7 @@ class TestResume:
         before = contents(result)
         arguments = ["fit", image, *QUICK, "--batch-size", "5", "--out", result, "--resume"]
         assert "batch_size" in rejected(capsys, *arguments)
+        assert "--overwrite replaces the run" in rejected(capsys, *arguments, "--overwrite")
         assert contents(result) == before
 
 
@@ -274,6 +275,12 @@ class TestEncode:
         assert out.read_text() == "mine"
         assert main([*arguments, "--overwrite"]) == 0
         assert "z" in xr.load_dataset(out)
+
+    @pytest.mark.parametrize("name", ["maps", "maps.png"])
+    def test_what_is_no_name_of_maps_is_refused(self, image, result, tmp_path, capsys, name):
+        arguments = ["encode", str(result / "model.pt"), image, "--out", str(tmp_path / name)]
+        assert "ends in .nc or .zarr" in rejected(capsys, *arguments)
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_failure_leaves_no_file(self, image, result, tmp_path, capsys):
         arguments = ["encode", result / "model.pt", image, "--step", "0"]
@@ -738,6 +745,15 @@ class TestWindow:
         assert "window 22, for a lattice with a period of 9 px" in capsys.readouterr().out
         assert xr.load_dataset(tmp_path / "out" / "maps.nc").attrs["window"].tolist() == [22, 22]
         assert "22 x 22" in (tmp_path / "out" / "report.html").read_text()
+
+    def test_both_periods_are_told_where_they_differ(self, tmp_path, capsys):
+        y, x = np.mgrid[:96, :112]
+        np.save(tmp_path / "lattice.npy", np.cos(2 * np.pi * y / 8) + np.cos(2 * np.pi * x / 10))
+        given = ["--window", "auto", "--epochs", "1", "--model", "vae"]
+        assert (
+            main(["fit", str(tmp_path / "lattice.npy"), *given, "--out", str(tmp_path / "o")]) == 0
+        )
+        assert "for a lattice with periods of 8 and 10 px" in capsys.readouterr().out
 
     def test_auto_without_a_lattice(self, tmp_path, capsys):
         np.save(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(64, 64)))
