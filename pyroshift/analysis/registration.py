@@ -118,8 +118,8 @@ def _least(first: Array, second: Array, both: Array) -> float:
 
 def _unlike(why: str) -> DataError:
     return DataError(
-        f"the scans don't look like the same area: {why}. Register them by images that don't "
-        "switch, by=(before, after), such as heights; or give the drift"
+        f"it can't be told that the scans are of the same area: {why}. Register them by images "
+        "that don't switch, by=(before, after), such as heights; or give the drift (--drift)"
     )
 
 

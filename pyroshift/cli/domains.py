@@ -43,6 +43,14 @@ def domains_options(group: _ArgumentGroup) -> list[Action]:
             help="another scan of the same place, of as many pixels, to tell what switched since",
         ),
         group.add_argument(
+            "--drift",
+            type=float,
+            nargs=2,
+            metavar=("DY", "DX"),
+            help="with --second: by how far it is moved along y and x, in the image's unit of "
+            "length (default: found, which takes several domains)",
+        ),
+        group.add_argument(
             "--resolution",
             type=float,
             metavar="LENGTH",
@@ -182,15 +190,19 @@ def domains_writer(image: "DataArray", arguments: Namespace) -> Written:
     from pyroshift.extras import check_installed
 
     check_installed("scipy", "skimage", extra="atoms", what="domains")
-    if arguments.thinnest is not None and arguments.second is None:
-        raise SpecificationError("--thinnest is for what switched: give another scan by --second")
+    for option in ("thinnest", "drift"):
+        if getattr(arguments, option) is not None and arguments.second is None:
+            raise SpecificationError(
+                f"--{option} is for what switched: give another scan by --second"
+            )
     response = _response(image, arguments)
     found = walls(response, arguments.resolution, credible=arguments.credible)
     change = None
     if arguments.second is not None:
         later = load_piezoresponse(arguments, arguments.second)
         after = _response(later, arguments, response.attrs["offset"])
-        change = switched(response, after, thinnest=arguments.thinnest)
+        known = {"thinnest": arguments.thinnest, "drift": arguments.drift}
+        change = switched(response, after, **known)
 
     def write(folder: Path, maps: "Dataset") -> Mapping[str, Any]:
         _write(folder, response, found, change)

@@ -114,7 +114,7 @@ def larger(factor, units="px"):
         (ONE, larger(2.0), {}, "pixels differ: 1 x 1 and 2 x 2 px"),
         (ONE, larger(1.0, "nm"), {}, "first scan in px, the second in nm"),
         (ONE, ONE[:50], {}, "100 x 110 and 50 x 110 pixels"),
-        (ONE, OTHER, {}, "don't look like the same area"),
+        (ONE, OTHER, {}, "can't be told that the scans are of the same area"),
         (ONE, ONE, {"drift": (300, 0)}, "no pixel in common"),
         (ONE, ONE, {"drift": 3}, "two lengths in px"),
         (ONE, ONE, {"drift": (1, np.nan)}, "two lengths in px"),

@@ -145,6 +145,7 @@ STRIPES = np.where(np.arange(40) % 20 < 10, 30.0, -150.0) * ONES
         ((np.full((40, 40), np.nan), STRIPES), [], "no phase is a finite number"),
         ((0 * ONES, STRIPES), [], "0 everywhere"),
         ((ONES, STRIPES), ["--thinnest", "1e-8"], "--second"),
+        ((ONES, STRIPES), ["--drift", "0", "0"], "--second"),
         ((ONES, STRIPES), ["--credible", "90"], "between 0 and 1"),
         ((ONES, STRIPES), ["--resolution", "1e-9"], "resolution"),
         ((ONES, STRIPES), ["--normalize", "image"], "--normalize none"),
@@ -161,6 +162,16 @@ def test_what_domains_cannot_be_told_from_is_told_before_the_work(
     message = rejected(capsys, "domains", path, *options, "--out", out)
     assert any(each in message for each in told.split("|")), message
     assert not out.exists()
+
+
+def test_few_domains_do_with_a_drift_that_is_known(tmp_path, capsys):
+    phase = np.where(np.arange(40) < 20, 30.0, -150.0) * ONES + NOISE.normal(size=(40, 40))
+    path = saved(tmp_path / "image.h5", ONES, phase)
+    command = ["domains", path, *QUICK, "--second", path, "--out", tmp_path / "out"]
+    assert "--drift" in rejected(capsys, *command)
+    assert main([*map(str, command), "--drift", "0", "0"]) == 0
+    change = xr.load_dataset(tmp_path / "out" / "switched.nc")
+    assert change.rose == change.fell == 0
 
 
 def test_second_scans_that_do_not_fit_are_told(tmp_path, capsys):
