@@ -112,12 +112,7 @@ def scored(
     """
     data = data.compute()  # of Dask arrays, too
     shares = xr.apply_ufunc(
-        share,
-        data.compute(),
-        kwargs=options,
-        input_core_dims=[plane],
-        vectorize=True,
-        output_dtypes=[float],
+        share, data, kwargs=options, input_core_dims=[plane], vectorize=True, output_dtypes=[float]
     )
     if not shares.ndim:
         return float(shares)

@@ -39,7 +39,7 @@ def decode(
     Args:
         model: a trained model.
         z: `... x latent`, of all Content sites one after the other; or a whole Dataset from
-            `encode`, whose pose and brightness are then used as well.
+            `encode`, whose pose, brightness and sites of your own are then used as well.
         offset: `... x axis`, (y, x) from the window's centre, in pixels, or as a DataArray from
             `encode` in its own unit; zero by default.
         angle: `...`, radians; zero by default.
