@@ -12,6 +12,7 @@ import matplotlib
 import pyro
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 if os.environ.get("PYROSHIFT_CHECK_SHAPES"):  # see test_shapes.py; before the package is imported
     from checked import check_shapes
@@ -77,3 +78,22 @@ def largest_file():
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limit
+
+
+class Blank:
+    """In place of `pyroshift.plot`: every figure is empty."""
+
+    def __getattr__(self, name):
+        return lambda *given, **options: Figure(figsize=(1, 1))
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request):
+    """Commands write blank pictures, since to draw them takes most of a short run.
+
+    What pictures show is tested in tests/plot, and with each command by a test marked `pictures`.
+    """
+    if request.path.parent.name == "cli" and not request.node.get_closest_marker("pictures"):
+        patch = request.getfixturevalue("monkeypatch")
+        patch.setattr("pyroshift.plot", Blank())
+        patch.setattr("pyroshift.cli.folder.plot", Blank())

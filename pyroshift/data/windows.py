@@ -170,12 +170,15 @@ def gather(source: Tensor, starts: Tensor, window: tuple[int, ...]) -> Tensor:
         tensor([[2, 3, 4],
                 [7, 8, 9]])
     """
-    view, axes = source, len(window)
+    # Older versions of torch can't index counts of 16 bits without a sign.
+    unsigned = source.dtype == torch.uint16
+    view, axes = source.view(torch.int16) if unsigned else source, len(window)
     for axis, size in enumerate(window, start=source.dim() - axes):
         view = view.unfold(axis, size, 1)
     frame, *first = starts.long().unbind(-1)
     every: list[Any] = [slice(None)] * (source.dim() - 1 - axes)  # channel
-    return view[(frame, *every, *first)]
+    found = view[(frame, *every, *first)]
+    return found.view(torch.uint16) if unsigned else found
 
 
 def check_share(min_valid: Any) -> None:

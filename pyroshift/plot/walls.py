@@ -136,7 +136,7 @@ def switched(found: xr.Dataset, ax: Axes | None = None) -> Figure:
     kinds = before.where(change == 0, (change + 5) / 2).where(change.notnull())
     width, height = panel_size(kinds)
     ax = own_axes(ax, 1.6 * width, 1.6 * height)
-    colours = ListedColormap(list(_KINDS.values()), bad="white")
+    colours = ListedColormap(list(_KINDS.values())).with_extremes(bad="white")
     shown = ax.imshow(
         kinds.values, colours, extent=extent(kinds), interpolation="nearest", vmin=-0.5, vmax=3.5
     )

@@ -732,7 +732,9 @@ def test_a_guide_without_gradients_trains_with_another_bound():
 # What the user sees
 
 
-def test_progress_bar_shows_loss_and_kl(capsys):
+def test_progress_bar_shows_loss_and_kl(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LINES", "50")
     history = train(small(), peaks(), epochs=3, progress=True)
     shown = capsys.readouterr().err
     assert "epoch 3/3" in shown
