@@ -51,7 +51,7 @@ TASKS: dict[str, dict[str, Any]] = {
     # Of another microscope, and not looked at while the site was made.
     "held out": {"file": "stem_srtio3_ncem.ser", "window": 48, "latent_dim": 4},
 }
-FIT = {"batch_size": 32, "learning_rate": 3e-3}
+FIT = {"batch_size": 32}
 STEPS = 700
 WAYS = ("without", "site", "amortised", "normalised", "wide gain")
 
