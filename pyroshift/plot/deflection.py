@@ -81,7 +81,9 @@ def deflection(
         limits = (0.0, largest) if name == "size" else robust_limits(values)
         draw_map(add_axes(figure, grid[0, column]), name, values, limits=limits, scale_bar=False)
     if picture is not None:
-        draw_image(add_axes(figure, grid[0, count - 1]), picture, scale_bar=False)
+        ax = add_axes(figure, grid[0, count - 1])
+        draw_image(ax, picture, scale_bar=False)
+        ax.set_title("image")
     return figure
 
 
