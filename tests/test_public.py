@@ -287,7 +287,9 @@ def test_every_name_is_there_at_once_if_asked_for():
         "[getattr(pyroshift, name) for name in pyroshift.__all__]; "
         "print(sorted(set(sys.modules) - before))"
     )
-    assert run(code, EAGER_IMPORT="1") == "[]"  # without it nothing is: see above
+    assert run(code, EAGER_IMPORT="1") == "[]"
+    assert run(code) != "[]"
+    assert run(f"import sys, pyroshift; {LOADED}", EAGER_IMPORT="1") != "[]"
 
 
 def test_star_brings_every_name():

@@ -157,9 +157,8 @@ def _is_constant(values: Array) -> bool:
     known = values[np.isfinite(values)].astype(float)
     if not known.size:
         return True
-    if values.dtype.kind in "iub":
-        return bool(np.ptp(known) == 0)
-    precision = np.finfo(np.result_type(values.dtype, np.float16)).eps
+    exact = values.dtype.kind in "iub"
+    precision = 0.0 if exact else np.finfo(values.dtype).eps
     return bool(np.ptp(known) <= 8 * precision * np.abs(known).max())
 
 

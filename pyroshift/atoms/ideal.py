@@ -228,12 +228,11 @@ def _fit(positions: Array, places: Places, cell: Cell, fixed: bool) -> tuple[Arr
     if len(positions) < design.shape[1] + 1:
         nothing = np.full((2, 2), np.nan)
         return nothing[0], nothing, np.full_like(positions, np.nan)
-    weight = np.ones(len(positions))
+    weight, least = np.ones(len(positions)), 1e-12 * float(np.abs(cell.vectors).max())
     for _ in range(ITERATIONS):
         root = np.sqrt(weight)[:, None]
         solution = np.linalg.lstsq(root * design, root * target)[0]
         off = np.linalg.norm(target - design @ solution, axis=1)
-        least = 1e-12 * float(np.abs(cell.vectors).max())
         deviation = max(float(np.median(off)) / 1.1774, least)  # the median of a Rayleigh
         weight = np.minimum(1, HUBER * deviation / np.maximum(off, 1e-300))
     lattice = cell.vectors if fixed else solution[-2:]

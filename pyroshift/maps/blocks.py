@@ -122,8 +122,6 @@ def encode_image(
     if state is None:
         mark = uuid.uuid4().hex
         state = {"done": 0, "beyond": [], "missing": 0, "mark": mark, "settings": settings}
-        if COLLAPSED in sample.coords:
-            state["collapsed"] = [0] * sample[COLLAPSED].size  # of how many windows so far
         with naming(store.path, "what was begun is removed"):
             store.create(template, state)
     else:

@@ -63,20 +63,18 @@ def decode(
         >>> decode(ShiftVAE((16, 20)), np.zeros((5, 2)), offset=np.ones((5, 2))).shape
         (5, 16, 20)
     """
-    own: dict[str, Any] = {}  # values of the user's own sites
+    given = {
+        OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness, CLASS: kind, FLIP: flip,
+    }  # fmt: skip
     if isinstance(z, xr.Dataset):
         maps = z
         z = _latents_of(model, maps)
-        offset = maps.get(OFFSET) if offset is None else offset
-        angle = maps.get(ANGLE) if angle is None else angle
-        scale = maps.get(SCALE) if scale is None else scale
-        brightness = maps.get(BRIGHTNESS) if brightness is None else brightness
-        # An axis of this name is that of classes which `classify` found: none of the model's.
-        classes = maps.data_vars if model.class_site is None else maps
-        kind = classes.get(CLASS) if kind is None else kind
-        flip = maps.get(FLIP) if flip is None else flip
+        for name in (*given, *(site.name for site in model.given_sites)):
+            # An axis called as the class is that of those which `classify` found.
+            found = maps.data_vars if name == CLASS and model.class_site is None else maps
+            if given.get(name) is None:
+                given[name] = found.get(name)
         covariates = covariates or {name: maps[name] for name in model.condition if name in maps}
-        own = {site.name: maps[site.name] for site in model.given_sites if site.name in maps}
     dims, coords = _leading(z)
     latents = np.asarray(z, dtype=np.float32)
     if latents.ndim < 1 or latents.shape[-1] != model.latent_dim:
@@ -85,13 +83,10 @@ def decode(
         )
     shape = latents.shape[:-1]
     unit = half_window(model.window)
-    if offset is not None:
+    if (offset := given[OFFSET]) is not None:
         offset = offset if isinstance(offset, xr.DataArray) else np.asarray(offset)
         pixel_size = getattr(offset, "attrs", {}).get("pixel_size", 1.0)
-        offset = offset / np.asarray(pixel_size) / unit
-    given = own | {
-        OFFSET: offset, ANGLE: angle, SCALE: scale, BRIGHTNESS: brightness, CLASS: kind, FLIP: flip,
-    }  # fmt: skip
+        given[OFFSET] = offset / np.asarray(pixel_size) / unit
     neutral: dict[str, Any] = {
         OFFSET: 0.0, ANGLE: 0.0, SCALE: 1.0, BRIGHTNESS: (1.0, 0.0), FLIP: 0.0,
     }  # fmt: skip

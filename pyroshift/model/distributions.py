@@ -20,6 +20,7 @@ from torch.distributions import (
 )
 
 from pyroshift.errors import SpecificationError
+from pyroshift.model.pose import wrap_angle
 
 
 class Expandable(dist.TorchDistribution):
@@ -51,7 +52,7 @@ class ProjectedNormalAngle(Expandable):
     Args:
         concentration: `... x 2`, mean (cosine, sine) of the Normal; its length is the
             concentration, its direction the mean angle.
-        start: where the turn begins in which angles are told, radians.
+        middle: of the turn in which angles are told, radians.
 
     Example:
         >>> angle = ProjectedNormalAngle(torch.tensor([0.0, 5.0]))
@@ -68,16 +69,16 @@ class ProjectedNormalAngle(Expandable):
     def __init__(
         self,
         concentration: Tensor,
-        start: float = -math.pi,
+        middle: float = 0.0,
         validate_args: bool | None = None,
     ) -> None:
-        self.concentration, self.start = concentration, start
+        self.concentration, self.middle = concentration, middle
         super().__init__(concentration.shape[:-1], torch.Size(), validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self) -> constraints.Constraint:
         """The turn."""
-        return constraints.interval(self.start, self.start + 2 * math.pi)
+        return constraints.interval(self.middle - math.pi, self.middle + math.pi)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Angles of the turn, differentiable in the concentration."""
@@ -110,9 +111,7 @@ class ProjectedNormalAngle(Expandable):
 
     def _told(self, angle: Tensor) -> Tensor:
         """Angles in (-pi, pi] as they are told."""
-        if self.start == -math.pi:
-            return angle
-        return self.start + (angle - self.start).remainder(2 * math.pi)
+        return self.middle + wrap_angle(angle - self.middle) if self.middle else angle
 
 
 class HomoscedasticNormal(dist.Normal):

@@ -247,27 +247,29 @@ class ProjectedNormalFamily(LocatedFamily):
         """A projected Normal of the prior's event shape."""
         shape = raw.shape[:-1] + prior.event_shape
         concentration = raw.reshape((*shape, 2)) + _concentration(_base(prior))
-        return ProjectedNormalAngle(concentration, _turn(prior)).to_event(len(prior.event_shape))
+        return ProjectedNormalAngle(concentration, _middle_of_turn(prior)).to_event(
+            len(prior.event_shape)
+        )
 
     def located(self, location: Tensor, stddev: Tensor, prior: Distribution) -> Distribution:
         """A projected Normal of the prior's event shape; as wide as said where it is narrow."""
         direction = torch.stack((location.cos(), location.sin()), -1)
         concentration = direction / stddev.unsqueeze(-1)
-        return ProjectedNormalAngle(concentration, _turn(prior)).to_event(len(prior.event_shape))
+        return ProjectedNormalAngle(concentration, _middle_of_turn(prior)).to_event(
+            len(prior.event_shape)
+        )
 
     def summary(self, distribution: Distribution) -> tuple[Tensor, Tensor]:
         """Mean direction and circular standard deviation."""
         return distribution.mean, distribution.stddev
 
 
-def _turn(prior: Distribution) -> float:
-    """Where the turn begins in which a prior tells angles."""
-    support = elementwise(prior.support)
+def _middle_of_turn(prior: Distribution) -> float:
+    """The middle of the turn in which a prior tells angles."""
+    support: Any = elementwise(prior.support)
     if not isinstance(support, constraints.interval):
-        return -math.pi
-    # The prior of -pi in single precision is the usual one.
-    begins = float(torch.as_tensor(support.lower_bound).min())
-    return -math.pi if abs(begins + math.pi) < 1e-6 else begins
+        return 0.0
+    return float(torch.as_tensor(support.lower_bound + support.upper_bound).mean()) / 2
 
 
 def _concentration(prior: Any) -> Tensor | float:

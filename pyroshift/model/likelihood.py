@@ -90,10 +90,11 @@ class Likelihood(nn.Module):
 
     def filled(self, x: Pixelwise) -> Pixelwise:
         """Data with possible values where pixels weren't taken, for what then disregards them."""
-        gaps = torch.isnan(x)
-        possible = self.location
-        if not self._by_standard_units and not bool(gaps.all()):
-            possible = torch.where(gaps, torch.inf, x).min()  # what was observed is possible
+        gaps, possible = torch.isnan(x), self.location
+        if not self._by_standard_units:
+            observed = torch.where(gaps, torch.inf, x).min()  # is possible
+            # Without any, the floor of a mean, which is a count.
+            possible = torch.where(observed.isfinite(), observed, self.location.floor())
         return torch.where(gaps, possible, x)
 
     def of_known(self, values: Tensor, x: Tensor) -> Tensor:

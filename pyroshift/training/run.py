@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
@@ -124,7 +125,7 @@ class Run:
                     records.append(self._epoch(len(records), bar))
                     self._keep_best()
                     if checkpoint is not None:
-                        write_checkpoint(checkpoint, self._settings(), records, self._state())
+                        write_checkpoint(checkpoint, self._settings, records, self._state())
                     if any([callback(self.model, records[-1]) for callback in callbacks]):
                         stopped = "callback"
             except KeyboardInterrupt:
@@ -143,7 +144,7 @@ class Run:
         Raises:
             ModelFileError: if it is damaged, or from a different run.
         """
-        self.history.records, state = read_checkpoint(checkpoint, self._settings())
+        self.history.records, state = read_checkpoint(checkpoint, self._settings)
         check_schedules(checkpoint, self.history.records, self.annealing, self.options)
         try:
             self.model.load_state_dict(state["model"])
@@ -296,6 +297,7 @@ class Run:
         patience = self.options.patience
         return patience is not None and self._epochs_since_best() >= patience
 
+    @cached_property
     def _settings(self) -> dict[str, Any]:
         given = (self.model, self.patches, self.statistics, self.options)
         return settings_of(*given, self.annealing, self.elbo, self.optimizer)

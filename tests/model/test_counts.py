@@ -188,3 +188,12 @@ def test_dispersion_must_be_positive(value):
 def test_inflation_must_be_a_probability(value):
     with pytest.raises(SpecificationError, match=r"inflation.*between 0 and 1.*poisson"):
         ZeroInflatedPoisson(value)
+
+
+def test_a_channel_without_any_pixel_is_filled_by_a_count():
+    """Of a batch that has nothing else to go by."""
+    likelihood = Poisson()
+    likelihood.prepare(minimum=0.0, maximum=9.0, mean=3.7, stddev=2.0)
+    gaps = torch.full((2, 4), torch.nan)
+    assert likelihood.filled(gaps).unique().tolist() == [3.0]
+    assert likelihood.log_prob(gaps, torch.zeros(2, 4)).unique().tolist() == [0.0]
