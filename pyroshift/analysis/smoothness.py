@@ -11,12 +11,14 @@ import xarray as xr
 from pyroshift.analysis.spectrum import Array, frequencies, tapered_power
 from pyroshift.data.checks import as_labelled, check_values
 from pyroshift.errors import DataError
+from pyroshift.maps.encode import INTERVALS
+from pyroshift.maps.labels import COLLAPSED
 from pyroshift.model.sites import CONTENT
 
 SMALLEST_SIDE = 8  # patches; on less, the taper leaves smooth and periodic no room apart
 FADING = 0.8  # per ring, of what a gap is filled with; unfaded, a wide gap in noise looks smooth
 LATENT = "latent"
-COLLAPSED = 0.9  # of the width of all posteriors together, that each of them has on average
+SHARE = 0.9  # of the width of all posteriors together, that each of them has on average
 RESOLUTION = 2  # cycles across a map: nearer to zero frequency the taper tells nothing apart
 
 
@@ -124,13 +126,16 @@ def without_collapsed(scores: xr.DataArray, map: Any) -> xr.DataArray:
     """Scores of latents, NaN for those collapsed, where the standard deviations tell which are.
 
     A latent has collapsed where its posterior is as wide as all of its posteriors together, so that
-    its mean tells less than a fifth of its variance; whatever the prior's width.
+    its mean tells less than a fifth of its variance; whatever the prior's width. Where intervals
+    are robust, noise may have made them as wide, and it is as the maps say.
     """
     if not isinstance(map, xr.Dataset) or f"{CONTENT}_std" not in map:
         return scores
     mean, std = map[CONTENT], map[f"{CONTENT}_std"]
     over = [name for name in mean.dims if name != LATENT]
-    collapsed = std.mean(over) > COLLAPSED * np.sqrt(mean.var(over) + (std**2).mean(over))
+    collapsed = std.mean(over) > SHARE * np.sqrt(mean.var(over) + (std**2).mean(over))
+    if map.attrs.get(INTERVALS) == "robust" and COLLAPSED in map.coords:
+        collapsed = map[COLLAPSED]
     names = {"long_name": "whether the posterior is as wide as the prior"}
     return scores.where(~collapsed).assign_coords(collapsed=collapsed.assign_attrs(names))
 

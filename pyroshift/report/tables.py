@@ -58,8 +58,8 @@ def latents(maps: xr.Dataset, history: xr.Dataset, blur: xr.DataArray | None) ->
     return (
         f"<section><h2>How much each latent tells</h2>{_table(header, rows)}"
         "<p>Standard deviations, the latter averaged over the windows. A latent tells something "
-        "where it varies by much more than it is uncertain; a z that is uncertain by about 1 has "
-        f"collapsed and means nothing. {_robust(maps)}{_costs(history)}{_blurred(blur, maps)}"
+        "where it varies by much more than it is uncertain; a z that "
+        f"collapsed means nothing. {_robust(maps)}{_costs(history)}{_blurred(blur, maps)}"
         "</p></section>"
     )
 

@@ -251,3 +251,16 @@ def test_maps_may_be_read_from_disk_when_they_are_needed():
     values = np.random.default_rng(0).normal(size=(40, 40))
     lazy = xr.DataArray(array.from_array(values, chunks=20), dims=("y", "x"))
     assert smoothness(lazy) == smoothness(values)
+
+
+def test_robust_intervals_of_wide_noise_leave_latents_their_score():
+    """They may be wider than the latents vary; whether these tell anything the guide has said."""
+    z = np.stack([ramp((12, 12)), ramp((12, 12)).T], -1)
+    maps = xr.Dataset(
+        {"z": (("y", "x", "latent"), z), "z_std": (("y", "x", "latent"), np.full(z.shape, 9.0))},
+        {"collapsed": ("latent", [False, True])},
+        {"intervals": "robust"},
+    )
+    assert smoothness(maps.z).notnull().all()
+    assert smoothness(maps).isnull().values.tolist() == [False, True]
+    assert smoothness(maps.drop_attrs(deep=False)).isnull().all()
